@@ -1,0 +1,285 @@
+"""What an audit is made of: cases, systems with their contracts, perturbations, metrics, criteria.
+
+**Conventions.** Arrays are native ``(z, y, x)`` (2-D: ``(y, x)``) and every tuple of a `Geometry`
+follows the array. Tuples of `InputSpec` and `WindowSpec` follow the *system's* axes (``axes``).
+Paths are kept as the user wrote them, resolved against the folder of the file that named them;
+they are never copied into results.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Where the voxels of one image lie. Tuples follow the array, not the file."""
+
+    shape: tuple[int, ...]
+    """Number of voxels along each array axis: (z, y, x) or (y, x)."""
+    spacing: tuple[float, ...]
+    """Distance of neighbouring voxel centres along each array axis, in `unit`."""
+    direction: tuple[tuple[float, ...], ...] = ()
+    """One unit vector per array axis, in LPS+ patient coordinates (x, y, z) or image (x, y)."""
+    origin: tuple[float, ...] = ()
+    """Physical position (x, y, z) or (x, y) of the first voxel's centre."""
+    unit: Literal["mm", "px"] = "mm"
+    """``px`` for images without a spacing (PNG, TIFF): one pixel is then the unit of length."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRecord:
+    """One scan with its references, as files; nothing is loaded."""
+
+    case: str
+    """The user's name for the case; unique."""
+    patient: str
+    """The user's name for the patient: the unit of statistics."""
+    images: tuple[str, ...]
+    """One file per channel, or one multi-channel file."""
+    reference: str | None
+    """The mask scored against, when one is given directly."""
+    raters: tuple[str, ...] = ()
+    """One mask per rater, in the order rater_1 .. rater_k."""
+    metadata: tuple[tuple[str, str], ...] = ()
+    """Further columns of the table: (name, value)."""
+    display_case: str = ""
+    """Id shown in reports (C001); carries nothing of the user's name."""
+    display_patient: str = ""
+    """Id shown in reports (P001)."""
+    digests: tuple[tuple[str, str], ...] = ()
+    """(role, SHA-256) of every file: image_1 .., reference, rater_1 ..; no paths."""
+
+
+class Certainty(StrEnum):
+    """Where a field of a contract comes from."""
+
+    DECLARED = "declared"
+    SIDECAR = "sidecar"
+    PROBED = "probed"
+    DEFAULT = "default"
+
+
+class ContractStatus(StrEnum):
+    """What is known of the contract as a whole."""
+
+    CONFIRMED = "confirmed"
+    """Golden pairs agree: the system is run as its maker runs it."""
+    DECLARED_ONLY = "declared only"
+    """Nothing contradicts the contract, nothing proves it."""
+    IN_DOUBT = "in doubt"
+    """Golden pairs disagree, or an alternative fits better."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContractField:
+    """One declared or found property of a system's input or output."""
+
+    name: str
+    """Dotted, as in the configuration: input.axes, output.activation."""
+    value: str
+    """Canonical text of the value."""
+    source: Certainty
+    """Who says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """Everything that is known of how a system wants to be run."""
+
+    fields: tuple[ContractField, ...]
+    """Sorted by name."""
+    status: ContractStatus = ContractStatus.DECLARED_ONLY
+    """As a whole."""
+    note: str = ""
+    """Why it is in doubt, or what the golden pairs showed."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """How a scan becomes the system's input. Every tuple is in the order of `axes`."""
+
+    channels: int = 1
+    """Number of image channels."""
+    axes: str = "native"
+    """``native`` ((z, y, x) as stored), or towards which side each fed axis runs: RAS, LPS, SAR;
+    2-D: native, or two of the letters."""
+    spacing_mm: tuple[float, ...] | None = None
+    """Resample to this spacing before the system; None: native spacing."""
+    clip: tuple[float, float] | None = None
+    """Clip intensities to this range, in the scan's units."""
+    clip_quantiles: tuple[float, float] | None = None
+    """Clip to these quantiles of the fed image (each channel)."""
+    scale_to: tuple[float, float] | None = None
+    """Then map the clip range (or the image's minimum and maximum) onto this range."""
+    zscore: Literal["none", "image", "nonzero"] = "none"
+    """Then subtract the mean and divide by the standard deviation, over all or nonzero voxels."""
+    affine: tuple[float, float] | None = None
+    """Then multiply by the first and add the second: (x * a) + b."""
+    size: tuple[int, ...] | None = None
+    """Fixed size of the system's input: the whole image is resampled to it when `fit` is resize,
+    padded or cropped about its centre when it is pad."""
+    fit: Literal["resize", "pad"] = "pad"
+    """How a whole image is made to fit `size`."""
+    divisor: tuple[int, ...] | None = None
+    """Each size must be a multiple of this; padded with the image's minimum, then cut away."""
+    layout: Literal["channel_first", "channel_last"] = "channel_first"
+    """Where the channel stands in the tensor that is fed: (1, c, ...) or (1, ..., c)."""
+    dims: Literal[2, 3] | None = None
+    """2: a slice-wise system, fed one slice along the first fed axis at a time when the scan is
+    3-D; None: as many as the scan has."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSpec:
+    """Sliding-window inference, in the order of the system's axes."""
+
+    size: tuple[int, ...]
+    """Voxels of one window."""
+    overlap: float = 0.5
+    """Share of a window that neighbouring windows share, in [0, 1)."""
+    blend: Literal["gaussian", "constant"] = "gaussian"
+    """Weight of a voxel inside its window."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSpec:
+    """How the system's output becomes a mask."""
+
+    activation: Literal["softmax", "sigmoid", "logits_softmax", "logits_sigmoid", "labels"] = (
+        "softmax"
+    )
+    """What the output holds: probabilities after softmax or sigmoid, logits that still need one of
+    them, or label numbers."""
+    labels: tuple[tuple[str, int], ...] = ()
+    """(name, number): the channel of the output that holds it (with a background channel 0 for
+    softmax; sigmoid channels count from 1), and the value in the reference masks."""
+    threshold: float = 0.5
+    """Sigmoid outputs: foreground from this probability on."""
+    index: int | str | None = None
+    """Which output of several; None: the first with the input's spatial size."""
+    layout: Literal["channel_first", "channel_last"] = "channel_first"
+    """Where the channel stands in the output."""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemSpec:
+    """One system to audit: checkpoint, contract, inference settings."""
+
+    name: str
+    """As the user calls it; unique in the audit."""
+    checkpoint: str | None = None
+    """Path of the checkpoint; None for a Python callable."""
+    input: InputSpec = InputSpec()
+    """Preprocessing."""
+    output: OutputSpec = OutputSpec()
+    """Postprocessing."""
+    window: WindowSpec | None = None
+    """None: the whole image in one call."""
+    sources: tuple[tuple[str, Certainty], ...] = ()
+    """Source of each contract field that is not a default: (dotted name, source)."""
+    golden: str | None = None
+    """CSV table of golden pairs: image, prediction; None: none."""
+    golden_agree_at_least: float = 0.99
+    """Smallest DSC with the maker's own output that confirms the contract."""
+    claimed: tuple[tuple[str, float], ...] = ()
+    """(metric, value) that the maker claims."""
+    claimed_source: str = ""
+    """Where the claim is written."""
+    family: str = ""
+    """Architecture that this system is an instance of; empty: not stated."""
+    training_seed: int | None = None
+    """Which training run of the family."""
+    batch: int = 1
+    """Windows (or whole images) per forward pass; fixed, part of the plan."""
+    threads: int = 1
+    """Threads of one stream; fixed, part of the plan."""
+    device: str = "cpu"
+    """cpu or cuda, cuda:1; asking for cuda and getting cpu is an error."""
+    timeout_s: float = 600.0
+    """Longest time of one call, wall clock."""
+    memory_gb: float = 8.0
+    """Address space of the child process on CPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class PerturbationSpec:
+    """One row of the plan's grid: a perturbation with its severities and levels."""
+
+    name: str
+    """Name in the catalogue."""
+    severities: tuple[float, ...]
+    """Without 0, which is `clean`."""
+    levels: tuple[float, ...]
+    """The level of each severity, in `unit`."""
+    unit: str
+    """Unit of the levels, as printed: '% of S_ref', 'mm', 'deg'."""
+    replicates: int = 1
+    """Independent draws."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSpec:
+    """One metric with its declared parameters."""
+
+    name: str
+    """Name in the catalogue of metrics."""
+    tolerance_mm: float | None = None
+    """NSD only: required there."""
+
+
+@dataclass(frozen=True, slots=True)
+class StratumSpec:
+    """One axis along which cases are grouped."""
+
+    axis: str
+    """foreground_ratio, rater_disagreement, rater_dsc, or a metadata column."""
+    label: str = ""
+    """Label whose ratio or disagreement counts; empty for metadata."""
+    edges: tuple[float, ...] | Literal["tertiles"] | None = None
+    """Inner edges, or tertiles of the references frozen before the first prediction."""
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionSpec:
+    """A pre-declared claim with a threshold; exactly one of the three forms is set."""
+
+    id: str
+    """C-01."""
+    system: str
+    """Which system it is about."""
+    label: str
+    """Which label."""
+    metric: str
+    """Which metric."""
+    perturbation: str = "clean"
+    """Condition: perturbation, or clean."""
+    level: float | None = None
+    """Condition: level in `unit`; None at clean."""
+    severity: float = 0.0
+    """The severity of that level, for pictures and tables."""
+    unit: str = ""
+    """Unit of the level."""
+    form: Literal["mean_at_least", "mean_drop_at_most", "share_of_patients_at_least"] = (
+        "mean_at_least"
+    )
+    """What is claimed."""
+    threshold: float = 0.0
+    """Of the mean, the drop or the share."""
+    value_at_least: float | None = None
+    """share form: a patient counts when its value is at least this ..."""
+    value_at_most: float | None = None
+    """... or at most this."""
+    evidence: Literal["assured", "conditional"] = "assured"
+    """assured: holds without assumptions on unseen failures; conditional: given no unseen
+    collapse."""
+    hazard: str = ""
+    """Id in the user's risk file."""
+    required: bool = True
+    """Counts for the overall verdict."""
+    stratum: tuple[str, str] | None = None
+    """(axis, name): only these cases."""
+    text: str = field(default="", compare=False)
+    """The sentence of the claim, generated from the fields."""

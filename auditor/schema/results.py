@@ -1,0 +1,478 @@
+"""``results.json``: every number that the report shows, and nothing that it does not need.
+
+**Conventions.** A number is an `Estimate`: value, interval, n, level, method and status together.
+Cases and patients appear under display ids. There is no NaN, no date, no duration and no path, so
+identical audits give identical bytes. Lists are sorted by their identifying fields.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Literal, TypeVar
+
+import cattrs
+
+from auditor.schema.inputs import Contract
+
+RESULTS_VERSION = 1
+"""Raised when a field is added or its meaning changes."""
+
+
+class Verdict(StrEnum):
+    """What the evidence says about a criterion."""
+
+    PASS = "PASS"
+    PASS_CONDITIONAL = "PASS (conditional)"
+    FAIL = "FAIL"
+    INSUFFICIENT = "INSUFFICIENT EVIDENCE"
+    NOT_ATTAINABLE = "NOT ATTAINABLE"
+    NOT_RUN = "NOT RUN"
+    WAIVED = "WAIVED"
+    CONTRACT_IN_DOUBT = "CONTRACT IN DOUBT"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number that does not travel alone."""
+
+    value: float | None
+    """Point estimate, or the bound itself when `side` is lower or upper; None: see `status`."""
+    n: int
+    """Patients that enter it."""
+    method: str
+    """studentized bootstrap, phantom-zero bound, Clopper-Pearson, split conformal, descriptive."""
+    side: Literal["two-sided", "lower", "upper", "none"] = "none"
+    """none: no statement about other patients (descriptive)."""
+    level: float | None = None
+    """Confidence level of the interval or bound."""
+    low: float | None = None
+    """Lower end of a two-sided interval."""
+    high: float | None = None
+    """Upper end of a two-sided interval."""
+    status: str = "ok"
+    """ok, too_few, degenerate, not_certifiable, not_assessable, undefined."""
+    note: str = ""
+    """What a reader must know with it: 'needs n >= 9', 'failure rate up to 0.14 not excluded'."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditInfo:
+    """What was audited, and how it was declared."""
+
+    name: str
+    purpose: str
+    """confirmatory or exploratory."""
+    stamp: Literal["EXPLORATORY", "PRE-DECLARED", "WITNESSED"]
+    modality: str
+    state: str
+    """raw, windowed, normalised, skull_stripped."""
+    seed: int
+    tool_version: str
+    plan_digest: str
+    config_digest: str
+    manifest_digest: str
+    preview: bool
+    """True after --limit: no verdicts."""
+    criteria_level: float
+    """One-sided confidence level of verdicts."""
+    interval_level: float
+    """Level of two-sided intervals."""
+    reference_rule: str
+    """How the reference is made: 'given', 'majority of 3 raters, ties above half'."""
+    length_unit: str
+    """mm or px."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusCount:
+    """How many evaluations ended how."""
+
+    status: str
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class SystemRecord:
+    """One audited system."""
+
+    name: str
+    family: str
+    training_seed: int | None
+    format: str
+    """onnx, torchscript, callable."""
+    sha256: str
+    size_bytes: int
+    contract: Contract
+    golden_pairs: int
+    golden_agreement: float | None
+    """Smallest DSC with the maker's own outputs."""
+    claimed: tuple[tuple[str, float], ...]
+    claimed_source: str
+    sandbox: tuple[str, ...]
+    """Layers that were active while it ran."""
+    statuses: tuple[StatusCount, ...]
+    """Of its planned evaluations."""
+    findings: tuple[str, ...] = ()
+    """Safety and contract findings in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRow:
+    """One case, under its display id."""
+
+    case: str
+    patient: str
+    shape: tuple[int, ...]
+    spacing: tuple[float, ...]
+    raters: int
+    foreground_ratio: tuple[tuple[str, float | None], ...]
+    """(label, ratio)."""
+    rater_assd: tuple[tuple[str, float | None], ...]
+    rater_dsc: tuple[tuple[str, float | None], ...]
+    native_noise: float | None
+    """Estimated noise of the clean scan, % of S_ref."""
+    metadata: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One perturbation at one severity, with its measured effect (medians over scans)."""
+
+    perturbation: str
+    family: str
+    """Family of the perturbation: noise, blur, geometry ..; empty for clean."""
+    severity: float
+    level: float | None
+    unit: str
+    n_scans: int
+    n_no_effect: int
+    nrmse: float | None
+    psnr: float | None
+    ssim: float | None
+    contrast_to_noise: float | None
+    native_level: float | None
+    """Median estimated level of the clean scans on this axis."""
+    native_low: float | None
+    """5th percentile of it."""
+    native_high: float | None
+    """95th percentile of it."""
+    estimated_level: float | None
+    stress: bool
+    """True for severities beyond what is seen in practice (4 and 5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricInfo:
+    """What a metric is; printed beside its numbers."""
+
+    name: str
+    title: str
+    unit: str
+    """Empty for a ratio; ml, mm, px, %."""
+    low: float | None
+    high: float | None
+    higher_is_better: bool
+    definition: str
+    reference: str
+    parameters: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StratumInfo:
+    """One axis of strata."""
+
+    axis: str
+    label: str
+    kind: Literal["inferential", "descriptive", "not assessable"]
+    """inferential: frozen before the first prediction."""
+    edges: tuple[float, ...]
+    names: tuple[str, ...]
+    patients: tuple[int, ...]
+    """Patients in each."""
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One metric of one label for one system, condition and stratum."""
+
+    system: str
+    perturbation: str
+    severity: float
+    level: float | None
+    unit: str
+    label: str
+    metric: str
+    region: str
+    axis: str
+    """``all``, or the axis of strata."""
+    stratum: str
+    """``all``, or the name of the stratum."""
+    statuses: tuple[StatusCount, ...]
+    """Of the evaluations that it is made of."""
+    mean: Estimate
+    """Two-sided; descriptive when too few patients."""
+    lower: Estimate
+    """Phantom-zero bound of the mean, for metrics in [0, 1]; else not_assessable."""
+    drop: Estimate
+    """Paired change for the worse from clean (positive: worse); at clean: not_assessable."""
+    median: float | None
+    minimum: float | None
+    maximum: float | None
+    worst_case_mean: float | None
+    """Mean with failed and undefined cases at the metric's named worst value."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConformalBound:
+    """Split-conformal lower bound on the DSC of a new case, at one severity."""
+
+    system: str
+    label: str
+    perturbation: str
+    severity: float
+    level: float | None
+    unit: str
+    alpha: float
+    delta: float
+    n: int
+    rank: int
+    """k = floor((n + 1) alpha); 0: not certifiable."""
+    bound: float | None
+    pac_rank: int
+    pac_bound: float | None
+    needed: int
+    """Smallest n for which a marginal bound exists."""
+    needed_pac: int
+    held: int
+    """Patients, each left out of the calibration, for which the marginal bound held."""
+    counted: int
+    clean_held: int
+    """... for which the bound calibrated on *clean* scans held at this severity."""
+    clean_verdict: str
+    """by construction, BROKEN, no evidence of breaking, not certifiable."""
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class ControlRow:
+    """One control system: what it must show, and whether it did."""
+
+    name: str
+    title: str
+    expectation: str
+    """In words: 'mean DSC is 1'."""
+    label: str
+    perturbation: str
+    severity: float
+    mean: float | None
+    n: int
+    passed: bool | None
+    """None: shown for orientation, nothing is expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two systems on the same patients, at one condition."""
+
+    first: str
+    """Earlier of the two in the order of the configuration."""
+    second: str
+    perturbation: str
+    severity: float
+    level: float | None
+    unit: str
+    label: str
+    metric: str
+    difference: Estimate
+    """Mean of (first - second), patients paired; positive favours the first for DSC."""
+    adjusted: bool
+    """The interval is simultaneous over the pairs of this condition."""
+    verdict: str
+    """Name of the preferred system, or 'no clear winner'."""
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionResult:
+    """One criterion with its verdict and what would change it."""
+
+    id: str
+    text: str
+    system: str
+    label: str
+    metric: str
+    perturbation: str
+    severity: float
+    level: float | None
+    unit: str
+    form: str
+    threshold: float
+    evidence: str
+    hazard: str
+    required: bool
+    verdict: Verdict
+    estimate: Estimate
+    """The point estimate with its n."""
+    bound: Estimate
+    """The bound that decides a PASS."""
+    opposite: Estimate
+    """The bound that decides a FAIL."""
+    needed_patients: int | None
+    """About how many patients would decide it if they were like these; None: none would."""
+    change: str
+    """What would change the verdict, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorstCase:
+    """One evaluation among the worst."""
+
+    system: str
+    case: str
+    patient: str
+    perturbation: str
+    severity: float
+    level: float | None
+    unit: str
+    label: str
+    metric: str
+    value: float | None
+    status: str
+    reason: str
+    drop: float | None
+    """From the same case's clean scan."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExhibitSelection:
+    """One evaluation of which pictures are shown, and by which rule it was chosen."""
+
+    id: str
+    """E-01."""
+    rule: Literal["worst", "worst drop", "random"]
+    system: str
+    case: str
+    perturbation: str
+    severity: float
+    level: float | None
+    unit: str
+    label: str
+    metric: str
+    value: float | None
+    status: str
+    mask_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class DifficultyAxis:
+    """How the clean DSC of one system depends on one meaning of difficulty."""
+
+    system: str
+    label: str
+    axis: str
+    """foreground_ratio, rater_assd, rater_dsc, native_noise."""
+    rho: Estimate
+    """Spearman's rank correlation of the axis with DSC, with its interval."""
+    points: tuple[tuple[str, float, float], ...]
+    """(case, value on the axis, DSC)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The five answers of the front page, as numbers."""
+
+    label: str
+    metric: str
+    clean: tuple[tuple[str, Estimate], ...]
+    """(system, mean on clean scans)."""
+    hardest: tuple[tuple[str, str, str, Estimate], ...]
+    """(system, axis, stratum, mean): the stratum with the lowest mean."""
+    steepest: tuple[tuple[str, str, float, float | None, str, Estimate], ...]
+    """(system, perturbation, severity, level, unit, drop): largest drop at severity 2 (or the
+    nearest planned one)."""
+    promised: tuple[tuple[str, Estimate, int, int], ...]
+    """(system, marginal conformal bound on clean scans, held, counted)."""
+    best_clean: tuple[str, ...]
+    """Systems that none beats significantly on clean scans."""
+    best_noise: tuple[str, ...]
+    """Systems that none beats significantly under noise at `noise_severity`."""
+    noise_perturbation: str
+    noise_severity: float
+    noise_level: float | None
+    noise_unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The whole of results.json."""
+
+    version: int
+    audit: AuditInfo
+    headline: Headline
+    systems: tuple[SystemRecord, ...]
+    cases: tuple[CaseRow, ...]
+    conditions: tuple[Condition, ...]
+    labels: tuple[str, ...]
+    metrics: tuple[MetricInfo, ...]
+    strata: tuple[StratumInfo, ...]
+    statuses: tuple[StatusCount, ...]
+    """Of all planned evaluations of the systems (controls apart)."""
+    planned: int
+    """Planned evaluations of the systems."""
+    summaries: tuple[Summary, ...]
+    conformal: tuple[ConformalBound, ...]
+    comparisons: tuple[Comparison, ...]
+    criteria: tuple[CriterionResult, ...]
+    overall: str
+    """Overall verdict, or why there is none."""
+    worst: tuple[WorstCase, ...]
+    difficulty: tuple[DifficultyAxis, ...]
+    controls: tuple[ControlRow, ...]
+    exhibits: tuple[ExhibitSelection, ...]
+    not_assessed: tuple[str, ...]
+    """What this audit says nothing about, in words."""
+    limits: tuple[str, ...]
+    """What a reader must not conclude, in words."""
+
+
+Stored = TypeVar("Stored")
+
+
+def encode(record: object) -> str:
+    """Write a record as canonical JSON: sorted keys, no NaN, one final newline.
+
+    Raises
+    ------
+    ValueError
+        When a number is not finite.
+    """
+    text = json.dumps(
+        asdict(record),  # type: ignore[call-overload]
+        sort_keys=True,
+        indent=1,
+        allow_nan=False,
+        ensure_ascii=False,
+    )
+    return f"{text}\n"
+
+
+def decode(text: str, record: type[Stored]) -> Stored:
+    """Read a record back; unknown fields are refused.
+
+    Raises
+    ------
+    ValueError
+        When the text is not JSON or does not fit the record.
+    """
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    # Numbers that happen to be whole were written by other tools without a point.
+    converter.register_structure_hook(float, lambda value, _: float(value))
+    data: Any = json.loads(text)
+    try:
+        return converter.structure(data, record)
+    except (cattrs.BaseValidationError, KeyError, TypeError) as error:
+        problems = "; ".join(cattrs.transform_error(error))
+        msg = f"this is no {record.__name__} of this version: {problems}"
+        raise ValueError(msg) from error

@@ -1,0 +1,1 @@
+"""What can happen to a scan between the patient and the model."""

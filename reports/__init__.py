@@ -1,0 +1,1 @@
+"""How an audit is shown: reads results and exhibits, formats them, computes nothing."""
