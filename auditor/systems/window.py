@@ -1,0 +1,318 @@
+"""Sliding windows: cut images into windows, run them in batches of one size, blend the answers.
+
+**Conventions.** numpy only, so that a child process without torch can import it. Images are
+``(channel, *sizes)``, windows travel as ``(batch, channel, *window)``; every tuple of sizes follows
+the array. Nothing here knows axes, spacing or activations.
+
+* *Starts* are spread evenly between the two ends, as in nnU-Net (Isensee et al., Nature Methods
+  2021, ``compute_steps_for_sliding_window``), with the step rounded down to whole voxels, so that
+  neighbours never share less than the asked overlap.
+* *Padding.* An image smaller than the window is padded on both sides with the minimum of each
+  channel (background in most modalities), and the answer is cut back.
+* *Weights* are those of MONAI's ``compute_importance_map``: a Gaussian of sigma = size / 8
+  (nnU-Net uses the same sigma), no smaller than 0.001, or one everywhere.
+* *Blending* is a running weighted mean, which reproduces a value exactly wherever all windows
+  agree on it; integer answers are label numbers and cannot be averaged: there the window in which
+  a voxel lies most centrally decides.
+* *Batches* always have the asked size: the last one of a call is filled up with copies of its last
+  window. Convolutions give other last bits for other batch sizes, so without this an image's
+  result would depend on how many images travel with it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.schema import WindowSpec
+
+Predict = Callable[[NDArray[np.float32]], NDArray[Any]]
+"""(batch, channel, *window) float32 -> (batch, class, *window): floats, or integers for labels."""
+
+_Item = TypeVar("_Item")
+
+SIGMA_SCALE = 0.125
+"""Sigma of the Gaussian weight over the window's size; the default of nnU-Net and MONAI."""
+
+SMALLEST_WEIGHT = 1e-3
+"""Weights are never below this (the centre has 1), so that corners seen once are still defined."""
+
+
+def window_starts(sizes: Sequence[int], window: Sequence[int], overlap: float) -> list[list[int]]:
+    """Return the first voxel of every window along each axis.
+
+    Parameters
+    ----------
+    sizes : voxels of the image along each axis, each at least as large as the window's.
+    window : voxels of the window along each axis.
+    overlap : share of a window that neighbours share at least, in [0, 1).
+
+    Returns
+    -------
+    One ascending list per axis, from 0 to ``size - window``, without duplicates; neighbours are
+    at most ``max(1, floor(window * (1 - overlap)))`` apart.
+
+    Raises
+    ------
+    ValueError
+        For an overlap outside [0, 1), an empty window, or an image smaller than its window.
+
+    Examples
+    --------
+    >>> window_starts((10, 4), (4, 4), 0.5)
+    [[0, 2, 4, 6], [0]]
+    """
+    if not 0 <= overlap < 1:
+        msg = f"overlap must be in [0, 1), got {overlap!r}"
+        raise ValueError(msg)
+    if len(sizes) != len(window):
+        msg = f"the window must have {len(sizes)} sizes as the image has, got {tuple(window)}"
+        raise ValueError(msg)
+    return [_axis_starts(n, w, overlap) for n, w in zip(sizes, window, strict=True)]
+
+
+def _axis_starts(size: int, window: int, overlap: float) -> list[int]:
+    if window < 1 or size < window:
+        msg = f"the window must have 1 to {size} voxels on an axis of {size}, got {window}"
+        raise ValueError(msg)
+    # 10 * (1 - 0.8) is 1.9999999999999996 in floating point and means 2
+    step = max(1, math.floor(window * (1 - overlap) + 1e-9))
+    span = size - window
+    gaps = math.ceil(span / step)
+    return [round(i * span / gaps) for i in range(gaps + 1)] if gaps else [0]
+
+
+def importance(window: Sequence[int], blend: str) -> NDArray[np.float32]:
+    """Return the weight of each voxel of a window when several windows overlap.
+
+    Parameters
+    ----------
+    window : voxels along each axis.
+    blend : ``gaussian`` or ``constant``.
+
+    Returns
+    -------
+    (*window), in [0.001, 1]; symmetric about the centre.
+
+    Raises
+    ------
+    ValueError
+        For another blend.
+
+    Notes
+    -----
+    Gaussian: the product over axes of exp(-x^2 / (2 s^2)), x measured from the window's centre,
+    s = size / 8, clamped from below at 0.001.
+
+    References
+    ----------
+    MONAI, ``monai.data.utils.compute_importance_map`` (mode gaussian, sigma_scale 0.125);
+    nnU-Net v2, ``compute_gaussian`` (sigma_scale 1/8).
+    """
+    weights = np.ones(tuple(window), dtype=np.float64)
+    if blend == "constant":
+        return weights.astype(np.float32)
+    if blend != "gaussian":
+        msg = f"blend must be 'gaussian' or 'constant', got {blend!r}"
+        raise ValueError(msg)
+    for axis, size in enumerate(window):
+        x = np.arange(size) - (size - 1) / 2
+        profile = np.exp(-(x**2) / (2 * (SIGMA_SCALE * size) ** 2))
+        weights *= profile.reshape([-1 if i == axis else 1 for i in range(len(window))])
+    return np.maximum(weights, SMALLEST_WEIGHT).astype(np.float32)
+
+
+def run_windows(
+    image: NDArray[np.float32], predict: Predict, *, window: WindowSpec | None, batch: int
+) -> NDArray[Any]:
+    """Run one image; see `run_images`.
+
+    Parameters
+    ----------
+    image : (channel, *sizes).
+    predict : the system.
+    window : None for the whole image in one call.
+    batch : windows per call.
+
+    Returns
+    -------
+    (class, *sizes): float32, or the integers of a system that answers with labels.
+
+    Raises
+    ------
+    ValueError
+        As `run_images`.
+    """
+    return run_images([image], predict, window=window, batch=batch)[0]
+
+
+def run_images(
+    images: Sequence[NDArray[np.float32]],
+    predict: Predict,
+    window: WindowSpec | None,
+    batch: int,
+) -> list[NDArray[Any]]:
+    """Run several images; their windows share batches of exactly `batch` windows.
+
+    Parameters
+    ----------
+    images : each (channel, *sizes); sizes may differ between images.
+    predict : called with (batch, channel, *window); must return (batch, class, *window).
+        Integer answers are taken as label numbers and never averaged.
+    window : None for whole images, of which only neighbours of one shape share a batch.
+    batch : windows, or whole images, per call; the last batch is filled up with copies.
+
+    Returns
+    -------
+    One (class, *sizes) array per image: float32, or integers for labels.
+
+    Raises
+    ------
+    ValueError
+        For a batch below 1, a window with other axes than the image, or an answer of another
+        shape than asked for.
+    """
+    if batch < 1:
+        msg = f"batch must be at least 1, got {batch}"
+        raise ValueError(msg)
+    if window is None:
+        return _run_whole(images, predict, batch)
+    canvases = [_Canvas(image, window) for image in images]
+    pieces = (
+        (canvas, corner, last)
+        for canvas in canvases
+        for corner, last in zip(
+            canvas.corners, [*[False] * (len(canvas.corners) - 1), True], strict=True
+        )
+    )
+    for chunk in _chunks(pieces, batch):
+        fed = np.stack([canvas.cut(corner) for canvas, corner, _ in chunk])
+        answer = _call(predict, fed, batch)
+        for (canvas, corner, last), part in zip(chunk, answer, strict=False):
+            canvas.add(corner, part)
+            if last:
+                canvas.finish()
+    return [canvas.result for canvas in canvases]
+
+
+class _Canvas:
+    """One image on its way through the windows; holds at most its padded copy and its answer."""
+
+    def __init__(self, image: NDArray[np.float32], window: WindowSpec) -> None:
+        sizes = image.shape[1:]
+        if len(window.size) != len(sizes):
+            msg = (
+                f"window.size must have {len(sizes)} numbers for an image of sizes {sizes}, "
+                f"got {window.size}"
+            )
+            raise ValueError(msg)
+        missing = [max(0, w - n) for n, w in zip(sizes, window.size, strict=True)]
+        before = [m // 2 for m in missing]
+        padding = [(b, m - b) for b, m in zip(before, missing, strict=True)]
+        self.image = pad_with_minimum(image, padding)
+        starts = window_starts(self.image.shape[1:], window.size, window.overlap)
+        self.corners = list(itertools.product(*starts))
+        self.inside = tuple(slice(b, b + n) for b, n in zip(before, sizes, strict=True))
+        self.window = window.size
+        self.weights = importance(window.size, window.blend)
+        self.answer: NDArray[Any] | None = None
+        self.total: NDArray[np.float32] | None = None
+
+    def _place(self, corner: tuple[int, ...]) -> tuple[slice, ...]:
+        return tuple(slice(s, s + w) for s, w in zip(corner, self.window, strict=True))
+
+    def cut(self, corner: tuple[int, ...]) -> NDArray[np.float32]:
+        return self.image[(slice(None), *self._place(corner))]
+
+    def add(self, corner: tuple[int, ...], part: NDArray[Any]) -> None:
+        labels = np.issubdtype(part.dtype, np.integer)
+        if self.answer is None or self.total is None:
+            shape = (part.shape[0], *self.image.shape[1:])
+            self.answer = np.zeros(shape, dtype=part.dtype if labels else np.float32)
+            self.total = np.zeros(self.image.shape[1:], dtype=np.float32)
+        place = self._place(corner)
+        here, total = self.answer[(slice(None), *place)], self.total[place]
+        if labels:
+            central = self.weights > total
+            here[:, central] = part[:, central]
+            np.maximum(total, self.weights, out=total)
+        else:
+            total += self.weights
+            here += (part.astype(np.float32, copy=False) - here) * (self.weights / total)
+
+    def finish(self) -> None:
+        """Let the padded image and the weights go: later images may still be on their way."""
+        self.image = self.image[:, :0]
+        self.total = None
+
+    @property
+    def result(self) -> NDArray[Any]:
+        if self.answer is None:
+            msg = "no window was run"
+            raise ValueError(msg)
+        return np.ascontiguousarray(self.answer[(slice(None), *self.inside)])
+
+
+def pad_with_minimum(
+    image: NDArray[np.float32], padding: Sequence[tuple[int, int]]
+) -> NDArray[np.float32]:
+    """Pad each channel of an image with its own minimum.
+
+    Parameters
+    ----------
+    image : (channel, *sizes).
+    padding : voxels before and after, along each spatial axis, none negative.
+
+    Returns
+    -------
+    (channel, *padded sizes); the image itself when nothing is to be padded.
+    """
+    if not any(before or after for before, after in padding):
+        return image
+    sizes = [n + b + a for n, (b, a) in zip(image.shape[1:], padding, strict=True)]
+    lowest = image.reshape(image.shape[0], -1).min(axis=1)
+    padded = np.empty((image.shape[0], *sizes), dtype=image.dtype)
+    padded[:] = lowest.reshape(-1, *([1] * len(sizes)))
+    inner = tuple(slice(b, b + n) for n, (b, _) in zip(image.shape[1:], padding, strict=True))
+    padded[(slice(None), *inner)] = image
+    return padded
+
+
+def _run_whole(
+    images: Sequence[NDArray[np.float32]], predict: Predict, batch: int
+) -> list[NDArray[Any]]:
+    results: list[NDArray[Any]] = []
+    for _, group in itertools.groupby(images, key=lambda image: image.shape):
+        for chunk in _chunks(iter(group), batch):
+            answer = _call(predict, np.stack(chunk), batch)[: len(chunk)]
+            labels = np.issubdtype(answer.dtype, np.integer)
+            results.extend(
+                np.array(part, dtype=None if labels else np.float32, order="C") for part in answer
+            )
+    return results
+
+
+def _chunks(items: Iterator[_Item], size: int) -> Iterator[list[_Item]]:
+    while chunk := list(itertools.islice(items, size)):
+        yield chunk
+
+
+def _call(predict: Predict, fed: NDArray[np.float32], batch: int) -> NDArray[Any]:
+    """Fill the batch up, run it, and check that the answer has the sizes of the question."""
+    missing = batch - fed.shape[0]
+    if missing:
+        fed = np.concatenate([fed, np.repeat(fed[-1:], missing, axis=0)])
+    answer = np.asarray(predict(np.ascontiguousarray(fed, dtype=np.float32)))
+    expected = (fed.shape[0], *fed.shape[2:])
+    if answer.ndim != fed.ndim or (answer.shape[0], *answer.shape[2:]) != expected:
+        msg = (
+            f"the system must answer with ({fed.shape[0]}, classes, "
+            f"{', '.join(map(str, fed.shape[2:]))}), got {answer.shape}"
+        )
+        raise ValueError(msg)
+    return answer
