@@ -1,0 +1,314 @@
+"""From a scan to what a system is fed with, and from its answer back to the scan's grid.
+
+**Conventions.** Scans are native: torch ``(channel, z, y, x)`` or ``(channel, y, x)``. Fed arrays
+are numpy float32 in the axes of `InputSpec.axes`, and so is every list of the contract. The steps
+of `prepare`, in this order:
+
+1. axes (`orientation`);
+2. spacing: linear, the new grid shares the *physical centre* of the old one and has exactly the
+   declared spacing and ``round(n * old / new)`` voxels; beyond the last voxel centre the edge is
+   repeated. Not anti-aliased when coarsening, as neither MONAI's ``Spacing`` nor nnU-Net is: the
+   aim is to feed the system as its maker does;
+3. intensities: clip, clip to quantiles, scale, z-score, affine, each per channel and over the
+   whole scan (also for slice-wise systems);
+4. fixed size: the whole image resampled (linear, edges aligned) or padded and cropped about its
+   centre; then padded at the end of each axis to a multiple of the divisor. Padding is the
+   channel's minimum;
+5. a slice-wise system (``dims: 2``) on a 3-D scan gets its slices along the first fed axis one at
+   a time; lists of two then mean the axes of a slice, and lists of three start with the slice axis.
+
+`restore` undoes 5 to 1 on the answer: softmax or sigmoid first where the contract says that the
+output still needs it, then the padding is cut, probabilities are resampled linearly (label numbers
+by the nearest neighbour), and the axes are put back. Voxels that were cropped away are background.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from auditor.errors import CheckpointError, DataError
+from auditor.schema import Geometry, InputSpec, OutputSpec, WindowSpec
+from auditor.systems.decision import decide, has_rest_channel, scores_of
+from auditor.systems.intensity import normalise
+from auditor.systems.orientation import Orientation, match_axes
+from auditor.systems.window import pad_with_minimum
+
+__all__ = ["Prepared", "Resampling", "decide", "prepare", "resample", "restore"]
+
+
+@dataclass(frozen=True, slots=True)
+class Resampling:
+    """A change of grid that keeps the image's centre where it is."""
+
+    before: tuple[int, ...]
+    """Sizes of the old grid."""
+    after: tuple[int, ...]
+    """Sizes of the new grid."""
+    ratio: tuple[float, ...]
+    """Length of a new voxel in old voxels, along each axis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One scan as it is fed, with what is needed to go back."""
+
+    array: NDArray[np.float32]
+    """(channel, *fed sizes); of a slice-wise system all slices: (channel, slice, *fed sizes)."""
+    slicewise: bool
+    """Whether slices travel one at a time."""
+    orientation: Orientation
+    """From native to fed axes."""
+    resamplings: tuple[Resampling, ...]
+    """In the order of their application: to the spacing, to the fixed size."""
+    margins: tuple[tuple[int, int], ...]
+    """Voxels added before and after each axis; negative: cut away."""
+
+    @property
+    def pieces(self) -> tuple[NDArray[np.float32], ...]:
+        """The arrays that the system is called with, each (channel, *fed sizes)."""
+        if not self.slicewise:
+            return (self.array,)
+        return tuple(np.ascontiguousarray(self.array[:, i]) for i in range(self.array.shape[1]))
+
+    def join(self, answers: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """Put the answers to `pieces` together again.
+
+        Parameters
+        ----------
+        answers : one (class, *fed sizes) per piece, in order.
+
+        Returns
+        -------
+        (class, *array.shape[1:]).
+        """
+        return np.stack(list(answers), axis=1) if self.slicewise else answers[0]
+
+
+def prepare(
+    image: Tensor, geometry: Geometry, spec: InputSpec, window: WindowSpec | None = None
+) -> Prepared:
+    """Turn a scan into the array that a system is fed with.
+
+    Parameters
+    ----------
+    image : (channel, *spatial) float32, intensities in the scan's units.
+    geometry : of the scan.
+    spec : the input contract.
+    window : only checked for its number of axes; windows are cut where the system runs.
+
+    Returns
+    -------
+    The fed array and the way back.
+
+    Raises
+    ------
+    CheckpointError
+        The contract does not fit this scan: channels, axes, lengths of lists.
+    DataError
+        A spacing in mm is asked of a scan that has none.
+    """
+    slicewise = spec.dims == 2 and len(geometry.shape) == 3
+    _check(image, geometry, spec, window)
+    orientation = match_axes(spec.axes, geometry, slicewise=slicewise)
+    fed = orientation.apply(image.to("cpu", torch.float32))
+    resamplings = []
+    step = _to_spacing(tuple(fed.shape[1:]), geometry, spec, orientation)
+    if step is not None:
+        fed = resample(fed, step)
+        resamplings.append(step)
+    fed = normalise(fed, spec)
+    step = _to_size(tuple(fed.shape[1:]), spec)
+    if step is not None:
+        fed = resample(fed, step)
+        resamplings.append(step)
+    margins = _margins(tuple(fed.shape[1:]), spec)
+    array = _with_margins(fed.numpy(), margins)
+    if fed.untyped_storage().data_ptr() == image.untyped_storage().data_ptr():
+        array = array.copy()  # a system may write into what it is fed with
+    return Prepared(
+        array=array,
+        slicewise=slicewise,
+        orientation=orientation,
+        resamplings=tuple(resamplings),
+        margins=margins,
+    )
+
+
+def _check(image: Tensor, geometry: Geometry, spec: InputSpec, window: WindowSpec | None) -> None:
+    """Name every list of the contract that cannot belong to this scan."""
+    count = len(geometry.shape)
+    dims = spec.dims or count
+    problems = []
+    if image.shape[0] != spec.channels:
+        problems.append(f"input.channels must be the scan's {image.shape[0]}, got {spec.channels}")
+    if tuple(image.shape[1:]) != geometry.shape:
+        problems.append(f"the image must have shape {geometry.shape}, got {tuple(image.shape[1:])}")
+    if dims > count:
+        problems.append(f"input.dims must be at most the scan's {count}, got {dims}")
+    lists = {
+        "input.size": spec.size,
+        "input.divisor": spec.divisor,
+        "window.size": window.size if window is not None else None,
+    }
+    problems += [
+        f"{name} must have {dims} numbers, got {values}"
+        for name, values in lists.items()
+        if values is not None and len(values) != dims
+    ]
+    if spec.spacing_mm is not None and len(spec.spacing_mm) not in {dims, count}:
+        problems.append(f"input.spacing_mm must have {count} numbers, got {spec.spacing_mm}")
+    if problems:
+        raise CheckpointError("; ".join(problems))
+
+
+def _to_spacing(
+    sizes: tuple[int, ...], geometry: Geometry, spec: InputSpec, orientation: Orientation
+) -> Resampling | None:
+    if spec.spacing_mm is None:
+        return None
+    if geometry.unit != "mm":
+        msg = (
+            f"input.spacing_mm is {spec.spacing_mm}, but the image has no spacing in mm; declare "
+            "the spacing of the images, or leave input.spacing_mm out"
+        )
+        raise DataError(msg)
+    old = tuple(geometry.spacing[axis] for axis in orientation.order)
+    new = (*old[: len(old) - len(spec.spacing_mm)], *spec.spacing_mm)
+    ratio = tuple(n / o for n, o in zip(new, old, strict=True))
+    after = tuple(max(1, round(n / r)) for n, r in zip(sizes, ratio, strict=True))
+    # headers carry 0.70000001: less than a hundredth of a voxel over a whole axis is no change
+    if after == sizes and all(abs(r - 1) * n < 0.01 for r, n in zip(ratio, sizes, strict=True)):
+        return None
+    return Resampling(before=sizes, after=after, ratio=ratio)
+
+
+def _to_size(sizes: tuple[int, ...], spec: InputSpec) -> Resampling | None:
+    if spec.size is None or spec.fit != "resize":
+        return None
+    after = (*sizes[: len(sizes) - len(spec.size)], *spec.size)
+    if after == sizes:
+        return None
+    ratio = tuple(b / a for b, a in zip(sizes, after, strict=True))
+    return Resampling(before=sizes, after=after, ratio=ratio)
+
+
+def _margins(sizes: tuple[int, ...], spec: InputSpec) -> tuple[tuple[int, int], ...]:
+    """Voxels to add (or, negative, to cut) before and after each axis."""
+    margins = []
+    leading = len(sizes) - max(len(spec.size or ()), len(spec.divisor or ()))
+    for axis, size in enumerate(sizes):
+        i = axis - leading
+        before = after = 0
+        if spec.size is not None and spec.fit == "pad" and i >= 0:
+            missing = spec.size[i] - size
+            before = math.floor(missing / 2)
+            after = missing - before
+        if spec.divisor is not None and i >= 0:
+            after += -(size + before + after) % spec.divisor[i]
+        margins.append((before, after))
+    return tuple(margins)
+
+
+def _with_margins(
+    array: NDArray[np.float32], margins: Sequence[tuple[int, int]]
+) -> NDArray[np.float32]:
+    cut = [
+        slice(max(0, -b), n - max(0, -a))
+        for n, (b, a) in zip(array.shape[1:], margins, strict=True)
+    ]
+    padding = [(max(0, b), max(0, a)) for b, a in margins]
+    return np.ascontiguousarray(pad_with_minimum(array[(slice(None), *cut)], padding))
+
+
+def resample(values: Tensor, step: Resampling, *, nearest: bool = False) -> Tensor:
+    """Bring values onto another grid with the same centre.
+
+    Parameters
+    ----------
+    values : (channel, *step.before).
+    step : the two grids.
+    nearest : take the nearest voxel (label numbers) instead of interpolating linearly.
+
+    Returns
+    -------
+    (channel, *step.after), of the same type.
+
+    Notes
+    -----
+    Voxel j of the new grid lies at (n - 1) / 2 + (j - (m - 1) / 2) r of the old one, for sizes n
+    and m and r the ratio of the voxel lengths; positions outside are moved to the edge.
+    """
+    for axis, (n, m, ratio) in enumerate(zip(step.before, step.after, step.ratio, strict=True)):
+        if n == m and ratio == 1:
+            continue
+        j = torch.arange(m, dtype=torch.float64)
+        position = ((n - 1) / 2 + (j - (m - 1) / 2) * ratio).clamp(0, n - 1)
+        if nearest:
+            # positions half way between two voxels go to the first
+            values = values.index_select(axis + 1, torch.ceil(position - 0.5).long().clamp(min=0))
+            continue
+        low = position.floor().long().clamp(max=max(0, n - 2))
+        share = (position - low).to(values.dtype)
+        share = share.reshape([-1 if i == axis + 1 else 1 for i in range(values.ndim)])
+        first = values.index_select(axis + 1, low)
+        second = values.index_select(axis + 1, (low + 1).clamp(max=n - 1))
+        values = torch.lerp(first, second, share)
+    return values
+
+
+def restore(output: NDArray[Any], prepared: Prepared, output_spec: OutputSpec) -> Tensor:
+    """Bring a system's answer back to the scan's own grid.
+
+    Parameters
+    ----------
+    output : (class, *prepared.array.shape[1:]), as the system gave it.
+    prepared : the way that the scan went.
+    output_spec : the output contract.
+
+    Returns
+    -------
+    (channel, *native) float32, what `decide` decides on. Softmax: channel 0 is the strongest class
+    that is not among the labels (the background, when all classes are declared), the others follow
+    `OutputSpec.labels`. Sigmoid and label numbers: one channel per declared label.
+
+    Raises
+    ------
+    CheckpointError
+        The answer has another shape, too few classes, or values that its activation cannot give.
+    """
+    expected = prepared.array.shape[1:]
+    if output.shape[1:] != expected:
+        msg = f"the system must answer on the grid {expected} that it was fed, got {output.shape}"
+        raise CheckpointError(msg)
+    scores = scores_of(output, output_spec)
+    background = 1.0 if has_rest_channel(output_spec) else 0.0
+    scores = _without_margins(scores, prepared.margins, background)
+    for step in reversed(prepared.resamplings):
+        back = Resampling(step.after, step.before, tuple(1 / r for r in step.ratio))
+        scores = resample(scores, back, nearest=output_spec.activation == "labels")
+    return prepared.orientation.undo(scores).contiguous()
+
+
+def _without_margins(scores: Tensor, margins: Sequence[tuple[int, int]], rest: float) -> Tensor:
+    """Cut padding away, and give what was cropped away back as background."""
+    inner = [
+        slice(max(0, b), n - max(0, a)) for n, (b, a) in zip(scores.shape[1:], margins, strict=True)
+    ]
+    scores = scores[(slice(None), *inner)]
+    missing = [(max(0, -b), max(0, -a)) for b, a in margins]
+    if not any(b or a for b, a in missing):
+        return scores
+    sizes = [n + b + a for n, (b, a) in zip(scores.shape[1:], missing, strict=True)]
+    whole = torch.zeros((scores.shape[0], *sizes), dtype=scores.dtype)
+    whole[0] = rest
+    place = tuple(slice(b, b + n) for n, (b, _) in zip(scores.shape[1:], missing, strict=True))
+    whole[(slice(None), *place)] = scores
+    return whole
