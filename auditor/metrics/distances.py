@@ -29,6 +29,9 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
+LARGEST_MAP = 1 << 22
+"""Corners up to which a distance map is computed (32 MiB); beyond, trees take less memory."""
+
 _SHELL_STEPS = 3.0
 """Shells are searched up to this many of the smallest spacings: 123 corners in isotropic voxels."""
 
@@ -136,7 +139,7 @@ def nearest(surface: Surface, other: Surface) -> Directed:
     for distance, offsets in shells:
         if open_elements.size == 0:
             break
-        hit = target[places[:, None] + offsets @ strides].any(axis=1)
+        hit = _any_occupied(target, places, offsets @ strides)
         distances[open_elements[hit]] = distance
         open_elements, places = open_elements[~hit], places[~hit]
     if open_elements.size:
@@ -144,13 +147,24 @@ def nearest(surface: Surface, other: Surface) -> Directed:
     return Directed(distances=distances, areas=surface.areas)
 
 
+def _any_occupied(target: BoolArray, places: IntArray, steps: IntArray) -> BoolArray:
+    """Say for each place of a flat array whether one of its neighbours is occupied."""
+    if places.size * steps.size <= 1 << 20:
+        return target[places[:, None] + steps].any(axis=1)
+    hit = np.zeros(places.size, dtype=np.bool_)
+    for step in steps:  # one table of all neighbours would take gigabytes for a large image
+        hit |= target[places + step]
+    return hit
+
+
 def _far(points: IntArray, other: Surface) -> FloatArray:
     """Find the distances of corners that are far from a surface, the cheaper way."""
     low = np.minimum(points.min(axis=0), other.points.min(axis=0))
     sizes = np.maximum(points.max(axis=0), other.points.max(axis=0)) - low + 1
     # Costs in ns as measured; plane surfaces asked from afar are the worst case of a tree.
-    cost_of_map = 80 * math.prod(int(size) for size in sizes)
-    if cost_of_map < 150 * len(other.points) + 5000 * len(points):
+    corners = math.prod(int(size) for size in sizes)
+    cost_of_tree = 150 * len(other.points) + 5000 * len(points)
+    if corners <= LARGEST_MAP and 80 * corners < cost_of_tree:
         moved = Surface(points=other.points - low, areas=other.areas, spacing=other.spacing)
         distances = distance_map(moved, tuple(int(size) - 1 for size in sizes))
         near: FloatArray = distances[tuple((points - low).T)]

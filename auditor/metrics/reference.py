@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 
 from auditor.metrics.distances import (
+    LARGEST_MAP,
     BoolArray,
     Directed,
     FloatArray,
@@ -24,9 +25,6 @@ from auditor.metrics.distances import (
     nearest,
 )
 from auditor.metrics.policy import Extent
-
-_LARGEST_MAP = 1 << 22
-"""Corners up to which a distance map is kept (32 MiB); beyond, trees take less time and memory."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ class Reference:
 
     @cached_property
     def _map(self) -> FloatArray | None:
-        if not self.reused or math.prod(n + 1 for n in self.mask.shape) > _LARGEST_MAP:
+        if not self.reused or math.prod(n + 1 for n in self.mask.shape) > LARGEST_MAP:
             return None
         return distance_map(self.surface, self.mask.shape)
 

@@ -1,0 +1,204 @@
+"""Group cases into strata, frozen before the first prediction.
+
+**Conventions.** An inner edge belongs to the group below it: the edges a < b make the groups
+``<= a``, ``a to b`` (above a, up to b) and ``> b``. A group's name says its range with the edge as
+it is used, so that a reader can sort a case by hand. A text among the numbers of a numeric axis is
+a group of its own (raters who disagree whether there is anything to draw). A missing value is the
+group ``missing``, never a dropped case.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from auditor.errors import ConfigError
+from auditor.schema import StratumSpec
+
+MISSING = "missing"
+"""Name of the group of cases without a value."""
+DETECTION = "raters disagree whether there is any"
+"""Group of cases of which some raters, but not all, marked nothing."""
+NOTHING = "no rater marked any"
+"""Group of cases of which all raters marked nothing."""
+
+MEASURED_AXES = ("foreground_ratio", "rater_disagreement", "rater_dsc")
+"""Axes that are measured on the references; every other axis is a column of metadata."""
+
+Kind = Literal["inferential", "descriptive", "not assessable"]
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenStratum:
+    """One axis, with the group of every case."""
+
+    axis: str
+    """foreground_ratio, rater_disagreement, rater_dsc, or a column of metadata."""
+    label: str
+    """Label that it is measured on; empty for metadata."""
+    edges: tuple[float, ...]
+    """Inner edges, rising, in the unit of the values; empty for categories."""
+    names: tuple[str, ...]
+    """All groups in order, also those without a case; ``missing`` last, when there is one."""
+    membership: Mapping[str, str]
+    """Case -> name of its group."""
+    note: str
+    """What a reader must know: ties, cases without a value, why it is not assessable."""
+    kind: Kind
+    """inferential: frozen before the first prediction; not assessable: there is only one group."""
+
+
+def freeze(
+    values: Mapping[str, float | str | None],
+    spec: StratumSpec,
+    *,
+    length_unit: str = "mm",
+    before_predictions: bool = True,
+) -> FrozenStratum:
+    """Assign every case to a group.
+
+    Parameters
+    ----------
+    values : case -> value. Numbers for measured axes (a ratio in [0, 1], a length in `length_unit`,
+        a DSC), with texts as groups of their own; texts for metadata; None or an empty text:
+        missing
+    spec : axis, label and edges
+    length_unit : ``mm`` or ``px``, for the names
+    before_predictions : False when a prediction has been seen: the strata are then descriptive
+
+    Raises
+    ------
+    ConfigError
+        When edges are missing for a measured axis, do not rise, or meet a value that is no number.
+
+    Examples
+    --------
+    >>> spec = StratumSpec("foreground_ratio", "spleen", (0.002, 0.01))
+    >>> freeze({"a": 0.001, "b": 0.002, "c": 0.02}, spec).membership
+    {'a': '<= 0.2 %', 'b': '<= 0.2 %', 'c': '> 1 %'}
+    """
+    present = {case: value for case, value in values.items() if value not in {None, ""}}
+    if spec.edges is None:
+        if spec.axis in MEASURED_AXES:
+            msg = (
+                f"strata.{spec.axis}.edges must be rising numbers or 'tertiles', got nothing; "
+                "where to cut is a choice that this tool does not make"
+            )
+            raise ConfigError(msg)
+        edges: tuple[float, ...] = ()
+        groups = {case: str(value) for case, value in present.items()}
+        names, note = tuple(sorted(set(groups.values()) - {MISSING})), ""
+    else:
+        numbers, texts = _split(present, spec)
+        edges, note = _edges(spec, sorted(numbers.values()))
+        ranges = _range_names(edges, spec.axis, length_unit)
+        groups = {case: ranges[_place(number, edges)] for case, number in numbers.items()}
+        groups |= texts
+        names = (*(ranges if numbers else ()), *sorted(set(texts.values())))
+    membership = {case: groups.get(case, MISSING) for case in values}
+    kind: Kind = "inferential" if before_predictions else "descriptive"
+    if len(names) < 2:
+        kind = "not assessable"
+        note = (note if present else "") or _why_single(names, spec)
+    missing = sum(group == MISSING for group in membership.values())
+    if missing:
+        names = (*names, MISSING)
+        note = "; ".join(filter(None, (note, f"{missing} of {len(values)} cases without a value")))
+    return FrozenStratum(spec.axis, spec.label, edges, names, membership, note, kind)
+
+
+def _split(
+    present: Mapping[str, float | str | None], spec: StratumSpec
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Part numbers from texts; numbers of a metadata column are written as text."""
+    numbers: dict[str, float] = {}
+    texts: dict[str, str] = {}
+    problems = []
+    for case, value in present.items():
+        if isinstance(value, str) and spec.axis in MEASURED_AXES:
+            texts[case] = value
+            continue
+        try:
+            number = float(value)  # type: ignore[arg-type]  # None is not among the present
+        except ValueError:
+            number = math.nan
+        if math.isfinite(number):
+            numbers[case] = number
+        else:
+            problems.append(f"case {case!r}: {value!r}")
+    if problems:
+        msg = f"strata.{spec.axis} has edges, so that every value must be a finite number, got"
+        raise ConfigError(msg, problems)
+    return numbers, texts
+
+
+def _edges(spec: StratumSpec, numbers: Sequence[float]) -> tuple[tuple[float, ...], str]:
+    """Give the inner edges and a note on them."""
+    if spec.edges == "tertiles":
+        return _tertiles(numbers)
+    edges = tuple(float(edge) for edge in spec.edges or ())
+    rising = all(low < high for low, high in itertools.pairwise(edges))
+    if not edges or not rising or not all(math.isfinite(edge) for edge in edges):
+        msg = f"strata.{spec.axis}.edges must be rising numbers or 'tertiles', got {spec.edges!r}"
+        raise ConfigError(msg)
+    return edges, ""
+
+
+def _tertiles(numbers: Sequence[float]) -> tuple[tuple[float, ...], str]:
+    """Cut sorted numbers into thirds, between neighbouring values and never between equal ones."""
+    n = len(numbers)
+    if n < 3:
+        return (), f"not assessable: tertiles need three cases with a value, there are {n}"
+    edges: list[float] = []
+    for third in (1, 2):
+        lower = numbers[math.ceil(third * n / 3) - 1]
+        above = [number for number in numbers if number > lower]
+        if above:
+            edge = _short_number_between(lower, above[0])
+            edges.extend([edge] if edge not in edges else [])
+    note = "tertiles of the references"
+    if len(edges) == 2:
+        return tuple(edges), note
+    if edges:
+        return tuple(edges), f"{note}; equal values leave only two groups"
+    return (), "not assessable: all cases have the same value"
+
+
+def _short_number_between(low: float, high: float) -> float:
+    """Find a number in [low, high) with few digits, so that a name can carry it exactly."""
+    middle = low + (high - low) / 2.0
+    for digits in range(2, 17):
+        rounded = float(f"{middle:.{digits}g}")
+        if low <= rounded < high:
+            return rounded
+    return low
+
+
+def _place(number: float, edges: Sequence[float]) -> int:
+    return sum(number > edge for edge in edges)
+
+
+def _range_names(edges: Sequence[float], axis: str, length_unit: str) -> tuple[str, ...]:
+    """Name the groups between edges by their ranges."""
+    if not edges:
+        return ("all",)
+    factor, unit = 1.0, ""
+    if axis == "foreground_ratio":
+        factor, unit = 100.0, " %"
+    elif axis == "rater_disagreement":
+        unit = f" {length_unit}"
+    texts = [f"{edge * factor:.12g}" for edge in edges]
+    between = (f"{low} to {high}{unit}" for low, high in itertools.pairwise(texts))
+    return (f"<= {texts[0]}{unit}", *between, f"> {texts[-1]}{unit}")
+
+
+def _why_single(names: Sequence[str], spec: StratumSpec) -> str:
+    """Say why there are no groups to compare."""
+    if names:
+        return f"not assessable: all cases are in the group {names[0]!r}"
+    if spec.axis in {"rater_disagreement", "rater_dsc"}:
+        return "not assessable: no case has two raters"
+    return "not assessable: no case has a value"
