@@ -15,11 +15,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from auditor.errors import CheckpointError
 from auditor.schema import Geometry
+
+if TYPE_CHECKING:  # reading a configuration must not import torch
+    from torch import Tensor
 
 POSITIVE = "LPS"
 """Letter towards which the patient axes x, y, z increase."""

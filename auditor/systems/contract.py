@@ -1,0 +1,312 @@
+"""The contract of a system: reading its declaration, and listing it with the source of each field.
+
+**Conventions.** Mappings are what YAML gives. Parsing never stops at the first problem: it returns
+the record with defaults for what could not be read, and one sentence per problem that says where,
+what must be, and what was. Nothing here imports torch.
+
+A contract file (``contract.yaml`` beside the checkpoint, or ``NAME.contract.yaml``) has the keys
+``input``, ``output`` and ``window`` as a system of the configuration has. What the configuration
+says wins over what the file says.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from auditor.errors import ConfigError
+from auditor.schema import (
+    Certainty,
+    Contract,
+    ContractField,
+    ContractStatus,
+    InputSpec,
+    OutputSpec,
+    SystemSpec,
+    WindowSpec,
+)
+from auditor.systems.contract_values import INPUT_VALUES, OUTPUT_VALUES, WINDOW_VALUES, Value
+from auditor.systems.orientation import NATIVE
+
+PARTS = ("input", "output", "window")
+"""The keys of a contract."""
+
+
+def _read(
+    mapping: object, where: str, known: Mapping[str, Value]
+) -> tuple[dict[str, Any], list[str]]:
+    if not isinstance(mapping, Mapping):
+        keys = ", ".join(known)
+        return {}, [f"{where}: must hold some of {keys}, got {mapping!r}"]
+    values, problems = {}, []
+    for key, value in mapping.items():
+        if key not in known:
+            problems.append(_unknown(f"{where}.{key}", str(key), known))
+            continue
+        if value is None:
+            continue  # `spacing_mm:` with nothing behind it says nothing
+        try:
+            values[str(key)] = known[key].read(value)
+        except (TypeError, ValueError):
+            problems.append(f"{where}.{key}: must be {known[key].must_be}, got {value!r}")
+    return values, problems
+
+
+def _unknown(where: str, key: str, known: Mapping[str, object]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    advice = f"did you mean {near[0]!r}?" if near else "known are " + ", ".join(known)
+    return f"{where}: is not known; {advice}"
+
+
+def parse_input(mapping: object, where: str) -> tuple[InputSpec, list[str]]:
+    """Read the input part of a contract.
+
+    Parameters
+    ----------
+    mapping : what YAML gave.
+    where : path of the part, for messages: ``systems.vendor-a.input``.
+
+    Returns
+    -------
+    The record, with defaults for what could not be read, and one sentence per problem.
+    """
+    values, problems = _read(mapping, where, INPUT_VALUES)
+    spec = replace(InputSpec(), **values)
+    lists = ["spacing_mm", "size", "divisor"]
+    lengths = {name: len(values[name]) for name in lists if name in values}
+    if spec.axes != NATIVE:
+        lengths["axes"] = len(spec.axes)
+    if spec.dims is None and len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} has {n}" for name, n in lengths.items())
+        problems.append(
+            f"{where}: axes and lists must have one entry per axis, got: {told}; a slice-wise "
+            "system needs dims: 2"
+        )
+    if "fit" in values and spec.size is None:
+        problems.append(f"{where}.fit: needs size, the fixed size to fit to")
+    return spec, problems
+
+
+def parse_output(mapping: object, where: str) -> tuple[OutputSpec, list[str]]:
+    """Read the output part of a contract.
+
+    Parameters
+    ----------
+    mapping : what YAML gave.
+    where : path of the part, for messages.
+
+    Returns
+    -------
+    As `parse_input`. Labels are required: which channel holds what cannot be found by looking.
+    """
+    values, problems = _read(mapping, where, OUTPUT_VALUES)
+    if isinstance(mapping, Mapping) and "labels" not in mapping:
+        problems.append(
+            f"{where}.labels: is required: each label's name with its channel, as {{spleen: 1}}"
+        )
+    return replace(OutputSpec(), **values), problems
+
+
+def parse_window(mapping: object, where: str) -> tuple[WindowSpec | None, list[str]]:
+    """Read the window part of a contract.
+
+    Parameters
+    ----------
+    mapping : what YAML gave; None: the whole image in one call.
+    where : path of the part, for messages.
+
+    Returns
+    -------
+    As `parse_input`; None without a usable size.
+    """
+    if mapping is None:
+        return None, []
+    values, problems = _read(mapping, where, WINDOW_VALUES)
+    if isinstance(mapping, Mapping) and "size" not in mapping:
+        problems.append(f"{where}.size: is required: the voxels of a window, as [96, 96, 96]")
+    return (WindowSpec(**values) if "size" in values else None), problems
+
+
+@dataclass(frozen=True, slots=True)
+class ContractParts:
+    """A contract as it was read, with the source of each declared field."""
+
+    input: InputSpec
+    """Preprocessing."""
+    output: OutputSpec
+    """Postprocessing."""
+    window: WindowSpec | None
+    """Sliding windows."""
+    sources: tuple[tuple[str, Certainty], ...]
+    """(dotted name, source) of each field that is not a default; sorted."""
+    problems: tuple[str, ...] = field(default=())
+    """One sentence each; empty when all is well."""
+
+
+def parse_contract(
+    declared: Mapping[str, Any], where: str, *, sidecar: Mapping[str, Any] | None = None
+) -> ContractParts:
+    """Read a whole contract, from the configuration and a contract file.
+
+    Parameters
+    ----------
+    declared : the configuration's keys input, output, window; other keys are left alone.
+    where : path of the system, for messages: ``systems.vendor-a``.
+    sidecar : the mapping of a contract file; the configuration wins field by field, and
+        ``window: null`` there takes the file's window away.
+
+    Returns
+    -------
+    The parts, their sources and all problems.
+    """
+    merged: dict[str, Any] = {}
+    sources: dict[str, Certainty] = {}
+    for part in PARTS:
+        told = [(sidecar or {}, Certainty.SIDECAR), (declared, Certainty.DECLARED)]
+        for mapping, source in told:
+            if part not in mapping:
+                continue
+            value, before = mapping[part], merged.get(part)
+            if isinstance(value, Mapping) and isinstance(before, Mapping):
+                merged[part] = {**before, **value}
+            else:
+                merged[part] = value
+                sources = {n: s for n, s in sources.items() if not n.startswith(f"{part}.")}
+            if isinstance(value, Mapping):
+                sources |= {f"{part}.{key}": source for key in value}
+    read_input, input_problems = parse_input(merged.get("input") or {}, f"{where}.input")
+    read_output, output_problems = parse_output(merged.get("output") or {}, f"{where}.output")
+    window, window_problems = parse_window(merged.get("window"), f"{where}.window")
+    problems = [*input_problems, *output_problems, *window_problems]
+    if window is not None:
+        problems += _window_problems(read_input, window, where)
+    return ContractParts(
+        read_input, read_output, window, tuple(sorted(sources.items())), tuple(sorted(problems))
+    )
+
+
+def _window_problems(spec: InputSpec, window: WindowSpec, where: str) -> list[str]:
+    problems = []
+    dims = spec.dims or (len(spec.axes) if spec.axes != NATIVE else len(window.size))
+    if len(window.size) != dims:
+        problems.append(f"{where}.window.size: must have {dims} numbers, got {window.size}")
+    elif spec.divisor is not None and any(
+        w % d for w, d in zip(window.size, spec.divisor, strict=False)
+    ):
+        problems.append(
+            f"{where}.window.size: must be multiples of input.divisor {spec.divisor}, "
+            f"got {window.size}"
+        )
+    return problems
+
+
+def find_contract_file(checkpoint: Path) -> Path | None:
+    """Look for a contract file beside a checkpoint.
+
+    Parameters
+    ----------
+    checkpoint : ``models/vendor_a.onnx``.
+
+    Returns
+    -------
+    ``models/vendor_a.contract.yaml``, else ``models/contract.yaml``, else None.
+    """
+    names = (f"{checkpoint.stem}.contract.yaml", "contract.yaml")
+    return next((p for name in names if (p := checkpoint.parent / name).is_file()), None)
+
+
+def read_contract_file(path: Path) -> dict[str, Any]:
+    """Read a contract file, without judging its values.
+
+    Parameters
+    ----------
+    path : of the file.
+
+    Returns
+    -------
+    Its mapping, for `parse_contract`.
+
+    Raises
+    ------
+    ConfigError
+        The file is unreadable, no YAML mapping, or has other keys than input, output, window.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+        msg = f"{path.name} must be a readable YAML file: {reason}"
+        raise ConfigError(msg) from error
+    if not isinstance(content, dict):
+        msg = f"{path.name} must hold input, output and window, got {type(content).__name__}"
+        raise ConfigError(msg)
+    known = dict.fromkeys(PARTS)
+    problems = [_unknown(str(key), str(key), known) for key in content if key not in known]
+    if problems:
+        msg = f"{path.name} has keys that no contract has"
+        raise ConfigError(msg, problems)
+    return {str(key): value for key, value in content.items()}
+
+
+def contract_fields(spec: SystemSpec) -> tuple[ContractField, ...]:
+    """List every field of a system's contract with its value and source.
+
+    Parameters
+    ----------
+    spec : the system.
+
+    Returns
+    -------
+    Sorted by name; fields that nobody named have the source *default*.
+    """
+    parts: dict[str, InputSpec | OutputSpec | WindowSpec] = {
+        "input": spec.input,
+        "output": spec.output,
+    }
+    if spec.window is not None:
+        parts["window"] = spec.window
+    values = {"window": "whole image"} if spec.window is None else {}
+    for part, record in parts.items():
+        values |= {f"{part}.{f.name}": _text(getattr(record, f.name)) for f in fields(record)}
+    sources = dict(spec.sources)
+    return tuple(
+        ContractField(name, value, sources.get(name, Certainty.DEFAULT))
+        for name, value in sorted(values.items())
+    )
+
+
+def build_contract(
+    spec: SystemSpec,
+    *,
+    status: ContractStatus = ContractStatus.DECLARED_ONLY,
+    note: str = "",
+) -> Contract:
+    """Put a system's contract into the form that results carry.
+
+    Parameters
+    ----------
+    spec : the system.
+    status : what golden pairs said, see `auditor.systems.golden`.
+    note : why.
+
+    Returns
+    -------
+    The contract.
+    """
+    return Contract(fields=contract_fields(spec), status=status, note=note)
+
+
+def _text(value: object) -> str:
+    """One text per value, the same on every machine: none, 1.5, [1, 2], {spleen: 1}."""
+    if value is None:
+        return "none"
+    if isinstance(value, tuple) and value and isinstance(value[0], tuple):
+        return "{" + ", ".join(f"{name}: {number}" for name, number in value) + "}"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_text(v) for v in value) + "]"
+    return f"{value:g}" if isinstance(value, float) else str(value)

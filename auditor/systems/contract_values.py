@@ -1,0 +1,189 @@
+"""What each field of a contract may hold, as it is written in YAML.
+
+**Conventions.** A `Value` reads what YAML gave, or raises TypeError or ValueError; what must be is
+said once, in words, and printed by the reader of the contract. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from auditor.systems.orientation import NATIVE, axes_problem
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One field: how it is read, and what it must be."""
+
+    must_be: str
+    """End of the sentence "must be ..."."""
+    read: Callable[[object], Any]
+    """From YAML to the record's type; TypeError or ValueError for anything else."""
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError
+    if not math.isfinite(value):
+        raise ValueError
+    return float(value)
+
+
+def _positive(value: object) -> float:
+    number = _number(value)
+    if number <= 0:
+        raise ValueError
+    return number
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError
+    if value < 1:
+        raise ValueError
+    return value
+
+
+def _items(value: object) -> list[object]:
+    if not isinstance(value, list | tuple):
+        raise TypeError
+    return list(value)
+
+
+def _pair(value: object) -> tuple[float, float]:
+    first, second = (_number(item) for item in _items(value))
+    return first, second
+
+
+def _ascending(value: object) -> tuple[float, float]:
+    first, second = _pair(value)
+    if first >= second:
+        raise ValueError
+    return first, second
+
+
+def _quantiles(value: object) -> tuple[float, float]:
+    first, second = _ascending(value)
+    if first < 0 or second > 1:
+        raise ValueError
+    return first, second
+
+
+def _sizes(value: object) -> tuple[int, ...]:
+    return _two_or_three([_count(item) for item in _items(value)])
+
+
+def _spacing(value: object) -> tuple[float, ...]:
+    return _two_or_three([_positive(item) for item in _items(value)])
+
+
+def _two_or_three(values: list[Any]) -> tuple[Any, ...]:
+    if len(values) not in {2, 3}:
+        raise ValueError
+    return tuple(values)
+
+
+def _threshold(value: object) -> float:
+    number = _number(value)
+    if not 0 < number < 1:
+        raise ValueError
+    return number
+
+
+def _overlap(value: object) -> float:
+    number = _number(value)
+    if not 0 <= number < 1:
+        raise ValueError
+    return number
+
+
+def _axes(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    axes = value if value == NATIVE else value.upper()
+    if axes_problem(axes):
+        raise ValueError
+    return axes
+
+
+def _dims(value: object) -> int:
+    number = _count(value)
+    if number not in {2, 3}:
+        raise ValueError
+    return number
+
+
+def _index(value: object) -> int | str:
+    if isinstance(value, str) and value:
+        return value
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError
+    if value < 0:
+        raise ValueError
+    return value
+
+
+def _labels(value: object) -> tuple[tuple[str, int], ...]:
+    if not isinstance(value, Mapping) or not value:
+        raise TypeError
+    labels = tuple((str(name), _count(number)) for name, number in value.items())
+    if len({number for _, number in labels}) < len(labels):
+        raise ValueError
+    return labels
+
+
+def _choice(*choices: str) -> Value:
+    def read(value: object) -> str:
+        if not isinstance(value, str) or value not in choices:
+            raise ValueError
+        return value
+
+    return Value("one of " + ", ".join(choices), read)
+
+
+_LAYOUT = _choice("channel_first", "channel_last")
+_PER_AXIS = "one per axis in the order of input.axes"
+_SIZES = Value(f"two or three whole numbers of at least 1, {_PER_AXIS}", _sizes)
+
+INPUT_VALUES: Mapping[str, Value] = {
+    "channels": Value("a whole number of at least 1", _count),
+    "axes": Value(
+        "'native' or two or three letters, one of each pair R/L, A/P, I/S, naming the side "
+        "towards which each axis runs (RAS, LPS, SAR)",
+        _axes,
+    ),
+    "spacing_mm": Value(f"two or three positive numbers in mm, {_PER_AXIS}", _spacing),
+    "clip": Value("two ascending numbers in the scan's units, as [-57, 164]", _ascending),
+    "clip_quantiles": Value("two ascending numbers in [0, 1], as [0.005, 0.995]", _quantiles),
+    "scale_to": Value("two ascending numbers, as [0, 1]", _ascending),
+    "zscore": _choice("none", "image", "nonzero"),
+    "affine": Value("two numbers: the factor, then what is added", _pair),
+    "size": _SIZES,
+    "fit": _choice("resize", "pad"),
+    "divisor": _SIZES,
+    "layout": _LAYOUT,
+    "dims": Value("2 or 3", _dims),
+}
+"""Keys of ``input``."""
+
+OUTPUT_VALUES: Mapping[str, Value] = {
+    "activation": _choice("softmax", "sigmoid", "logits_softmax", "logits_sigmoid", "labels"),
+    "labels": Value(
+        "names with their channel, another whole number of at least 1 for each, as {spleen: 1}",
+        _labels,
+    ),
+    "threshold": Value("a number between 0 and 1", _threshold),
+    "index": Value("the number of an output, counted from 0, or its name", _index),
+    "layout": _LAYOUT,
+}
+"""Keys of ``output``."""
+
+WINDOW_VALUES: Mapping[str, Value] = {
+    "size": _SIZES,
+    "overlap": Value("a number from 0 to below 1", _overlap),
+    "blend": _choice("gaussian", "constant"),
+}
+"""Keys of ``window``."""
