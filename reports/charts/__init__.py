@@ -1,0 +1,1 @@
+"""Pictures of results, each a pure function that returns SVG."""

@@ -1,0 +1,94 @@
+"""Exhibits: a grey crop with contours, drawn so that pixels have their physical shape."""
+
+from __future__ import annotations
+
+import base64
+
+from markupsafe import Markup
+
+from reports import svg
+from reports.document import Plane, Polygon
+
+_LINES = (("clean", "1 3"), ("prediction", "6 3"), ("reference", ""))
+"""Drawn in this order, the reference on top; dash patterns tell them apart without colour."""
+
+
+def picture(plane: Plane, *, title: str, images: bool) -> Markup:
+    """Draw one plane with its contours.
+
+    Parameters
+    ----------
+    plane
+        Picture and polygons in pixel coordinates, pixel centres at whole numbers.
+    title
+        Words for those who do not see the picture.
+    images
+        False: contours alone, on an empty ground.
+    """
+    row, column = plane.spacing
+    stretch = row / column
+    width, height = float(plane.width), plane.height * stretch
+    parts = [svg.rectangle(0, 0, width, height, class_="ground")]
+    if images and plane.png:
+        data = base64.b64encode(plane.png).decode("ascii")
+        parts.append(
+            svg.element(
+                "image",
+                href=f"data:image/png;base64,{data}",
+                width=width,
+                height=height,
+                preserveAspectRatio="none",
+                class_="pixels",
+            )
+        )
+    for name, dash in _LINES:
+        polygons: tuple[Polygon, ...] = getattr(plane, name)
+        outline = " ".join(
+            svg.path([(x + 0.5, (y + 0.5) * stretch) for x, y in polygon], closed=True)
+            for polygon in polygons
+        )
+        if outline:
+            parts.append(
+                svg.element("path", d=outline, class_="halo", vector_effect="non-scaling-stroke")
+            )
+            parts.append(
+                svg.element(
+                    "path",
+                    d=outline,
+                    class_=f"contour contour-{name}",
+                    stroke_dasharray=dash or None,
+                    vector_effect="non-scaling-stroke",
+                )
+            )
+    seen = [name for name in ("reference", "prediction", "clean") if getattr(plane, name)]
+    absent = [name for name in ("reference", "prediction") if not getattr(plane, name)]
+    words = f"Contours shown: {', '.join(seen) or 'none'}."
+    if absent:
+        words += f" Empty on this slice: {', '.join(absent)}."
+    return svg.drawing(width, height, *parts, title=title, description=words, class_="picture")
+
+
+def legend() -> Markup:
+    """Say in words which contour is which."""
+    words = {
+        "reference": "reference: solid",
+        "prediction": "prediction: dashed",
+        "clean": "prediction on the clean scan: dotted",
+    }
+    keys = []
+    for name, dash in reversed(_LINES):
+        sample = svg.element(
+            "svg",
+            svg.element("rect", x=0, y=0, width=40, height=14, class_="ground"),
+            svg.element(
+                "path",
+                d="M2,7 38,7",
+                class_=f"contour contour-{name}",
+                stroke_dasharray=dash or None,
+            ),
+            viewBox="0 0 40 14",
+            class_="sample",
+            aria_hidden="true",
+        )
+        keys.append(Markup('<span class="key">{}{}</span>').format(sample, words[name]))
+    return Markup("").join(keys)

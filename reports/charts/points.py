@@ -1,0 +1,200 @@
+"""Scatter, forest and bound plots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from auditor.schema.results import ConformalBound, DifficultyAxis, Estimate, MetricInfo
+from reports import svg
+from reports.charts.axes import (
+    Scale,
+    horizontal_axis,
+    spread_scale,
+    value_scale,
+    vertical_axis,
+)
+from reports.svg import Mark
+from reports.view import View
+from reports.wording import digits, heading, plain, status_words
+
+
+@dataclass(frozen=True, slots=True)
+class ForestRow:
+    """One line of a forest plot."""
+
+    name: str
+    """Stratum, or all cases."""
+    estimate: Estimate
+    """Mean with interval, or why there is none."""
+    group: str = ""
+    """Heading above this line; empty: none."""
+    hollow: bool = False
+    """Descriptive only."""
+
+
+def scatter(axis: DifficultyAxis, mark: Mark, *, unit: str) -> Markup:
+    """Draw the clean DSC of each case against one meaning of difficulty."""
+    across = spread_scale([x for _, x, _ in axis.points], 52.0, 364.0)
+    up = Scale(0.0, 1.0, 204.0, 28.0)
+    dots = [
+        svg.marker(mark.shape, across(x), up(y), size=2.8, class_=f"dot f{mark.index}")
+        for _, x, y in axis.points
+    ]
+    name = heading(axis.axis)
+    words = f"{name}{f', {unit}' if unit else ''}{' (log scale)' if across.log else ''}"
+    rho = axis.rho
+    strength = (
+        f"rank correlation {digits(rho.value)}"
+        if rho.value is not None
+        else f"rank correlation {status_words(rho.status, rho.note)}"
+    )
+    if rho.low is not None and rho.high is not None and rho.n > 1:
+        strength += f" [{digits(rho.low)}, {digits(rho.high)}]"
+    return svg.drawing(
+        380,
+        250,
+        vertical_axis(up, 52, 364),
+        horizontal_axis(across, 28, 204),
+        svg.line(52, 204, 364, 204, class_="axis"),
+        *dots,
+        svg.text(12, 14, f"{axis.system}: DSC of {axis.label}", class_="panel-title"),
+        svg.text(364, 236, words, class_="tick", text_anchor="end"),
+        title=f"DSC of {axis.label} against {plain(axis.axis)}, {axis.system}",
+        description=f"{len(axis.points)} cases; {strength}.",
+    )
+
+
+def forest(rows: Sequence[ForestRow], mark: Mark, metric: MetricInfo, *, title: str) -> Markup:
+    """Draw the mean of each stratum with its interval, n at the right."""
+    left, right, top = 138.0, 330.0, 30.0
+    values = [
+        v
+        for r in rows
+        for v in (r.estimate.value, r.estimate.low, r.estimate.high)
+        if v is not None
+    ]
+    across = value_scale(values or [0.0, 1.0], metric.low, metric.high, left, right)
+    heights: list[float] = []
+    y = top + 4.0
+    for row in rows:
+        y += 34.0 if row.group else 20.0
+        heights.append(y)
+    bottom = y + 14.0
+    parts = [horizontal_axis(across, top, bottom)]
+    first = rows[0].estimate.value if rows else None
+    if first is not None:
+        parts.append(svg.line(across(first), top, across(first), bottom, class_="reference"))
+    for row, here in zip(rows, heights, strict=True):
+        parts.append(_forest_line(row, here, across, mark))
+    parts.append(svg.text(12, 16, title, class_="panel-title"))
+    parts.append(svg.text(372, 16, "n", class_="tick", text_anchor="end"))
+    unit = f", {metric.unit}" if metric.unit else ""
+    parts.append(
+        svg.text(right, bottom + 30, f"mean {metric.title}{unit}", class_="tick", text_anchor="end")
+    )
+    return svg.drawing(
+        380,
+        bottom + 38,
+        *parts,
+        title=f"{title}: mean {metric.title} by stratum",
+        description="; ".join(_forest_words(row, metric) for row in rows) + ".",
+    )
+
+
+def _forest_words(row: ForestRow, metric: MetricInfo) -> str:
+    estimate = row.estimate
+    if estimate.value is None:
+        return f"{row.name}: {status_words(estimate.status, estimate.note)}"
+    return f"{row.name}: {digits(estimate.value, unit=metric.unit)}, n {estimate.n}"
+
+
+def _forest_line(row: ForestRow, y: float, across: Scale, mark: Mark) -> Markup:
+    estimate = row.estimate
+    parts = []
+    if row.group:
+        parts.append(svg.text(12, y - 15, row.group, class_="tick strong"))
+    indent = 12 if row.name == "all cases" else 22
+    parts.append(svg.text(indent, y + 4, shorten(row.name, 20), class_="tick"))
+    parts.append(svg.text(372, y + 4, str(estimate.n), class_="tick", text_anchor="end"))
+    if estimate.value is None:
+        words = status_words(estimate.status)
+        parts.append(svg.text(across.start + 4, y + 4, words, class_="small"))
+        return Markup("").join(parts)
+    if estimate.low is not None and estimate.high is not None and estimate.n > 1:
+        ends = across(estimate.low), across(estimate.high)
+        parts.append(svg.line(ends[0], y, ends[1], y, class_=f"whisker s{mark.index}"))
+    kind = f"hollow s{mark.index}" if row.hollow else f"mark f{mark.index}"
+    parts.append(svg.marker(mark.shape, across(estimate.value), y, size=4.2, class_=kind))
+    return Markup("").join(parts)
+
+
+def shorten(words: str, length: int) -> str:
+    """Cut words that do not fit; the table beside the figure has them whole."""
+    return words if len(words) <= length else f"{words[: length - 1]}…"
+
+
+def bounds(view: View, perturbation: str, label: str) -> Markup:
+    """Draw the conformal lower bound of each system by severity."""
+    severities = (0.0, *view.severities(perturbation))
+    across = Scale(0.0, max(severities[-1], 1.0), 72.0, 346.0)
+    up = Scale(0.0, 1.0, 204.0, 30.0)
+    rows = view.bounds(perturbation, label)
+    parts = [vertical_axis(up, 46, 362), svg.line(46, 204, 362, 204, class_="axis")]
+    for severity in severities:
+        cell = view.grid.get((perturbation, severity))
+        words = "clean" if cell is None or cell.level is None else f"{cell.level:.4g}"
+        parts.append(svg.text(across(severity), 218, words, class_="tick", text_anchor="middle"))
+    for name in view.systems:
+        mine = [row for row in rows if row.system == name]
+        parts.append(_bound_line(mine, across, up, view.marks[name]))
+    if rows and all(row.bound is None for row in rows):
+        parts.append(
+            svg.text(204, 120, "not certifiable", class_="tick strong", text_anchor="middle")
+        )
+    unit = next((r.unit for r in rows if r.unit), "")
+    parts.append(svg.text(12, 14, heading(perturbation), class_="panel-title"))
+    parts.append(
+        svg.text(362, 14, f"lower bound on DSC of {label}", class_="tick", text_anchor="end")
+    )
+    parts.append(
+        svg.text(
+            362,
+            236,
+            f"level{f' in {unit}' if unit else ''} · worse to the right →",
+            class_="tick",
+            text_anchor="end",
+        )
+    )
+    return svg.drawing(
+        380,
+        244,
+        *parts,
+        title=f"{heading(perturbation)}: lower bound on the DSC of {label} of a new case",
+        description=_bounds_words(rows),
+    )
+
+
+def _bound_line(rows: Sequence[ConformalBound], across: Scale, up: Scale, mark: Mark) -> Markup:
+    points = [(across(row.severity), up(row.bound)) for row in rows if row.bound is not None]
+    if not points:
+        return Markup("")
+    # A bound holds at a severity that was measured, so the line between two is a guide, drawn thin.
+    guide = svg.element(
+        "path",
+        d=svg.path(points),
+        class_=f"guide s{mark.index}",
+        stroke_dasharray=mark.dash or None,
+    )
+    marks = [svg.marker(mark.shape, x, y, class_=f"mark f{mark.index}") for x, y in points]
+    return Markup("").join([guide, *marks])
+
+
+def _bounds_words(rows: Sequence[ConformalBound]) -> str:
+    parts = []
+    for row in rows:
+        words = "not certifiable" if row.bound is None else digits(row.bound)
+        parts.append(f"{row.system} at severity {row.severity:g}: {words}")
+    return "; ".join(parts) + "." if parts else "No bounds."

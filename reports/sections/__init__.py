@@ -1,0 +1,1 @@
+"""The parts of the report, each a function from a `View` to records of `reports.document`."""

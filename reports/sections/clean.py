@@ -1,0 +1,103 @@
+"""Performance on clean scans: every system, label and metric."""
+
+from __future__ import annotations
+
+from auditor.schema.results import Estimate
+from reports.document import Block, Column, Prose, Section, Table, Text
+from reports.view import ALL, View
+from reports.wording import (
+    count,
+    lines,
+    method_of,
+    metric_title,
+    number,
+    statuses,
+    value_of,
+)
+
+
+def clean(view: View) -> Section:
+    """Show means with intervals and bounds, and the worst-case reading beside them."""
+    blocks: list[Block] = [_table(view, label) for label in view.results.labels]
+    claimed = _claimed(view)
+    if claimed:
+        blocks.append(claimed)
+    if not view.results.summaries:
+        blocks = [Prose("No measurement was stored.", "empty")]
+    lead = (
+        "The scans as they are, with the noise they came with. The worst-case mean counts every "
+        "failed or undefined case at the metric's stated worst value; where it differs from the "
+        "mean, cases are missing from the mean."
+    )
+    return Section("clean", "Clean performance", lead, tuple(blocks))
+
+
+def _table(view: View, label: str) -> Table:
+    columns = (
+        Column("System and metric"),
+        Column("Value" if view.single else "Mean [interval]", "number"),
+        Column("Lower bound of the mean", "number"),
+        Column("Worst-case mean", "number"),
+        Column("Median (range)", "number"),
+        Column("n", "number"),
+        Column("Level and method"),
+        Column("Measurements"),
+    )
+    rows: list[tuple[Text, ...]] = []
+    for metric in view.results.metrics:
+        for system in view.systems:
+            row = view.index.get((system, "clean", 0.0, label, metric.name, ALL, ALL))
+            if row is None:
+                continue
+            unit = metric.unit
+            spread: Text = "undefined"
+            if row.median is not None and row.minimum is not None and row.maximum is not None:
+                spread = number(row.median, unit=unit) + " (" + number(row.minimum) + " to "
+                spread += number(row.maximum) + ")"
+            rows.append(
+                (
+                    f"{system}, {metric_title(metric)}",
+                    value_of(row.mean, unit=unit),
+                    "none: one patient" if view.single else value_of(row.lower, unit=unit),
+                    number(row.worst_case_mean, unit=unit)
+                    if row.worst_case_mean is not None
+                    else "undefined",
+                    spread,
+                    count(row.mean.n),
+                    lines([method_of(row.mean), _bound_method(view, row.lower)]),
+                    statuses(row.statuses),
+                )
+            )
+    return Table(f"Clean performance, {label}.", columns, tuple(rows))
+
+
+def _bound_method(view: View, lower: Estimate) -> Text:
+    if view.single or lower.value is None:
+        return ""
+    return method_of(lower)
+
+
+def _claimed(view: View) -> Table | None:
+    rows: list[tuple[Text, ...]] = []
+    for system in view.results.systems:
+        for name, value in system.claimed:
+            metric = view.metric(name)
+            label = view.results.headline.label
+            found = view.index.get((system.name, "clean", 0.0, label, name, ALL, ALL))
+            rows.append(
+                (
+                    system.name,
+                    metric_title(metric),
+                    number(value, unit=metric.unit),
+                    value_of(found.mean, unit=metric.unit) if found else "not measured",
+                    count(found.mean.n) if found else "none",
+                    system.claimed_source or "source not stated",
+                )
+            )
+    if not rows:
+        return None
+    columns = (
+        *(Column("System"), Column("Metric"), Column("Claimed by the maker", "number")),
+        *(Column("Measured here [interval]", "number"), Column("n", "number"), Column("Source")),
+    )
+    return Table("What the maker claims, beside what was measured.", columns, tuple(rows))

@@ -1,0 +1,107 @@
+"""Where everything comes from: digests, versions, contracts; and what words mean."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from auditor.schema.results import SystemRecord
+from reports.document import Block, Column, Prose, Section, Table, Terms, Text
+from reports.view import View
+from reports.wording import count, number
+
+_GLOSSARY = (
+    ("assured", "holds without assumptions about failures that were not seen"),
+    ("bound", "one-sided: at least, or at most, with a stated confidence"),
+    ("case", "one scan with its references"),
+    ("clean", "the scan as it is, with the noise it came with; severity 0"),
+    ("condition", "one perturbation at one severity"),
+    ("conditional", "holds if no kind of failure exists that was not seen"),
+    ("contract", "how a system wants to be fed and read: axes, spacing, intensities, labels"),
+    ("DSC", "Dice similarity coefficient: overlap of two masks, 0 to 1"),
+    ("golden pair", "a scan with the maker's own output, to check that it is run as intended"),
+    ("HD95", "95th percentile of the distances between two surfaces"),
+    ("interval", "two-sided: from .. to, with a stated confidence"),
+    ("level", "size of a perturbation in a physical unit"),
+    ("loss", "paired change for the worse from the clean scan"),
+    ("NRMSE", "root mean square change of the image, over its reference signal"),
+    ("NSD", "share of two surfaces that lie within a tolerance of each other"),
+    ("n", "number of patients behind a number"),
+    ("own noise", "noise of a scan before anything is added"),
+    ("rater", "one person's mask of a case"),
+    ("reference", "the mask that is scored against"),
+    ("severity", "rank of a level, 1 to 5; from 4 on beyond usual practice"),
+    ("SSIM", "structural similarity of two images, 1 for identical ones"),
+    ("stratum", "a group of cases"),
+    ("system", "a checkpoint with its declared processing and settings"),
+)
+
+
+def provenance(view: View) -> Section:
+    """Print digests, versions, sandbox layers and every contract."""
+    audit = view.results.audit
+    digests = (
+        *(("configuration", audit.config_digest), ("plan", audit.plan_digest)),
+        *(("cases", audit.manifest_digest), ("segaudit", audit.tool_version)),
+        ("results format", str(view.results.version)),
+    )
+    rows = tuple((name, Markup("<code>{}</code>").format(v or "none")) for name, v in digests)
+    blocks: list[Block] = [Table("Digests (SHA-256).", (Column("What"), Column("Value")), rows)]
+    blocks.append(_systems(view))
+    blocks += [_contract(system) for system in view.results.systems]
+    if view.provenance:
+        entries = tuple((name, value or "none") for name, value in sorted(view.provenance.items()))
+        columns = (Column("What"), Column("Value", "wide"))
+        blocks.append(Table("Run: versions, hardware, times.", columns, entries))
+    else:
+        blocks.append(Prose("No provenance was stored with this run.", "empty"))
+    lead = "What was run, by which software, and who says how each system wants to be run."
+    return Section("provenance", "Provenance", lead, tuple(blocks))
+
+
+def _systems(view: View) -> Table:
+    rows = tuple(_system(system) for system in view.results.systems)
+    columns = (
+        *(Column("System"), Column("Family"), Column("Training run"), Column("Format")),
+        *(Column("SHA-256"), Column("Bytes", "number"), Column("Contract")),
+        *(Column("Golden pairs", "number"), Column("Sandbox"), Column("Findings", "wide")),
+    )
+    return Table("Systems.", columns, rows)
+
+
+def _system(system: SystemRecord) -> tuple[Text, ...]:
+    golden: Text = "none"
+    if system.golden_pairs:
+        agreement: Text = (
+            number(system.golden_agreement) if system.golden_agreement is not None else "undefined"
+        )
+        golden = Markup("{}, smallest DSC {}").format(count(system.golden_pairs), agreement)
+    return (
+        system.name,
+        system.family or "not stated",
+        "not stated" if system.training_seed is None else str(system.training_seed),
+        system.format,
+        Markup('<code class="hash">{}</code>').format(system.sha256 or "none"),
+        count(system.size_bytes),
+        str(system.contract.status),
+        golden,
+        ", ".join(system.sandbox) or "none: ran in this process",
+        "; ".join(system.findings) or "none",
+    )
+
+
+def _contract(system: SystemRecord) -> Table:
+    rows = tuple((f.name, f.value, str(f.source)) for f in system.contract.fields)
+    status = str(system.contract.status)
+    note = f" {system.contract.note}" if system.contract.note else ""
+    return Table(
+        caption=f"Contract of {system.name}: {status}.{note}",
+        columns=(Column("Field"), Column("Value"), Column("Source")),
+        rows=rows or (("no field", "none", "none"),),
+        summary=f"Contract of {system.name} ({status})",
+    )
+
+
+def glossary(view: View) -> Section:
+    """Explain words."""
+    lead = f"Words as this report of {view.results.audit.name} uses them."
+    return Section("glossary", "Glossary", lead, (Terms(_GLOSSARY),))

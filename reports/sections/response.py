@@ -1,0 +1,139 @@
+"""How values change from clean to the highest severity."""
+
+from __future__ import annotations
+
+from auditor.schema.results import MetricInfo
+from reports.charts import response as chart
+from reports.document import Block, Column, Figure, Gallery, Prose, Section, Table, Text
+from reports.view import View
+from reports.wording import (
+    count,
+    heading,
+    level,
+    lines,
+    method_of,
+    metric_title,
+    number,
+    statuses,
+    value_of,
+)
+
+MOST_PANELS = 60
+"""With more panels than this, only the metric of the front page is drawn; tables have the rest."""
+
+
+def response(view: View) -> Section:
+    """One gallery a label and metric; the metric of the front page first and open."""
+    head = view.results.headline
+    metrics = sorted(view.results.metrics, key=lambda m: m.name != head.metric)
+    labels = sorted(view.results.labels, key=lambda name: name != head.label)
+    many = len(metrics) * len(labels) * len(view.perturbations) > MOST_PANELS
+    blocks: list[Block] = []
+    for metric in metrics:
+        for label in labels:
+            if view.perturbations and (metric.name == head.metric or not many):
+                blocks.append(_gallery(view, label, metric))
+    if not view.perturbations:
+        blocks.append(Prose("Not assessed: no perturbation was declared.", "empty"))
+    if many:
+        words = f"Curves are drawn for {view.metric(head.metric).title}; results.json has the rest."
+        blocks.append(Prose(words))
+    if view.perturbations:
+        blocks.append(_effects(view))
+    bands = "Values of one patient." if view.single else "Bands are pointwise intervals."
+    lead = (
+        "Each panel adds one simulated change of known size to the clean scans; severity grows to "
+        f"the right. {bands} Beneath each severity stand its level in physical units and its "
+        "measured effect on the image (NRMSE and SSIM, medians over scans). Grey lines are "
+        "controls."
+    )
+    return Section("response", "Severity-response curves", lead, tuple(blocks))
+
+
+def _gallery(view: View, label: str, metric: MetricInfo) -> Gallery:
+    head = view.results.headline
+    first = (metric.name, label) == (head.metric, head.label)
+    title = f"{metric_title(metric)} of {label}"
+    figures = tuple(
+        Figure(
+            chart.panel(view, name, label, metric),
+            heading(name),
+            _table(view, name, label, metric),
+        )
+        for name in view.perturbations
+    )
+    return Gallery(
+        figures=figures,
+        legend=chart.legend(view),
+        title=title if first else "",
+        summary="" if first else title,
+    )
+
+
+def _table(view: View, perturbation: str, label: str, metric: MetricInfo) -> Table:
+    rows: list[tuple[Text, ...]] = []
+    for system in view.systems:
+        for severity, row in view.curve(system, perturbation, label, metric.name):
+            rows.append(
+                (
+                    system,
+                    number(severity, text=f"{severity:g}"),
+                    level(row.level, row.unit),
+                    value_of(row.mean, unit=metric.unit),
+                    "" if not severity else value_of(row.drop, unit=metric.unit),
+                    count(row.mean.n),
+                    lines([method_of(row.mean)]),
+                    statuses(row.statuses),
+                )
+            )
+    shown = tuple((*row[:4], row[4] or "reference point", *row[5:]) for row in rows)
+    columns = (
+        *(Column("System"), Column("Severity", "number"), Column("Level", "number")),
+        Column("Value" if view.single else "Mean [interval]", "number"),
+        Column("Loss from clean (paired)", "number"),
+        *(Column("n", "number"), Column("Level and method"), Column("Measurements")),
+    )
+    caption = f"{heading(perturbation)}: {metric_title(metric)} of {label} by severity."
+    return Table(caption, columns, shown, summary="Numbers of this figure")
+
+
+def _effects(view: View) -> Table:
+    rows: list[tuple[Text, ...]] = []
+    for name in view.perturbations:
+        for severity in view.severities(name):
+            c = view.grid[name, severity]
+            rows.append(
+                (
+                    heading(name),
+                    number(severity, text=f"{severity:g}"),
+                    level(c.level, c.unit),
+                    *(_effect(v) for v in (c.nrmse, c.ssim)),
+                    number(c.psnr, unit="dB") if c.psnr is not None else "identical image",
+                    _effect(c.contrast_to_noise),
+                    level(c.estimated_level, c.unit)
+                    if c.estimated_level is not None
+                    else "not estimable",
+                    count(c.n_scans),
+                    count(c.n_no_effect),
+                    "beyond usual practice" if c.stress else "usual practice",
+                )
+            )
+    columns = (
+        *(Column("Perturbation"), Column("Severity", "number"), Column("Level", "number")),
+        *(Column("NRMSE", "number"), Column("SSIM", "number"), Column("PSNR", "number")),
+        *(Column("Contrast to noise", "number"), Column("Estimated level", "number")),
+        *(Column("Scans", "number"), Column("Without effect", "number"), Column("Range")),
+    )
+    return Table(
+        caption="Measured effect of each perturbation on the images, medians over scans.",
+        columns=columns,
+        rows=tuple(rows),
+        summary="Measured effect of every level",
+        note="Without effect: scans that this level does not change; they are not counted as "
+        "evidence of stability. Estimated level: total found in the perturbed scan, own level "
+        "included.",
+    )
+
+
+def _effect(value: float | None) -> Text:
+    return number(value) if value is not None else "not measured"

@@ -1,0 +1,241 @@
+"""Numbers and statuses in words: the one place where a value becomes text.
+
+**Conventions.** Every number that stands for a stored value is written as ``<data value="...">``:
+the attribute carries the value as stored, the text its rounding, so that each number on the page
+can be traced. A value that does not exist is written as the words of its status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from markupsafe import Markup, escape
+
+from auditor.schema.results import Estimate, MetricInfo, StatusCount, Verdict
+from reports.document import Text
+
+STATUS_WORDS = {
+    "ok": "evaluated",
+    "both_empty": "both masks empty",
+    "reference_empty": "reference empty",
+    "prediction_empty": "prediction empty",
+    "not_finite": "output not finite",
+    "no_effect": "level changes nothing on this scan",
+    "failed": "failed",
+    "crashed": "crashed",
+    "timed_out": "timed out",
+    "rejected": "rejected",
+    "quarantined": "quarantined",
+    "too_few": "too few patients",
+    "degenerate": "all values equal",
+    "not_certifiable": "not certifiable",
+    "not_assessable": "not assessable",
+    "undefined": "undefined",
+}
+"""Status of an evaluation, a measurement or an estimate, as a reader should hear it."""
+
+_ACRONYMS = {"ct": "CT", "mr": "MR", "us": "US", "jpeg": "JPEG", "fov": "FOV", "rf": "RF"}
+
+_MEASURES = {
+    "foreground_ratio": "foreground ratio",
+    "rater_disagreement": "rater disagreement",
+    "rater_assd": "rater disagreement (ASSD)",
+    "rater_dsc": "rater agreement (DSC)",
+    "native_noise": "own noise",
+}
+
+_VERDICT_CLASS = {
+    Verdict.PASS: "pass",
+    Verdict.PASS_CONDITIONAL: "pass",
+    Verdict.FAIL: "fail",
+    Verdict.CONTRACT_IN_DOUBT: "fail",
+    Verdict.INSUFFICIENT: "open",
+    Verdict.NOT_ATTAINABLE: "open",
+    Verdict.NOT_RUN: "none",
+    Verdict.WAIVED: "none",
+}
+
+
+def plain(name: str) -> str:
+    """Name of a perturbation, an axis or a stratum as words: ``ct_dose`` -> CT dose.
+
+    Examples
+    --------
+    >>> plain("ct_dose"), plain("rician_noise"), plain("rater_dsc")
+    ('CT dose', 'rician noise', 'rater agreement (DSC)')
+    """
+    if name in _MEASURES:
+        return _MEASURES[name]
+    return " ".join(_ACRONYMS.get(word, word) for word in name.split("_"))
+
+
+def heading(name: str) -> str:
+    """Name as the words of a heading: first letter upper case."""
+    words = plain(name)
+    return words[:1].upper() + words[1:]
+
+
+def status_words(status: str, note: str = "") -> str:
+    """Words for a status, with what a reader must know about it."""
+    words = STATUS_WORDS.get(status, plain(status))
+    return f"{words}: {note}" if note else words
+
+
+def digits(value: float, *, unit: str = "") -> str:
+    """Round a value for reading: ratios to three decimals, quantities to about three digits.
+
+    Examples
+    --------
+    >>> digits(0.91234), digits(12.345, unit="mm"), digits(-0.5, unit="ml"), digits(1234.6)
+    ('0.912', '12.3', '−0.50', '1235')
+    """
+    size = abs(value)
+    places = 0 if size >= 100 else 1 if size >= 10 else 2
+    if size < 10 and not unit:
+        places = 3
+    text = f"{value:.{places}f}"
+    return text.replace("-", "−") if float(text) else text.removeprefix("-")
+
+
+def number(value: float, *, unit: str = "", text: str | None = None) -> Markup:
+    """Write a stored value, rounded, with the stored value behind it.
+
+    Parameters
+    ----------
+    value
+        As in results.json.
+    unit
+        Unit that follows; empty for a ratio.
+    text
+        Rounding to show instead of `digits`.
+    """
+    shown = digits(value, unit=unit) if text is None else text
+    tail = f" {unit}" if unit else ""
+    return Markup('<data value="{}">{}</data>{}').format(f"{value:.12g}", shown, tail)
+
+
+def count(value: int) -> Markup:
+    """Write a count."""
+    return Markup('<data value="{}">{}</data>').format(value, f"{value:,}".replace(",", " "))
+
+
+def percent(share: float) -> Markup:
+    """Write a share as per cent: .95 -> 95 %."""
+    return Markup('<data value="{}">{}</data> %').format(f"{share:.12g}", f"{share * 100:.4g}")
+
+
+def level(value: float | None, unit: str) -> Markup:
+    """Write the level of a perturbation with its unit."""
+    if value is None:
+        return Markup("as it is")
+    return number(value, text=f"{value:.4g}".replace("-", "−")) + (f" {unit}" if unit else "")
+
+
+def condition(perturbation: str, severity: float, value: float | None, unit: str) -> Markup:
+    """Write a condition: perturbation, level and severity."""
+    if perturbation == "clean":
+        return Markup("clean")
+    return Markup("{} {} (severity {})").format(
+        plain(perturbation), level(value, unit), number(severity, text=f"{severity:g}")
+    )
+
+
+def patients(n: int) -> Markup:
+    """Write the number of patients: n = 60 patients."""
+    return Markup("n = {} {}").format(count(n), "patient" if n == 1 else "patients")
+
+
+def value_of(estimate: Estimate, *, unit: str = "") -> Markup:
+    """Write an estimate with its interval, or the words of its status."""
+    if estimate.value is None:
+        return Markup(escape(status_words(estimate.status, estimate.note)))
+    shown = number(estimate.value, unit=unit)
+    if estimate.n <= 1:
+        return shown
+    if estimate.side == "lower":
+        return Markup("at least {}").format(shown)
+    if estimate.side == "upper":
+        return Markup("at most {}").format(shown)
+    return shown + interval(estimate, unit=unit)
+
+
+def interval(estimate: Estimate, *, unit: str = "") -> Markup:
+    """Write the interval of an estimate, `` [0.893, 0.927]``; nothing when it has none."""
+    if estimate.n <= 1 or estimate.low is None or estimate.high is None:
+        return Markup("")
+    low = number(estimate.low, text=digits(estimate.low, unit=unit))
+    high = number(estimate.high, text=digits(estimate.high, unit=unit))
+    return Markup(' <span class="interval">[{}, {}]</span>').format(low, high)
+
+
+def method_of(estimate: Estimate) -> Markup:
+    """Write level, side and method of an estimate."""
+    has_statement = (
+        estimate.n > 1
+        and estimate.level is not None
+        and estimate.side != "none"
+        and not (estimate.side == "two-sided" and estimate.low is None)
+    )
+    if not has_statement or estimate.level is None:
+        words = estimate.method or "descriptive"
+        return Markup(escape(words if estimate.n > 1 else "descriptive: one patient"))
+    kind = {"two-sided": "interval", "lower": "lower bound", "upper": "upper bound"}
+    return Markup("{} {}, {}").format(
+        percent(estimate.level), kind.get(estimate.side, ""), estimate.method
+    )
+
+
+def basis(estimates: Sequence[Estimate]) -> Markup:
+    """Write n, level and method of several estimates, each different basis once."""
+    seen: list[Markup] = []
+    for estimate in estimates:
+        words = Markup("{}; {}").format(patients(estimate.n), method_of(estimate))
+        if words not in seen:
+            seen.append(words)
+    return Markup(" · ").join(seen)
+
+
+def metric_title(metric: MetricInfo) -> str:
+    """Title of a metric with its parameters: NSD (tolerance_mm 2)."""
+    extra = ", ".join(f"{plain(name)} {value:g}" for name, value in metric.parameters)
+    return f"{metric.title} ({extra})" if extra else metric.title
+
+
+def statuses(counts: Iterable[StatusCount]) -> Markup:
+    """Write how many evaluations ended how."""
+    parts = [Markup("{} {}").format(count(c.n), status_words(c.status)) for c in counts if c.n]
+    return Markup(", ").join(parts) if parts else Markup("none")
+
+
+def badge(verdict: Verdict | str) -> Markup:
+    """Write a verdict as word, icon and colour."""
+    known = {str(v): kind for v, kind in _VERDICT_CLASS.items()}
+    kind = known.get(str(verdict), "none")
+    return Markup(
+        '<span class="badge badge-{0}"><svg class="icon" viewBox="0 0 16 16" aria-hidden="true">'
+        '<use href="#icon-{0}"></use></svg>{1}</span>'
+    ).format(kind, str(verdict))
+
+
+def link(anchor: str, words: str) -> Markup:
+    """Write a link inside the page."""
+    return Markup('<a href="#{}">{}</a>').format(anchor, words)
+
+
+def digest(value: str, *, length: int = 12) -> Markup:
+    """Write the first digits of a hash, with the whole hash as its title."""
+    if not value:
+        return Markup("none")
+    return Markup('<code title="{}">{}</code>').format(value, value[:length])
+
+
+def joined(names: Sequence[str]) -> str:
+    """Join names as in a sentence: a, b and c."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def lines(parts: Iterable[Text]) -> Markup:
+    """Put parts on lines of their own inside one cell."""
+    return Markup("<br>").join(escape(part) for part in parts if part)
