@@ -150,7 +150,8 @@ def nearest(surface: Surface, other: Surface) -> Directed:
 def _any_occupied(target: BoolArray, places: IntArray, steps: IntArray) -> BoolArray:
     """Say for each place of a flat array whether one of its neighbours is occupied."""
     if places.size * steps.size <= 1 << 20:
-        return target[places[:, None] + steps].any(axis=1)
+        found: BoolArray = target[places[:, None] + steps].any(axis=1)
+        return found
     hit = np.zeros(places.size, dtype=np.bool_)
     for step in steps:  # one table of all neighbours would take gigabytes for a large image
         hit |= target[places + step]
