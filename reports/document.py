@@ -96,8 +96,8 @@ class Column:
 
     title: Text
     """Words and unit."""
-    kind: Literal["text", "number", "wide"] = "text"
-    """number: right-aligned digits; wide: sentences."""
+    kind: Literal["text", "number", "wide", "bound"] = "text"
+    """number: right-aligned digits; wide: sentences; bound: digits with their method below."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,7 @@ def condition(perturbation: str, severity: float, value: float | None, unit: str
     """Write a condition: perturbation, level and severity."""
     if perturbation == "clean":
         return Markup("clean")
-    return Markup("{} {} (severity {})").format(
+    return Markup("{} of {} (severity {})").format(
         plain(perturbation), level(value, unit), number(severity, text=f"{severity:g}")
     )
 

@@ -30,9 +30,9 @@ def bounds(view: View) -> Section:
     ).format(_complement(first.alpha), _complement(first.delta))
     blocks: list[Block] = [Prose(promise)]
     labels = sorted(view.results.labels, key=lambda name: name != view.results.headline.label)
-    for label in labels:
-        if any(row.label == label for row in rows):
-            blocks.append(_gallery(view, label, is_open=label == view.results.headline.label))
+    head = view.results.headline.label
+    have = [label for label in labels if any(row.label == label for row in rows)]
+    blocks += [_gallery(view, label, is_open=label == head) for label in have]
     return Section("bounds", "Conformal bounds", lead, tuple(blocks))
 
 

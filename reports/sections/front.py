@@ -18,7 +18,6 @@ from reports.wording import (
     interval,
     joined,
     lines,
-    link,
     method_of,
     metric_title,
     number,
@@ -47,7 +46,7 @@ def front(view: View) -> Front:
         name=audit.name,
         stamp=audit.stamp,
         stamp_meaning=_STAMPS.get(audit.stamp, ""),
-        overall=badge(results.overall),
+        overall=Markup("{}").format(badge(results.overall)),
         facts=_facts(view),
         identities=_identities(view),
         banners=_banners(view),
@@ -322,7 +321,7 @@ def _verdicts(view: View) -> Table:
         Column("Verdict"),
         Column("Threshold", "number"),
         Column("Estimate", "number"),
-        Column("Deciding bound", "number"),
+        Column("Deciding bound", "bound"),
         Column("n", "number"),
         Column("What would change it", "wide"),
     )
@@ -345,8 +344,8 @@ def _verdict_row(view: View, c: CriterionResult) -> tuple[Text, ...]:
         ]
     )
     sides = [
-        Markup("{}<br><span class='quiet'>{}</span>").format(value_of(b, unit=unit), method_of(b))
-        for b in (c.bound, c.opposite)
+        Markup('{}<br><span class="quiet">{}</span>').format(value_of(b, unit=unit), method_of(b))
+        for b in _deciding(c)
         if b.value is not None and b.n > 1
     ]
     more = (
@@ -373,6 +372,8 @@ def _verdict_row(view: View, c: CriterionResult) -> tuple[Text, ...]:
     )
 
 
-def evidence_link(anchor: str, words: str) -> Markup:
-    """Link to the section that holds the evidence."""
-    return link(anchor, words)
+def _deciding(c: CriterionResult) -> tuple[Estimate, ...]:
+    """Pick the bound that decided; undecided claims show both."""
+    if c.verdict in _SUPPORTED:
+        return (c.bound,)
+    return (c.opposite,) if c.verdict == Verdict.FAIL else (c.bound, c.opposite)

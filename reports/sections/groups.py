@@ -11,13 +11,13 @@ from reports.document import Block, Column, Figure, Gallery, Prose, Section, Tab
 from reports.view import ALL, View
 from reports.wording import (
     count,
-    digits,
     heading,
     level,
     lines,
     method_of,
     metric_title,
     number,
+    percent,
     plain,
     value_of,
 )
@@ -31,8 +31,8 @@ def difficulty(view: View) -> Section:
     drawn = [d for d in view.results.difficulty if d.points]
     for name in dict.fromkeys(d.axis for d in drawn):
         rows = [d for d in drawn if d.axis == name]
-        for label in dict.fromkeys(d.label for d in rows):
-            blocks.append(_scatter(view, name, [d for d in rows if d.label == label]))
+        labels = dict.fromkeys(d.label for d in rows)
+        blocks += [_scatter(view, name, [d for d in rows if d.label == label]) for label in labels]
     if view.results.difficulty:
         blocks.append(_correlations(view))
     else:
@@ -242,9 +242,7 @@ def _under(view: View, infos: list[StratumInfo]) -> Block:
         *(Column("Mean [interval]", "number"), Column("Loss from clean", "number")),
         Column("n", "number"),
     )
-    shown = digits(view.results.audit.interval_level * 100, unit="%")
-    caption = (
-        f"{metric.title} of {head.label} by group at severity 2 or the nearest planned; "
-        f"{shown} % intervals."
-    )
+    caption = Markup(
+        "{} of {} by group at severity 2 or the nearest planned; {} intervals."
+    ).format(metric.title, head.label, percent(view.results.audit.interval_level))
     return Table(caption, columns, tuple(rows), summary="Groups under perturbations")

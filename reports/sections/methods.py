@@ -13,8 +13,8 @@ _EMPTY = (
     (
         "One mask empty",
         (
-            "DSC and NSD are 0; distances are undefined, and count as beyond any limit in shares of "
-            "patients and as the scan's diagonal in worst-case means"
+            "DSC and NSD are 0; distances are undefined, and count as beyond any limit in shares "
+            "of patients and as the scan's diagonal in worst-case means"
         ),
     ),
     ("No output", "failed, crashed, timed out or rejected: listed, never left out"),
@@ -42,23 +42,23 @@ _STATISTICS = (
     (
         "Assured bounds",
         (
-            "One-sided. The phantom-zero bound of a mean in [0, 1] adds one imagined patient with the "
-            "worst value; Clopper-Pearson bounds a share of patients. Both hold without assumptions "
-            "about failures that were not seen."
+            "One-sided. The phantom-zero bound of a mean in [0, 1] adds one imagined patient with "
+            "the worst value; Clopper-Pearson bounds a share of patients. Both hold without "
+            "assumptions about failures that were not seen."
         ),
     ),
     (
         "Conditional bounds",
         (
-            "One-sided studentized bounds; they hold given no unseen collapse, and state the failure "
-            "rate that this number of patients cannot exclude."
+            "One-sided studentized bounds; they hold given no unseen collapse, and state the "
+            "failure rate that this number of patients cannot exclude."
         ),
     ),
     (
         "Losses",
         (
-            "Paired: each patient under the perturbation against the same patient on the clean scan. "
-            "Positive is worse."
+            "Paired: each patient under the perturbation against the same patient on the clean "
+            "scan. Positive is worse."
         ),
     ),
     (

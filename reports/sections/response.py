@@ -29,10 +29,9 @@ def response(view: View) -> Section:
     labels = sorted(view.results.labels, key=lambda name: name != head.label)
     many = len(metrics) * len(labels) * len(view.perturbations) > MOST_PANELS
     blocks: list[Block] = []
-    for metric in metrics:
-        for label in labels:
-            if view.perturbations and (metric.name == head.metric or not many):
-                blocks.append(_gallery(view, label, metric))
+    drawn = [m for m in metrics if m.name == head.metric or not many]
+    if view.perturbations:
+        blocks += [_gallery(view, label, metric) for metric in drawn for label in labels]
     if not view.perturbations:
         blocks.append(Prose("Not assessed: no perturbation was declared.", "empty"))
     if many:
