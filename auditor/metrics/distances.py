@@ -164,8 +164,8 @@ def _far(points: IntArray, other: Surface) -> FloatArray:
     sizes = np.maximum(points.max(axis=0), other.points.max(axis=0)) - low + 1
     # Costs in ns as measured; plane surfaces asked from afar are the worst case of a tree.
     corners = math.prod(int(size) for size in sizes)
-    cost_of_tree = 150 * len(other.points) + 5000 * len(points)
-    if corners <= LARGEST_MAP and 80 * corners < cost_of_tree:
+    cost_of_tree = 150 * len(other.points) + 3000 * len(points)
+    if corners <= LARGEST_MAP and 60 * corners < cost_of_tree:
         moved = Surface(points=other.points - low, areas=other.areas, spacing=other.spacing)
         distances = distance_map(moved, tuple(int(size) - 1 for size in sizes))
         near: FloatArray = distances[tuple((points - low).T)]

@@ -110,6 +110,33 @@ def freeze(
     return FrozenStratum(spec.axis, spec.label, edges, names, membership, note, kind)
 
 
+def disagreement_value(assd: float | None, dsc: float | None) -> float | str | None:
+    """Turn the two stored measures of raters into a value of the axis ``rater_disagreement``.
+
+    Parameters
+    ----------
+    assd : mean pairwise ASSD, mm or px; None when at least one rater marked nothing
+    dsc : mean pairwise DSC; None with fewer than two raters
+
+    Returns
+    -------
+    The ASSD; `NOTHING` when all raters marked nothing (only then the DSC is 1 without an ASSD);
+    `DETECTION` when some did; None with fewer than two raters.
+
+    Examples
+    --------
+    >>> (
+    ...     disagreement_value(0.8, 0.93),
+    ...     disagreement_value(None, 0.31),
+    ...     disagreement_value(None, None),
+    ... )
+    (0.8, 'raters disagree whether there is any', None)
+    """
+    if dsc is None or assd is not None:
+        return assd
+    return NOTHING if dsc == 1.0 else DETECTION
+
+
 def _split(
     present: Mapping[str, float | str | None], spec: StratumSpec
 ) -> tuple[dict[str, float], dict[str, str]]:

@@ -10,7 +10,7 @@ view, as kappa does.
 
 **Empty masks.** Whether there is an object at all is another question than where its border runs.
 A pair of which one is empty has DSC 0, a pair of empty masks DSC 1. The ASSD has no value as soon
-as one rater marked nothing; such cases form strata of their own (`DETECTION`, `NOTHING`).
+as one rater marked nothing; such cases form strata of their own (`auditor.strata.assign.DETECTION`, ``NOTHING``).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from auditor.metrics.reference import check_mask, check_spacing, prepare_referen
 from auditor.metrics.surface import assd
 from auditor.proxies import agreement
 from auditor.schema import MetricSpec
-from auditor.strata.assign import DETECTION, NOTHING
+from auditor.strata.assign import disagreement_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,7 @@ class RaterDisagreement:
     @property
     def stratum_value(self) -> float | str | None:
         """What `auditor.strata.assign.freeze` takes for the axis ``rater_disagreement``."""
-        if self.raters < 2:
-            return None
-        if self.empty == self.raters:
-            return NOTHING
-        return DETECTION if self.empty else self.assd
+        return disagreement_value(self.assd, self.dsc)
 
 
 def rater_disagreement(
