@@ -10,7 +10,8 @@ view, as kappa does.
 
 **Empty masks.** Whether there is an object at all is another question than where its border runs.
 A pair of which one is empty has DSC 0, a pair of empty masks DSC 1. The ASSD has no value as soon
-as one rater marked nothing; such cases form strata of their own (`auditor.strata.assign.DETECTION`, ``NOTHING``).
+as one rater marked nothing; such cases form strata of their own (``DETECTION``
+and ``NOTHING`` of `auditor.strata.assign`).
 """
 
 from __future__ import annotations
