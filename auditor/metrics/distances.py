@@ -29,8 +29,8 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
-LARGEST_MAP = 1 << 22
-"""Corners up to which a distance map is computed (32 MiB); beyond, trees take less memory."""
+_LARGEST_MAP = 1 << 24
+"""Corners up to which a distance map is computed, with about 0.7 GB in passing."""
 
 _SHELL_STEPS = 3.0
 """Shells are searched up to this many of the smallest spacings: 123 corners in isotropic voxels."""
@@ -162,10 +162,11 @@ def _far(points: IntArray, other: Surface) -> FloatArray:
     """Find the distances of corners that are far from a surface, the cheaper way."""
     low = np.minimum(points.min(axis=0), other.points.min(axis=0))
     sizes = np.maximum(points.max(axis=0), other.points.max(axis=0)) - low + 1
-    # Costs in ns as measured; plane surfaces asked from afar are the worst case of a tree.
+    # Costs in ns as measured. A tree slows down with the width of the surface that is asked from
+    # afar, because all of it is about equally near; a full prediction is the worst case.
     corners = math.prod(int(size) for size in sizes)
-    cost_of_tree = 150 * len(other.points) + 3000 * len(points)
-    if corners <= LARGEST_MAP and 60 * corners < cost_of_tree:
+    cost_of_tree = 150 * len(other.points) + 200 * math.sqrt(len(other.points)) * len(points)
+    if corners <= _LARGEST_MAP and 60 * corners < cost_of_tree:
         moved = Surface(points=other.points - low, areas=other.areas, spacing=other.spacing)
         distances = distance_map(moved, tuple(int(size) - 1 for size in sizes))
         near: FloatArray = distances[tuple((points - low).T)]

@@ -14,7 +14,6 @@ from typing import Literal
 import torch
 
 from auditor.metrics.distances import (
-    LARGEST_MAP,
     BoolArray,
     Directed,
     FloatArray,
@@ -25,6 +24,9 @@ from auditor.metrics.distances import (
     nearest,
 )
 from auditor.metrics.policy import Extent
+
+_LARGEST_KEPT_MAP = 1 << 22
+"""Corners up to which a reference keeps its distance map (32 MiB)."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Reference:
 
     @cached_property
     def _map(self) -> FloatArray | None:
-        if not self.reused or math.prod(n + 1 for n in self.mask.shape) > LARGEST_MAP:
+        if not self.reused or math.prod(n + 1 for n in self.mask.shape) > _LARGEST_KEPT_MAP:
             return None
         return distance_map(self.surface, self.mask.shape)
 
