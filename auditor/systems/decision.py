@@ -98,6 +98,8 @@ def scores_of(output: NDArray[Any], spec: OutputSpec) -> Tensor:
     if not has_rest_channel(spec):
         return values[[number - 1 for _, number in spec.labels]]
     declared = [number for _, number in spec.labels]
+    if declared == list(range(1, count)):
+        return values
     others = [channel for channel in range(count) if channel not in declared]
     rest = values[others].amax(dim=0, keepdim=True)
     return torch.cat([rest, values[declared]])
@@ -119,7 +121,7 @@ def _probabilities(values: Tensor, spec: OutputSpec) -> Tensor:
             f"{low:.4g} to {high:.4g}; declare 'logits_{spec.activation}' if these are logits"
         )
         raise CheckpointError(msg)
-    return values
+    return values.clamp(0, 1)
 
 
 def decide(probabilities: Tensor, output: OutputSpec) -> Tensor:
@@ -142,25 +144,23 @@ def decide(probabilities: Tensor, output: OutputSpec) -> Tensor:
     """
     count = len(output.labels)
     device = probabilities.device
-    numbers = torch.tensor([0, *(n for _, n in output.labels)], dtype=torch.int16, device=device)
     if "sigmoid" in output.activation:
         _expect(probabilities, {count})
         chosen = torch.zeros(probabilities.shape[1:], dtype=torch.int16, device=device)
         for channel, (_, number) in zip(probabilities, output.labels, strict=True):
-            chosen[channel >= output.threshold] = number
+            chosen.masked_fill_(channel >= output.threshold, number)
         return chosen
     _expect(probabilities, {count, count + 1} if has_rest_channel(output) else {count})
     if probabilities.shape[0] == count:
         rest = (1 - probabilities.sum(dim=0, keepdim=True)).clamp(min=0)
         probabilities = torch.cat([rest, probabilities])
     # argmax promises nothing about equal values; this keeps the first, hence the background
-    best = probabilities[0].clone()
-    winner = torch.zeros(best.shape, dtype=torch.long, device=device)
-    for i in range(1, probabilities.shape[0]):
-        better = probabilities[i] > best
-        best[better] = probabilities[i][better]
-        winner[better] = i
-    return numbers[winner]
+    best = probabilities[0]
+    chosen = torch.zeros(best.shape, dtype=torch.int16, device=device)
+    for channel, (_, number) in zip(probabilities[1:], output.labels, strict=True):
+        chosen.masked_fill_(channel > best, number)
+        best = torch.maximum(best, channel)
+    return chosen
 
 
 def _expect(probabilities: Tensor, counts: set[int]) -> None:

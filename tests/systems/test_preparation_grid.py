@@ -5,7 +5,9 @@ import math
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from auditor.errors import CheckpointError, DataError
@@ -290,3 +292,29 @@ def test_the_scan_is_not_changed() -> None:
     prepare(image, geometry, spec).array[:] = 0
     prepare(image, geometry, InputSpec()).array[:] = 0
     assert torch.equal(image, before)
+
+
+@pytest.mark.parametrize("axes", AXES)
+def test_orientations_agree_with_simpleitk(axes: str) -> None:
+    geometry = oblique()
+    image = random_image(geometry)
+    volume = sitk.GetImageFromArray(image[0].numpy())
+    # SimpleITK's axes are (x, y, z), and its direction matrix holds one axis per column
+    volume.SetSpacing(geometry.spacing[::-1])
+    volume.SetDirection(np.array(geometry.direction[::-1]).T.flatten().tolist())
+    oriented = sitk.GetArrayFromImage(sitk.DICOMOrient(volume, axes))
+    fed = prepare(image, geometry, InputSpec(axes=axes)).array[0]
+    assert np.array_equal(fed, oriented.transpose(2, 1, 0))
+
+
+def test_resampling_agrees_with_scipy() -> None:
+    geometry = Geometry(shape=(9, 14, 11), spacing=(3.0, 0.8, 1.2))
+    image = random_image(geometry)
+    fed = prepare(image, geometry, InputSpec(spacing_mm=(2.0, 1.1, 0.7))).array[0]
+    assert fed.shape == (14, 10, 19)  # 27 / 2 = 13.5 to even, 11.2 / 1.1, 13.2 / 0.7
+    ratio = np.array([2.0, 1.1, 0.7]) / geometry.spacing
+    offset = (np.array(geometry.shape) - 1) / 2 - (np.array(fed.shape) - 1) / 2 * ratio
+    theirs = ndimage.affine_transform(
+        image[0].numpy(), ratio, offset, fed.shape, order=1, mode="nearest"
+    )
+    assert fed == pytest.approx(theirs, abs=1e-5)
