@@ -115,7 +115,7 @@ def read_results(run: Path) -> Results:
         raise StoreError(msg) from error
     try:
         results = decode(text, Results)
-    except ValueError as error:
+    except (ValueError, AttributeError) as error:  # the latter for JSON that is no object
         msg = (
             f"results.json of {run.name!r} must be written by segaudit with results version "
             f"{RESULTS_VERSION}; {error}"

@@ -98,6 +98,8 @@ class Column:
     """Words and unit."""
     kind: Literal["text", "number", "wide", "bound"] = "text"
     """number: right-aligned digits; wide: sentences; bound: digits with their method below."""
+    fold: bool = False
+    """When every row says the same here, it is said once, below the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,8 @@ class Gallery:
     """Heading above; empty: none."""
     summary: str = ""
     """Words of the line that opens a folded gallery; empty: always open."""
+    width: Literal["half", "third"] = "half"
+    """Share of a wide page that one figure takes."""
 
 
 @dataclass(frozen=True, slots=True)

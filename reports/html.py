@@ -15,6 +15,7 @@ import jinja2
 from markupsafe import Markup
 
 from reports.document import Figure, Gallery, Items, Page, Prose, Table, Terms
+from reports.tables import folded
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -42,6 +43,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["kind"] = block_kind
+    environment.filters["folded"] = folded
     return environment
 
 

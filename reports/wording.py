@@ -20,7 +20,7 @@ STATUS_WORDS = {
     "reference_empty": "reference empty",
     "prediction_empty": "prediction empty",
     "not_finite": "output not finite",
-    "no_effect": "level changes nothing on this scan",
+    "no_effect": "no effect",
     "failed": "failed",
     "crashed": "crashed",
     "timed_out": "timed out",
@@ -195,9 +195,23 @@ def basis(estimates: Sequence[Estimate]) -> Markup:
     return Markup(" · ").join(seen)
 
 
+def parameter(name: str, value: float) -> str:
+    """Parameter of a metric with its unit, which its name ends with.
+
+    Examples
+    --------
+    >>> parameter("tolerance_mm", 2.0), parameter("percentile", 95.0)
+    ('tolerance 2 mm', 'percentile 95')
+    """
+    stem, _, unit = name.rpartition("_")
+    if stem and unit in {"mm", "px", "ml"}:
+        return f"{plain(stem)} {value:g} {unit}"
+    return f"{plain(name)} {value:g}"
+
+
 def metric_title(metric: MetricInfo) -> str:
-    """Title of a metric with its parameters: NSD (tolerance_mm 2)."""
-    extra = ", ".join(f"{plain(name)} {value:g}" for name, value in metric.parameters)
+    """Title of a metric with its parameters: NSD (tolerance 2 mm)."""
+    extra = ", ".join(parameter(name, value) for name, value in metric.parameters)
     return f"{metric.title} ({extra})" if extra else metric.title
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,35 +37,43 @@ class ForestRow:
 
 
 def scatter(axis: DifficultyAxis, mark: Mark, *, unit: str) -> Markup:
-    """Draw the clean DSC of each case against one meaning of difficulty."""
-    across = spread_scale([x for _, x, _ in axis.points], 52.0, 364.0)
-    up = Scale(0.0, 1.0, 204.0, 28.0)
+    """Draw the clean DSC of each case against one meaning of difficulty.
+
+    The upright axis starts at the tenth below the lowest value, because the question is how values
+    change along the level axis, not how far they are from zero.
+    """
+    left, right, top, bottom = 40.0, 290.0, 42.0, 196.0
+    across = spread_scale([x for _, x, _ in axis.points], left, right)
+    floor = math.floor(min(y for *_, y in axis.points) * 10.0) / 10.0
+    up = Scale(min(floor, 0.9), 1.0, bottom, top)
     dots = [
-        svg.marker(mark.shape, across(x), up(y), size=2.8, class_=f"dot f{mark.index}")
+        svg.marker(mark.shape, across(x), up(y), size=2.7, class_=f"dot f{mark.index}")
         for _, x, y in axis.points
     ]
     name = heading(axis.axis)
     words = f"{name}{f', {unit}' if unit else ''}{' (log scale)' if across.log else ''}"
-    rho = axis.rho
-    strength = (
-        f"rank correlation {digits(rho.value)}"
-        if rho.value is not None
-        else f"rank correlation {status_words(rho.status, rho.note)}"
-    )
-    if rho.low is not None and rho.high is not None and rho.n > 1:
-        strength += f" [{digits(rho.low)}, {digits(rho.high)}]"
+    strength = f"rank correlation {_strength(axis.rho)}"
     return svg.drawing(
-        380,
-        250,
-        vertical_axis(up, 52, 364),
-        horizontal_axis(across, 28, 204),
-        svg.line(52, 204, 364, 204, class_="axis"),
+        300,
+        234,
+        vertical_axis(up, left, right),
+        horizontal_axis(across, top, bottom),
+        svg.line(left, bottom, right, bottom, class_="axis"),
         *dots,
-        svg.text(12, 14, f"{axis.system}: DSC of {axis.label}", class_="panel-title"),
-        svg.text(364, 236, words, class_="tick", text_anchor="end"),
+        svg.text(8, 14, axis.system, class_="panel-title"),
+        svg.text(8, 30, f"DSC · {strength}, n = {axis.rho.n}", class_="tick"),
+        svg.text(right, 228, words, class_="tick", text_anchor="end"),
         title=f"DSC of {axis.label} against {plain(axis.axis)}, {axis.system}",
         description=f"{len(axis.points)} cases; {strength}.",
     )
+
+
+def _strength(rho: Estimate) -> str:
+    if rho.value is None:
+        return status_words(rho.status, rho.note)
+    if rho.low is None or rho.high is None or rho.n <= 1:
+        return digits(rho.value)
+    return f"{digits(rho.value)} [{digits(rho.low)}, {digits(rho.high)}]"
 
 
 def forest(rows: Sequence[ForestRow], mark: Mark, metric: MetricInfo, *, title: str) -> Markup:
@@ -78,9 +87,9 @@ def forest(rows: Sequence[ForestRow], mark: Mark, metric: MetricInfo, *, title: 
     ]
     across = value_scale(values or [0.0, 1.0], metric.low, metric.high, left, right)
     heights: list[float] = []
-    y = top + 4.0
+    y = top - 6.0
     for row in rows:
-        y += 34.0 if row.group else 20.0
+        y += 40.0 if row.group else 20.0
         heights.append(y)
     bottom = y + 14.0
     parts = [horizontal_axis(across, top, bottom)]
@@ -115,7 +124,7 @@ def _forest_line(row: ForestRow, y: float, across: Scale, mark: Mark) -> Markup:
     estimate = row.estimate
     parts = []
     if row.group:
-        parts.append(svg.text(12, y - 15, row.group, class_="tick strong"))
+        parts.append(svg.text(12, y - 17, row.group, class_="tick strong"))
     indent = 12 if row.name == "all cases" else 22
     parts.append(svg.text(indent, y + 4, shorten(row.name, 20), class_="tick"))
     parts.append(svg.text(372, y + 4, str(estimate.n), class_="tick", text_anchor="end"))

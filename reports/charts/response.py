@@ -10,9 +10,9 @@ from auditor.schema.results import MetricInfo, Summary
 from reports import svg
 from reports.charts.axes import Scale, value_scale, vertical_axis
 from reports.view import View
-from reports.wording import digits, heading, plain, status_words
+from reports.wording import digits, heading, status_words
 
-WIDTH, HEIGHT = 380.0, 318.0
+WIDTH, HEIGHT = 380.0, 310.0
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 362.0, 34.0, 218.0
 
 
@@ -80,7 +80,7 @@ def _stress(view: View, perturbation: str, across: Scale) -> Markup:
         return Markup("")
     left = across(stressed[0]) - (across(1.0) - across(0.0)) / 2
     return svg.rectangle(left, TOP, RIGHT - left, BOTTOM - TOP, class_="stress") + svg.text(
-        RIGHT - 4, TOP + 11, "stress: beyond usual practice", class_="small", text_anchor="end"
+        RIGHT - 4, BOTTOM - 6, "stress: beyond usual practice", class_="small", text_anchor="end"
     )
 
 
@@ -106,8 +106,7 @@ def _severity_axis(view: View, perturbation: str, across: Scale) -> Markup:
         )
     )
     own = native_words(view, perturbation)
-    if own:
-        rows.append(svg.text(RIGHT, BOTTOM + 86, own, class_="small", text_anchor="end"))
+    rows.append(svg.text(RIGHT, BOTTOM + 86, own, class_="small", text_anchor="end"))
     return Markup("").join(rows)
 
 
@@ -130,9 +129,10 @@ def native_words(view: View, perturbation: str) -> str:
     """Say where the scans of this audit lie on the axis before anything is added."""
     severities = view.severities(perturbation)
     here = view.grid.get((perturbation, severities[0])) if severities else None
+    own = "own noise" if here is not None and here.family == "noise" else "own level"
     if here is None or here.native_level is None:
-        return ""
-    words = f"own level of the clean scans: {digits(here.native_level, unit='u')}"
+        return f"{own} of the clean scans: not estimable"
+    words = f"{own} of the clean scans: {digits(here.native_level, unit='u')}"
     if here.native_low is not None and here.native_high is not None:
         words += f" ({digits(here.native_low, unit='u')} to {digits(here.native_high, unit='u')})"
     return f"{words} {here.unit}".rstrip()
@@ -242,13 +242,5 @@ def legend(view: View) -> Markup:
             class_="sample",
             aria_hidden="true",
         )
-        entries.append(Markup('<span class="key">{}{}</span>').format(sample, plain_name(name)))
+        entries.append(Markup('<span class="key">{}{}</span>').format(sample, name))
     return Markup("").join(entries)
-
-
-def plain_name(name: str) -> str:
-    """Name of a system exactly as its user wrote it."""
-    return name
-
-
-__all__ = ["Curve", "legend", "native_words", "panel", "plain"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from markupsafe import Markup
+
 from auditor.schema.results import Estimate
 from reports.document import Block, Column, Prose, Section, Table, Text
 from reports.view import ALL, View
 from reports.wording import (
     count,
-    lines,
+    digits,
     method_of,
     metric_title,
     number,
@@ -40,8 +42,9 @@ def _table(view: View, label: str) -> Table:
         Column("Worst-case mean", "number"),
         Column("Median (range)", "number"),
         Column("n", "number"),
-        Column("Level and method"),
-        Column("Measurements"),
+        Column("Mean", fold=True),
+        Column("Bound", fold=True),
+        Column("Measurements", fold=True),
     )
     rows: list[tuple[Text, ...]] = []
     for metric in view.results.metrics:
@@ -52,8 +55,10 @@ def _table(view: View, label: str) -> Table:
             unit = metric.unit
             spread: Text = "undefined"
             if row.median is not None and row.minimum is not None and row.maximum is not None:
-                spread = number(row.median, unit=unit) + " (" + number(row.minimum) + " to "
-                spread += number(row.maximum) + ")"
+                ends = [number(v, text=digits(v, unit=unit)) for v in (row.minimum, row.maximum)]
+                spread = Markup('{} <span class="spread">({} to {})</span>').format(
+                    number(row.median, unit=unit), *ends
+                )
             rows.append(
                 (
                     f"{system}, {metric_title(metric)}",
@@ -64,7 +69,8 @@ def _table(view: View, label: str) -> Table:
                     else "undefined",
                     spread,
                     count(row.mean.n),
-                    lines([method_of(row.mean), _bound_method(view, row.lower)]),
+                    method_of(row.mean),
+                    _bound_method(view, row.lower),
                     statuses(row.statuses),
                 )
             )

@@ -115,7 +115,11 @@ def _pairs(view: View) -> Table:
         *(Column("Pair"), Column("Perturbation"), Column("Level", "number")),
         *(Column("Severity", "number"), Column("Metric and label")),
         *(Column("Difference [interval]", "number"), Column("n", "number")),
-        *(Column("Level and method"), Column("Intervals"), Column("Preferred")),
+        *(
+            Column("Level and method", fold=True),
+            Column("Intervals", fold=True),
+            Column("Preferred"),
+        ),
     )
     caption = "Paired differences, first minus second."
     return Table(caption, columns, tuple(rows), summary="All paired differences")

@@ -7,14 +7,15 @@ from markupsafe import Markup
 from auditor.schema.results import CaseRow
 from reports.document import Block, Column, Prose, Section, Table, Text
 from reports.view import View
-from reports.wording import count, digits, number, plain, status_words, statuses
+from reports.wording import count, number, plain, status_words, statuses
 
 
 def accounting(view: View) -> Section:
     """Account for every planned evaluation, by status and system."""
     results = view.results
     audit = results.audit
-    names = list(dict.fromkeys(c.status for c in results.statuses))
+    counted = sorted(results.statuses, key=lambda c: c.status != "ok")
+    names = list(dict.fromkeys(c.status for c in counted))
     for system in results.systems:
         names += [c.status for c in system.statuses if c.status not in names]
     rows: list[tuple[Text, ...]] = []
@@ -38,7 +39,7 @@ def accounting(view: View) -> Section:
         count(len(results.cases)),
         audit.modality.upper() if len(audit.modality) == 2 else audit.modality,
         plain(audit.state),
-        statuses(results.statuses),
+        statuses(counted),
         audit.reference_rule,
     )
     return Section("data", "Data and accounting", lead, (table, *_cases(view)))
@@ -95,9 +96,7 @@ def _case_row(view: View, case: CaseRow) -> tuple[Text, ...]:
         *(_maybe(ratio.get(label), "undefined", places=4) for label in labels),
         count(case.raters) if case.raters else "none",
         *(_maybe(agreement.get(label), spare) for label in labels),
-        number(case.native_noise, text=f"{digits(case.native_noise, unit='%')} %")
-        if case.native_noise is not None
-        else "not estimable",
+        number(case.native_noise, unit="%") if case.native_noise is not None else "not estimable",
         *(_clean_value(view, name, case.case) for name in _systems_with_points(view)),
         *(meta.get(name, "not given") for name in _metadata(view)),
     )

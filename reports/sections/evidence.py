@@ -83,7 +83,11 @@ def _figure(view: View, chosen: ExhibitSelection, exhibit: Exhibit, plane: Plane
 def _table(view: View) -> Table:
     columns = (
         *(Column("Case"), Column("System"), Column("Condition"), Column("Metric and label")),
-        *(Column("Value", "number"), Column("Loss from clean", "number"), Column("Status", "wide")),
+        *(
+            Column("Value", "number"),
+            Column("Loss from clean", "number"),
+            Column("Status", "wide", fold=True),
+        ),
     )
     rows = tuple(_row(view, w) for w in view.results.worst)
     return Table("The worst single evaluations, failures first.", columns, rows)

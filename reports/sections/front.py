@@ -153,7 +153,7 @@ def _bare(estimate: Estimate, unit: str) -> Markup:
 def _fails(view: View) -> Answer:
     head = view.results.headline
     unit = view.metric(head.metric).unit
-    groups = [(f"{plain(axis)}: {plain(name)}", e) for _, axis, name, e in head.hardest]
+    groups = [(f"“{plain(name)}” by {plain(axis)}", e) for _, axis, name, e in head.hardest]
     higher = view.metric(head.metric).higher_is_better
     worst = _extreme(groups, largest=not higher)
     details: list[tuple[str, Text]] = [
@@ -161,10 +161,12 @@ def _fails(view: View) -> Answer:
         for (system, *_), (group, e) in zip(head.hardest, groups, strict=True)
     ]
     if worst:
-        sentence: Text = Markup("The weakest group of cases, {}, has a mean {} of {} ({}).").format(
+        place = next(i for i, (_, e) in enumerate(groups) if e is worst[1])
+        sentence: Text = Markup("The weakest group of cases is {}: mean {} {} ({}, {}).").format(
             worst[0],
             view.metric(head.metric).title,
             _bare(worst[1], unit),
+            head.hardest[place][0],
             patients(worst[1].n),
         )
     else:
@@ -195,7 +197,7 @@ def _changes(view: View) -> Answer:
     steep = _extreme(named, largest=True)
     if steep:
         system, perturbation, severity, level, unit, drop = head.steepest[int(steep[0])]
-        sentence: Text = Markup("The steepest loss is {} of {}{} for {} under {}.").format(
+        sentence: Text = Markup("The steepest loss of {} is {}{}: {} under {}.").format(
             metric.title,
             _bare(drop, metric.unit),
             interval(drop, unit=metric.unit),

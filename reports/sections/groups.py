@@ -28,7 +28,7 @@ _UNITS = {"native_noise": "% of the reference signal"}
 def difficulty(view: View) -> Section:
     """Show the DSC of each case against what may make it difficult."""
     blocks: list[Block] = []
-    drawn = [d for d in view.results.difficulty if d.points]
+    drawn = [d for d in view.results.difficulty if d.points and d.system in view.marks]
     for name in dict.fromkeys(d.axis for d in drawn):
         rows = [d for d in drawn if d.axis == name]
         labels = dict.fromkeys(d.label for d in rows)
@@ -57,6 +57,7 @@ def _scatter(view: View, name: str, rows: list[DifficultyAxis]) -> Gallery:
         table=_points(name, rows),
         title=title if is_open else "",
         summary="" if is_open else title,
+        width="third",
     )
 
 
@@ -99,7 +100,7 @@ def _correlations(view: View) -> Table:
         Column("System and label"),
         Column("Measure of difficulty"),
         Column("Rank correlation with DSC", "number"),
-        *(Column("n", "number"), Column("Level and method")),
+        *(Column("n", "number"), Column("Level and method", fold=True)),
     )
     return Table("Spearman's rank correlation of difficulty with the clean DSC.", columns, rows)
 
@@ -202,7 +203,7 @@ def _table(view: View, infos: list[StratumInfo]) -> Table:
     columns = (
         *(Column("System"), Column("Metric and label"), Column("Axis"), Column("Group")),
         *(Column("Mean [interval]", "number"), Column("Lower bound", "number")),
-        *(Column("n", "number"), Column("Level and method")),
+        *(Column("n", "number"), Column("Level and method", fold=True)),
     )
     caption = "Clean performance by group, every metric and label."
     return Table(

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from reports.document import Block, Column, Items, Prose, Section, Table, Terms, Text
 from reports.view import View
-from reports.wording import count, digits, heading, percent, plain
+from reports.wording import count, digits, heading, parameter, percent
 
 _EMPTY = (
     ("Both masks empty", "DSC and NSD are 1; distances are undefined and counted as such"),
@@ -99,7 +99,7 @@ def _metrics(view: View) -> Table:
     rows: list[tuple[Text, ...]] = []
     for metric in view.results.metrics:
         bounds = [tick(metric.low), tick(metric.high)]
-        settings = [f"{plain(name)} {value:g}" for name, value in metric.parameters]
+        settings = [parameter(name, value) for name, value in metric.parameters]
         rows.append(
             (
                 metric.title,

@@ -90,7 +90,11 @@ def _table(view: View, perturbation: str, label: str, metric: MetricInfo) -> Tab
         *(Column("System"), Column("Severity", "number"), Column("Level", "number")),
         Column("Value" if view.single else "Mean [interval]", "number"),
         Column("Loss from clean (paired)", "number"),
-        *(Column("n", "number"), Column("Level and method"), Column("Measurements")),
+        *(
+            Column("n", "number"),
+            Column("Level and method", fold=True),
+            Column("Measurements", fold=True),
+        ),
     )
     caption = f"{heading(perturbation)}: {metric_title(metric)} of {label} by severity."
     return Table(caption, columns, shown, summary="Numbers of this figure")

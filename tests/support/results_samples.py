@@ -127,7 +127,7 @@ def _scores(size: Size, rng: np.random.Generator) -> dict[tuple[str, str, float]
         base += 0.02 if system == "unetpp" else 0.0
         scores[system, "clean", 0.0] = np.clip(base, 0, 0.99)
         for kind, name in enumerate(size.perturbations):
-            slope = (0.016, 0.009, 0.003, 0.012)[kind % 4] * (1 + 0.5 * place)
+            slope = (0.016, 0.009, 0.003, 0.012)[kind % 4] * (1 + 0.5 * ((place + kind) % 3))
             for severity in range(1, 6):
                 loss = slope * severity**2 * (1.4 - ease) + rng.normal(0, 0.008, size.cases)
                 scores[system, name, float(severity)] = np.clip(base - loss, 0, 0.99)
