@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK
 import torch
 from scipy import ndimage
 from torch import Tensor
@@ -298,6 +299,7 @@ def test_the_scan_is_not_changed() -> None:
 def test_orientations_agree_with_simpleitk(axes: str) -> None:
     geometry = oblique()
     image = random_image(geometry)
+    sitk: Any = SimpleITK  # untyped
     volume = sitk.GetImageFromArray(image[0].numpy())
     # SimpleITK's axes are (x, y, z), and its direction matrix holds one axis per column
     volume.SetSpacing(geometry.spacing[::-1])
