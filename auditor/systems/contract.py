@@ -272,7 +272,9 @@ def contract_fields(spec: SystemSpec) -> tuple[ContractField, ...]:
         parts["window"] = spec.window
     values = {"window": "whole image"} if spec.window is None else {}
     for part, record in parts.items():
-        values |= {f"{part}.{f.name}": _text(getattr(record, f.name)) for f in fields(record)}
+        values |= {
+            f"{part}.{f.name}": canonical_text(getattr(record, f.name)) for f in fields(record)
+        }
     sources = dict(spec.sources)
     return tuple(
         ContractField(name, value, sources.get(name, Certainty.DEFAULT))
@@ -301,12 +303,26 @@ def build_contract(
     return Contract(fields=contract_fields(spec), status=status, note=note)
 
 
-def _text(value: object) -> str:
-    """One text per value, the same on every machine: none, 1.5, [1, 2], {spleen: 1}."""
+def canonical_text(value: object) -> str:
+    """Write a value of a contract as one text, the same on every machine.
+
+    Parameters
+    ----------
+    value : of any field of `InputSpec`, `OutputSpec` or `WindowSpec`.
+
+    Returns
+    -------
+    As YAML has it on one line.
+
+    Examples
+    --------
+    >>> [canonical_text(v) for v in (None, 1.5, (1.0, 2.0), (("spleen", 1),))]
+    ['none', '1.5', '[1, 2]', '{spleen: 1}']
+    """
     if value is None:
         return "none"
     if isinstance(value, tuple) and value and isinstance(value[0], tuple):
         return "{" + ", ".join(f"{name}: {number}" for name, number in value) + "}"
     if isinstance(value, tuple):
-        return "[" + ", ".join(_text(v) for v in value) + "]"
+        return "[" + ", ".join(canonical_text(v) for v in value) + "]"
     return f"{value:g}" if isinstance(value, float) else str(value)
