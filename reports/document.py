@@ -224,7 +224,7 @@ class Front:
     stamp_meaning: str
     """What the stamp says, in words."""
     overall: Text
-    """Badge of the overall verdict."""
+    """Badge of the overall verdict; empty when the stamp says it all."""
     facts: tuple[tuple[Text, Text], ...]
     """(number, what it counts)."""
     identities: tuple[tuple[str, Text], ...]

@@ -14,6 +14,9 @@ from markupsafe import Markup, escape
 from auditor.schema.results import Estimate, MetricInfo, StatusCount, Verdict
 from reports.document import Text
 
+SPACE = "\u00a0"
+"""Between a number and its unit: a line must not break there."""
+
 STATUS_WORDS = {
     "ok": "evaluated",
     "both_empty": "both masks empty",
@@ -78,7 +81,7 @@ def heading(name: str) -> str:
 def status_words(status: str, note: str = "") -> str:
     """Words for a status, with what a reader must know about it."""
     words = STATUS_WORDS.get(status, plain(status))
-    return f"{words}: {note}" if note else words
+    return f"{words}: {note}".replace(">=", "≥") if note else words
 
 
 def digits(value: float, *, unit: str = "") -> str:
@@ -110,25 +113,25 @@ def number(value: float, *, unit: str = "", text: str | None = None) -> Markup:
         Rounding to show instead of `digits`.
     """
     shown = digits(value, unit=unit) if text is None else text
-    tail = f" {unit}" if unit else ""
+    tail = f"{SPACE}{unit}" if unit else ""
     return Markup('<data value="{}">{}</data>{}').format(f"{value:.12g}", shown, tail)
 
 
 def count(value: int) -> Markup:
     """Write a count."""
-    return Markup('<data value="{}">{}</data>').format(value, f"{value:,}".replace(",", " "))
+    return Markup('<data value="{}">{}</data>').format(value, f"{value:,}".replace(",", "\u202f"))
 
 
 def percent(share: float) -> Markup:
     """Write a share as per cent: .95 -> 95 %."""
-    return Markup('<data value="{}">{}</data> %').format(f"{share:.12g}", f"{share * 100:.4g}")
+    return Markup('<data value="{}">{}</data>\u00a0%').format(f"{share:.12g}", f"{share * 100:.4g}")
 
 
 def level(value: float | None, unit: str) -> Markup:
     """Write the level of a perturbation with its unit."""
     if value is None:
         return Markup("as it is")
-    return number(value, text=f"{value:.4g}".replace("-", "−")) + (f" {unit}" if unit else "")
+    return number(value, text=f"{value:.4g}".replace("-", "−")) + (f"{SPACE}{unit}" if unit else "")
 
 
 def condition(perturbation: str, severity: float, value: float | None, unit: str) -> Markup:
@@ -142,7 +145,7 @@ def condition(perturbation: str, severity: float, value: float | None, unit: str
 
 def patients(n: int) -> Markup:
     """Write the number of patients: n = 60 patients."""
-    return Markup("n = {} {}").format(count(n), "patient" if n == 1 else "patients")
+    return Markup("n\u00a0=\u00a0{} {}").format(count(n), "patient" if n == 1 else "patients")
 
 
 def value_of(estimate: Estimate, *, unit: str = "") -> Markup:

@@ -49,7 +49,7 @@ def panel(view: View, perturbation: str, label: str, metric: MetricInfo) -> Mark
         _controls(view, perturbation, label, metric, (across, scale)),
         *(_band(curve, across, scale, view) for curve in curves),
         *(_line(curve, across, scale, view) for curve in curves),
-        _title(perturbation, metric),
+        _title(perturbation, metric, "" if view.single else "mean "),
     ]
     title = f"{heading(perturbation)}: {metric.title} of {label} by severity"
     return svg.drawing(WIDTH, HEIGHT, *parts, title=title, description=_describe(curves, metric))
@@ -66,11 +66,11 @@ def _values(curves: list[Curve]) -> list[float]:
     return values or [0.0, 1.0]
 
 
-def _title(perturbation: str, metric: MetricInfo) -> Markup:
+def _title(perturbation: str, metric: MetricInfo, kind: str) -> Markup:
     unit = f", {metric.unit}" if metric.unit else ""
     better = "" if metric.higher_is_better else " (lower is better)"
     return svg.text(LEFT - 34, 14, heading(perturbation), class_="panel-title") + svg.text(
-        RIGHT, 14, f"mean {metric.title}{unit}{better}", class_="tick", text_anchor="end"
+        RIGHT, 14, f"{kind}{metric.title}{unit}{better}", class_="tick", text_anchor="end"
     )
 
 

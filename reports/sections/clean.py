@@ -38,9 +38,9 @@ def _table(view: View, label: str) -> Table:
     columns = (
         Column("System and metric"),
         Column("Value" if view.single else "Mean [interval]", "number"),
-        Column("Lower bound of the mean", "number"),
+        Column("Lower bound of the mean", "number", fold=view.single),
         Column("Worst-case mean", "number"),
-        Column("Median (range)", "number"),
+        Column("Median (range)", "number", fold=view.single),
         Column("n", "number"),
         Column("Mean", fold=True),
         Column("Bound", fold=True),
@@ -54,7 +54,9 @@ def _table(view: View, label: str) -> Table:
                 continue
             unit = metric.unit
             spread: Text = "undefined"
-            if row.median is not None and row.minimum is not None and row.maximum is not None:
+            if view.single:
+                spread = "none: one patient"
+            elif row.median is not None and row.minimum is not None and row.maximum is not None:
                 ends = [number(v, text=digits(v, unit=unit)) for v in (row.minimum, row.maximum)]
                 spread = Markup('{} <span class="spread">({} to {})</span>').format(
                     number(row.median, unit=unit), *ends

@@ -33,10 +33,11 @@ def accounting(view: View) -> Section:
         rows=tuple(rows),
     )
     lead = Markup(
-        "{} evaluations were planned on {} scans ({}, {}). They ended as: {}. The reference is {}."
+        "{} evaluations were planned on {} {} ({}, {}). They ended as: {}. Reference: {}."
     ).format(
         count(results.planned),
         count(len(results.cases)),
+        "scan" if len(results.cases) == 1 else "scans",
         audit.modality.upper() if len(audit.modality) == 2 else audit.modality,
         plain(audit.state),
         statuses(counted),

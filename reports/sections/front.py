@@ -46,7 +46,7 @@ def front(view: View) -> Front:
         name=audit.name,
         stamp=audit.stamp,
         stamp_meaning=_STAMPS.get(audit.stamp, ""),
-        overall=Markup("{}").format(badge(results.overall)),
+        overall=badge(results.overall) if results.overall != audit.stamp else "",
         facts=_facts(view),
         identities=_identities(view),
         banners=_banners(view),
@@ -310,7 +310,9 @@ def _winner(best: Sequence[str], where: Markup) -> Markup:
 def _claims(view: View) -> Text:
     criteria = view.results.criteria
     if not criteria:
-        return Markup("No claim was declared: {}").format(view.results.overall)
+        if view.results.overall != view.results.audit.stamp:
+            return Markup("No claim was declared: {}").format(view.results.overall)
+        return "No claim was declared, so there is no verdict"
     kept = [c for c in criteria if c.verdict in _SUPPORTED]
     return Markup("{} of {} declared claims supported by the evidence").format(
         count(len(kept)), count(len(criteria))

@@ -268,7 +268,7 @@ def test_a_run_without_raters_metadata_and_criteria_says_so(pages: dict[str, str
     text = Page(pages["bare"]).text
     assert "not assessable: one rater" in text
     assert "no metadata" in text
-    assert "No claim was declared" in text
+    assert "No claim was declared, so there is no verdict" in text
     assert "EXPLORATORY" in text
 
 
