@@ -179,6 +179,8 @@ def method_of(estimate: Estimate) -> Markup:
         and estimate.side != "none"
         and not (estimate.side == "two-sided" and estimate.low is None)
     )
+    if estimate.n < 1:
+        return Markup("none")
     if not has_statement or estimate.level is None:
         words = estimate.method or "descriptive"
         return Markup(escape(words if estimate.n > 1 else "descriptive: one patient"))
@@ -212,10 +214,16 @@ def parameter(name: str, value: float) -> str:
     return f"{plain(name)} {value:g}"
 
 
+def short(metric: MetricInfo) -> str:
+    """Abbreviation of a metric when its title ends with one in brackets, else its title."""
+    _, bracket, rest = metric.title.rpartition("(")
+    return rest[:-1] if bracket and rest.endswith(")") and " " not in rest else metric.title
+
+
 def metric_title(metric: MetricInfo) -> str:
-    """Title of a metric with its parameters: NSD (tolerance 2 mm)."""
+    """Short title of a metric with its parameters: NSD (tolerance 2 mm)."""
     extra = ", ".join(parameter(name, value) for name, value in metric.parameters)
-    return f"{metric.title} ({extra})" if extra else metric.title
+    return f"{short(metric)} ({extra})" if extra else short(metric)
 
 
 def statuses(counts: Iterable[StatusCount]) -> Markup:

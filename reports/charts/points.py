@@ -19,7 +19,7 @@ from reports.charts.axes import (
 )
 from reports.svg import Mark
 from reports.view import View
-from reports.wording import digits, heading, plain, status_words
+from reports.wording import digits, heading, plain, short, status_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +102,15 @@ def forest(rows: Sequence[ForestRow], mark: Mark, metric: MetricInfo, *, title: 
     parts.append(svg.text(372, 16, "n", class_="tick", text_anchor="end"))
     unit = f", {metric.unit}" if metric.unit else ""
     parts.append(
-        svg.text(right, bottom + 30, f"mean {metric.title}{unit}", class_="tick", text_anchor="end")
+        svg.text(
+            right, bottom + 30, f"mean {short(metric)}{unit}", class_="tick", text_anchor="end"
+        )
     )
     return svg.drawing(
         380,
         bottom + 38,
         *parts,
-        title=f"{title}: mean {metric.title} by stratum",
+        title=f"{title}: mean {short(metric)} by stratum",
         description="; ".join(_forest_words(row, metric) for row in rows) + ".",
     )
 

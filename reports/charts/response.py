@@ -10,7 +10,7 @@ from auditor.schema.results import MetricInfo, Summary
 from reports import svg
 from reports.charts.axes import Scale, value_scale, vertical_axis
 from reports.view import View
-from reports.wording import digits, heading, status_words
+from reports.wording import digits, heading, short, status_words
 
 WIDTH, HEIGHT = 380.0, 310.0
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 362.0, 34.0, 218.0
@@ -51,7 +51,7 @@ def panel(view: View, perturbation: str, label: str, metric: MetricInfo) -> Mark
         *(_line(curve, across, scale, view) for curve in curves),
         _title(perturbation, metric, "" if view.single else "mean "),
     ]
-    title = f"{heading(perturbation)}: {metric.title} of {label} by severity"
+    title = f"{heading(perturbation)}: {short(metric)} of {label} by severity"
     return svg.drawing(WIDTH, HEIGHT, *parts, title=title, description=_describe(curves, metric))
 
 
@@ -70,7 +70,7 @@ def _title(perturbation: str, metric: MetricInfo, kind: str) -> Markup:
     unit = f", {metric.unit}" if metric.unit else ""
     better = "" if metric.higher_is_better else " (lower is better)"
     return svg.text(LEFT - 34, 14, heading(perturbation), class_="panel-title") + svg.text(
-        RIGHT, 14, f"{kind}{metric.title}{unit}{better}", class_="tick", text_anchor="end"
+        RIGHT, 14, f"{kind}{short(metric)}{unit}{better}", class_="tick", text_anchor="end"
     )
 
 

@@ -17,6 +17,7 @@ from reports.wording import (
     method_of,
     metric_title,
     number,
+    short,
     value_of,
 )
 
@@ -103,7 +104,7 @@ def _pairs(view: View) -> Table:
                 heading(c.perturbation),
                 "clean" if clean else level(c.level, c.unit),
                 number(c.severity, text=f"{c.severity:g}"),
-                f"{metric.title}, {c.label}",
+                f"{short(metric)}, {c.label}",
                 value_of(c.difference, unit=metric.unit),
                 count(c.difference.n),
                 method_of(c.difference),

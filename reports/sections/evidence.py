@@ -19,7 +19,7 @@ from reports.document import (
     Text,
 )
 from reports.view import View
-from reports.wording import condition, count, heading, number, status_words
+from reports.wording import condition, count, heading, number, short, status_words
 
 
 def worst(view: View) -> Section:
@@ -74,7 +74,7 @@ def _figure(view: View, chosen: ExhibitSelection, exhibit: Exhibit, plane: Plane
     caption = Markup(
         '<strong>{}</strong> {} · {} · {}: {} {}<br><span class="quiet">{}, chosen as {}; {}</span>'
     ).format(
-        *(chosen.id, chosen.case, chosen.system, where, metric.title, value),
+        *(chosen.id, chosen.case, chosen.system, where, short(metric), value),
         *(chosen.label, chosen.rule, "; ".join(facts)),
     )
     return Figure(pictures.picture(plane, title=title, images=view.images), caption)
@@ -100,7 +100,7 @@ def _row(view: View, w: WorstCase) -> tuple[Text, ...]:
         w.case,
         w.system,
         condition(w.perturbation, w.severity, w.level, w.unit),
-        f"{metric.title}, {w.label}",
+        f"{short(metric)}, {w.label}",
         number(w.value, unit=metric.unit) if w.value is not None else status_words(w.status),
         number(w.drop, unit=metric.unit)
         if w.drop is not None

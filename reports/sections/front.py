@@ -24,6 +24,7 @@ from reports.wording import (
     patients,
     percent,
     plain,
+    short,
     status_words,
     statuses,
     value_of,
@@ -164,7 +165,7 @@ def _fails(view: View) -> Answer:
         place = next(i for i, (_, e) in enumerate(groups) if e is worst[1])
         sentence: Text = Markup("The weakest group of cases is {}: mean {} {} ({}, {}).").format(
             worst[0],
-            view.metric(head.metric).title,
+            short(view.metric(head.metric)),
             _bare(worst[1], unit),
             head.hardest[place][0],
             patients(worst[1].n),
@@ -198,7 +199,7 @@ def _changes(view: View) -> Answer:
     if steep:
         system, perturbation, severity, level, unit, drop = head.steepest[int(steep[0])]
         sentence: Text = Markup("The steepest loss of {} is {}{}: {} under {}.").format(
-            metric.title,
+            short(metric),
             _bare(drop, metric.unit),
             interval(drop, unit=metric.unit),
             system,

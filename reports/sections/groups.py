@@ -19,6 +19,7 @@ from reports.wording import (
     number,
     percent,
     plain,
+    short,
     value_of,
 )
 
@@ -157,7 +158,7 @@ def _forests(view: View, infos: list[StratumInfo]) -> Gallery:
         rows = _rows(view, system, infos)
         if rows:
             svg = points.forest(rows, view.marks[system], metric, title=system)
-            figures.append(Figure(svg, f"{system}: {metric.title} of {head.label}, clean scans"))
+            figures.append(Figure(svg, f"{system}: {short(metric)} of {head.label}, clean scans"))
     return Gallery(
         tuple(figures),
         legend=curves.legend(view),
@@ -191,7 +192,7 @@ def _table(view: View, infos: list[StratumInfo]) -> Table:
         rows.append(
             (
                 row.system,
-                f"{metric.title}, {row.label}",
+                f"{short(metric)}, {row.label}",
                 heading(row.axis),
                 plain(row.stratum),
                 value_of(row.mean, unit=metric.unit),
@@ -245,5 +246,5 @@ def _under(view: View, infos: list[StratumInfo]) -> Block:
     )
     caption = Markup(
         "{} of {} by group at severity 2 or the nearest planned; {} intervals."
-    ).format(metric.title, head.label, percent(view.results.audit.interval_level))
+    ).format(short(metric), head.label, percent(view.results.audit.interval_level))
     return Table(caption, columns, tuple(rows), summary="Groups under perturbations")

@@ -9,15 +9,32 @@ from reports.view import View
 from reports.wording import count, digits, heading, parameter, percent
 
 _EMPTY = (
-    ("Both masks empty", "DSC and NSD are 1; distances are undefined and counted as such"),
     (
-        "One mask empty",
+        "Both masks empty",
         (
-            "DSC and NSD are 0; distances are undefined, and count as beyond any limit in shares "
-            "of patients and as the scan's diagonal in worst-case means"
+            "finding nothing where there is nothing is right, and no metric of agreement can "
+            "grade it: undefined, and left out of means; the volume difference is 0"
         ),
     ),
-    ("No output", "failed, crashed, timed out or rejected: listed, never left out"),
+    (
+        "Prediction empty, reference not",
+        "a total miss: DSC, IoU, NSD and sensitivity are 0; distances are undefined",
+    ),
+    (
+        "Reference empty, prediction not",
+        "DSC, IoU, NSD and precision are 0; distances and sensitivity are undefined",
+    ),
+    (
+        "No usable output",
+        "failed, crashed, timed out, rejected, quarantined or not finite: listed, never left out",
+    ),
+    (
+        "Worst values",
+        (
+            "stand in for missing values in worst-case means: 0 for ratios, the diagonal of the "
+            "image for distances, the largest possible difference for volumes"
+        ),
+    ),
     (
         "No effect",
         "a level that changes nothing on a scan is not counted as evidence of stability",
@@ -128,7 +145,7 @@ def _perturbations(view: View) -> Table:
     for name in view.perturbations:
         cells = [view.grid[name, s] for s in view.severities(name)]
         first = cells[0]
-        levels = ", ".join(f"{c.severity:g}: {c.level:.4g}" for c in cells if c.level is not None)
+        levels = ", ".join(f"{c.level:.4g}" for c in cells if c.level is not None)
         own = "not estimable"
         if first.native_level is not None:
             own = digits(first.native_level, unit=first.unit)
@@ -142,6 +159,7 @@ def _perturbations(view: View) -> Table:
                 Markup("{}<br><code>{}</code>").format(heading(name), name),
                 first.family or "not stated",
                 first.unit or "none",
+                ", ".join(f"{c.severity:g}" for c in cells),
                 levels or "none",
                 own,
                 count(max(c.n_no_effect for c in cells)),
@@ -149,7 +167,8 @@ def _perturbations(view: View) -> Table:
         )
     columns = (
         *(Column("Perturbation"), Column("Family"), Column("Unit")),
-        *(Column("Severity: level"), Column("Own level of clean scans (5th to 95th percentile)")),
+        *(Column("Severities", fold=True), Column("Their levels")),
+        Column("Own level of clean scans (5th to 95th percentile)"),
         Column("Most scans without effect", "number"),
     )
     return Table("Perturbation sheet.", columns, tuple(rows))

@@ -46,7 +46,9 @@ def provenance(view: View) -> Section:
         *(("cases", audit.manifest_digest), ("segaudit", audit.tool_version)),
         ("results format", str(view.results.version)),
     )
-    rows = tuple((name, Markup("<code>{}</code>").format(v or "none")) for name, v in digests)
+    rows = tuple(
+        (name, Markup('<code class="digest">{}</code>').format(v or "none")) for name, v in digests
+    )
     blocks: list[Block] = [Table("Digests (SHA-256).", (Column("What"), Column("Value")), rows)]
     blocks.append(_systems(view))
     blocks += [_contract(system) for system in view.results.systems]

@@ -14,6 +14,7 @@ from reports.wording import (
     method_of,
     metric_title,
     number,
+    short,
     statuses,
     value_of,
 )
@@ -35,7 +36,9 @@ def response(view: View) -> Section:
     if not view.perturbations:
         blocks.append(Prose("Not assessed: no perturbation was declared.", "empty"))
     if many:
-        words = f"Curves are drawn for {view.metric(head.metric).title}; results.json has the rest."
+        words = (
+            f"Curves are drawn for {short(view.metric(head.metric))}; results.json has the rest."
+        )
         blocks.append(Prose(words))
     if view.perturbations:
         blocks.append(_effects(view))

@@ -73,7 +73,7 @@ def mean_of(values: np.ndarray) -> Estimate:
         note = "needs n >= 6"
         return Estimate(_r(values.mean()), n, "descriptive", "none", status="too_few", note=note)
     half = 1.96 * values.std(ddof=1) / np.sqrt(n)
-    low, high = max(values.mean() - half, -1.0), min(values.mean() + half, 1.0)
+    low, high = values.mean() - half, values.mean() + half
     return Estimate(_r(values.mean()), n, BOOTSTRAP, "two-sided", 0.95, _r(low), _r(high))
 
 
@@ -92,9 +92,9 @@ def absent(n: int, note: str, status: str = "not_assessable") -> Estimate:
 def _metrics() -> tuple[MetricInfo, ...]:
     return (
         MetricInfo(
-            *("dsc", "DSC", "", 0.0, 1.0, True),
+            *("dsc", "Dice similarity coefficient (DSC)", "", 0.0, 1.0, True),
             "Twice the shared volume over the sum of both volumes.",
-            "Dice 1945",
+            "Dice, Ecology 26, 297-302 (1945)",
             (),
         ),
         MetricInfo(
