@@ -13,12 +13,12 @@ The files of an exhibit
      "planes": [
       {
        "name": "axial",                     words for the caption
-       "png": "E-01-axial.png",             file in the same folder, greyscale, no path
+       "png": "E-01-1.png",             file in the same folder, greyscale, no path
        "width": 128, "height": 96,          pixels of the png
        "spacing": [3.0, 0.8],               [row, column], in the audit's unit of length
-       "slice": 17,                         index along the axis that is not shown
-       "contours": {                        polygons in pixel coordinates of the png, [x, y],
-        "reference": [[[x, y], ...], ...],  pixel centres at whole numbers
+       "slice": 17,                         index along the axis that is not shown, or null
+       "contours": {                        polygons of [x, y] = [column, row], in pixels of
+        "reference": [[[x, y], ...], ...],  the png; the first pixel's centre is [0.5, 0.5]
         "prediction": [...],
         "clean": [...]                      the same system on the clean scan; may be empty
        }
@@ -146,7 +146,7 @@ class Gallery:
     """Heading above; empty: none."""
     summary: str = ""
     """Words of the line that opens a folded gallery; empty: always open."""
-    width: Literal["half", "third"] = "half"
+    width: Literal["whole", "half", "third"] = "half"
     """Share of a wide page that one figure takes."""
 
 

@@ -100,6 +100,11 @@ def digits(value: float, *, unit: str = "") -> str:
     return text.replace("-", "−") if float(text) else text.removeprefix("-")
 
 
+def compact(value: float) -> str:
+    """Write a round value in as few digits as it needs."""
+    return f"{value:.4g}".replace("-", "−")
+
+
 def number(value: float, *, unit: str = "", text: str | None = None) -> Markup:
     """Write a stored value, rounded, with the stored value behind it.
 

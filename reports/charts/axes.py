@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from reports import svg
+from reports.wording import compact
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +61,6 @@ def ticks_of(scale: Scale) -> tuple[float, ...]:
     return tuple(round(k * step, 12) for k in range(first, last + 1))
 
 
-def tick_text(value: float) -> str:
-    """Words of a tick."""
-    return f"{value:g}".replace("-", "−")
-
-
 def value_scale(
     values: Sequence[float], low: float | None, high: float | None, start: float, end: float
 ) -> Scale:
@@ -92,7 +88,7 @@ def vertical_axis(scale: Scale, left: float, right: float) -> Markup:
     """Ticks, numbers and grid lines of an upright axis."""
     parts = [
         svg.line(left, scale(v), right, scale(v), class_="grid")
-        + svg.text(left - 6, scale(v) + 3.5, tick_text(v), class_="tick", text_anchor="end")
+        + svg.text(left - 6, scale(v) + 3.5, compact(v), class_="tick", text_anchor="end")
         for v in ticks_of(scale)
     ]
     return Markup("").join(parts)
@@ -102,7 +98,7 @@ def horizontal_axis(scale: Scale, top: float, bottom: float) -> Markup:
     """Ticks, numbers and grid lines of a level axis."""
     parts = [
         svg.line(scale(v), top, scale(v), bottom, class_="grid")
-        + svg.text(scale(v), bottom + 14, tick_text(v), class_="tick", text_anchor="middle")
+        + svg.text(scale(v), bottom + 14, compact(v), class_="tick", text_anchor="middle")
         for v in ticks_of(scale)
     ]
     return Markup("").join(parts)

@@ -19,7 +19,7 @@ def picture(plane: Plane, *, title: str, images: bool) -> Markup:
     Parameters
     ----------
     plane
-        Picture and polygons in pixel coordinates, pixel centres at whole numbers.
+        Picture and polygons in its pixels; the centre of the first pixel is (0.5, 0.5).
     title
         Words for those who do not see the picture.
     images
@@ -44,8 +44,7 @@ def picture(plane: Plane, *, title: str, images: bool) -> Markup:
     for name, dash in _LINES:
         polygons: tuple[Polygon, ...] = getattr(plane, name)
         outline = " ".join(
-            svg.path([(x + 0.5, (y + 0.5) * stretch) for x, y in polygon], closed=True)
-            for polygon in polygons
+            svg.path([(x, y * stretch) for x, y in polygon], closed=True) for polygon in polygons
         )
         if outline:
             parts.append(

@@ -19,7 +19,7 @@ from reports.document import (
     Text,
 )
 from reports.view import View
-from reports.wording import condition, count, heading, number, short, status_words
+from reports.wording import compact, condition, count, heading, number, short, status_words
 
 
 def worst(view: View) -> Section:
@@ -38,21 +38,19 @@ def worst(view: View) -> Section:
 
 
 def _pictures(view: View) -> Block:
-    figures: list[Figure] = []
-    for chosen in view.results.exhibits:
-        exhibit = view.exhibits.get(chosen.id)
-        if exhibit is not None:
-            figures += [_figure(view, chosen, exhibit, plane) for plane in exhibit.planes]
+    stored = [(c, view.exhibits[c.id]) for c in view.results.exhibits if c.id in view.exhibits]
+    figures = tuple(_figure(view, chosen, exhibit) for chosen, exhibit in stored)
     if not figures:
         why = "none was selected" if not view.results.exhibits else "no exhibit is stored"
         return Prose(f"No pictures: {why}.", "empty")
     legend = pictures.legend()
     if not view.images:
         legend += Markup('<span class="key">contours alone: pixels are left out</span>')
-    return Gallery(tuple(figures), legend=legend)
+    many = any(len(exhibit.planes) > 1 for _, exhibit in stored)
+    return Gallery(figures, legend=legend, width="whole" if many else "half")
 
 
-def _figure(view: View, chosen: ExhibitSelection, exhibit: Exhibit, plane: Plane) -> Figure:
+def _figure(view: View, chosen: ExhibitSelection, exhibit: Exhibit) -> Figure:
     metric = view.metric(chosen.metric)
     value: Text = (
         number(chosen.value, unit=metric.unit)
@@ -60,24 +58,35 @@ def _figure(view: View, chosen: ExhibitSelection, exhibit: Exhibit, plane: Plane
         else status_words(chosen.status)
     )
     where = condition(chosen.perturbation, chosen.severity, chosen.level, chosen.unit)
-    title = f"{chosen.id}, {plane.name}: {chosen.case}, {chosen.system}, {where.striptags()}"
-    unit = view.results.audit.length_unit
-    facts = [
-        plane.name if plane.slice is None else f"{plane.name}, slice {plane.slice}",
-        f"spacing {plane.spacing[0]:.3g} × {plane.spacing[1]:.3g} {unit}",
+    about = f"{chosen.id}, {chosen.case}, {chosen.system}, {where.striptags()}"
+    flat = any(len(case.shape) == 2 for case in view.results.cases if case.case == chosen.case)
+    planes = [_plane_words(view, plane, flat=flat) for plane in exhibit.planes]
+    drawn = [
+        pictures.picture(plane, title=f"{about}, {plane.name}", images=view.images)
+        for plane in exhibit.planes
     ]
+    facts = [f"chosen as {chosen.rule}", *planes]
     if exhibit.window is not None:
-        facts.append(f"window {exhibit.window[0]:.4g} to {exhibit.window[1]:.4g}")
+        low, high = (compact(v) for v in exhibit.window)
+        facts.append(f"window {low} to {high}")
     facts.append("reproduced" if exhibit.reproduced else "did not reproduce")
     if exhibit.note:
         facts.append(exhibit.note)
     caption = Markup(
-        '<strong>{}</strong> {} · {} · {}: {} {}<br><span class="quiet">{}, chosen as {}; {}</span>'
+        '<strong>{}</strong> {} · {} · {} · {} of {}: {}<br><span class="quiet">{}</span>'
     ).format(
-        *(chosen.id, chosen.case, chosen.system, where, short(metric), value),
-        *(chosen.label, chosen.rule, "; ".join(facts)),
+        *(chosen.id, chosen.case, chosen.system, where, short(metric), chosen.label, value),
+        "; ".join(facts),
     )
-    return Figure(pictures.picture(plane, title=title, images=view.images), caption)
+    svg = Markup('<div class="planes">{}</div>').format(Markup("").join(drawn))
+    return Figure(svg, caption)
+
+
+def _plane_words(view: View, plane: Plane, *, flat: bool) -> str:
+    place = "" if flat or plane.slice is None else f", slice {plane.slice}"
+    rows, columns = plane.spacing
+    unit = view.results.audit.length_unit
+    return f"{plane.name}{place}, {rows:.3g} × {columns:.3g} {unit}"
 
 
 def _table(view: View) -> Table:

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from reports.document import Block, Column, Items, Prose, Section, Table, Terms, Text
 from reports.view import View
-from reports.wording import count, digits, heading, parameter, percent
+from reports.wording import compact, count, digits, heading, parameter, percent
 
 _EMPTY = (
     (
@@ -115,7 +115,7 @@ def methods(view: View) -> Section:
 def _metrics(view: View) -> Table:
     rows: list[tuple[Text, ...]] = []
     for metric in view.results.metrics:
-        bounds = [tick(metric.low), tick(metric.high)]
+        bounds = ["unbounded" if v is None else compact(v) for v in (metric.low, metric.high)]
         settings = [parameter(name, value) for name, value in metric.parameters]
         rows.append(
             (
@@ -133,11 +133,6 @@ def _metrics(view: View) -> Table:
         *(Column("Better is"), Column("Parameters"), Column("Source", "wide")),
     )
     return Table("Metric sheet.", columns, tuple(rows))
-
-
-def tick(value: float | None) -> str:
-    """Say one end of a range."""
-    return "unbounded" if value is None else f"{value:g}".replace("-", "−")
 
 
 def _perturbations(view: View) -> Table:

@@ -78,14 +78,15 @@ def stored(folder: Path, **changes: Any) -> Path:
     planes[0] |= {k: v for k, v in changes.items() if k in planes[0]}
     data |= {k: v for k, v in changes.items() if k not in planes[0]}
     (folder / "E-01.json").write_text(json.dumps(data))
-    (folder / "E-01-axial.png").write_bytes(results_samples.grey_png(64, 120))
+    for name, png in results_samples.exhibit_pngs("E-01").items():
+        (folder / name).write_bytes(png)
     return folder
 
 
 def test_an_exhibit_is_read_with_its_polygons(tmp_path: Path) -> None:
     exhibit = read_exhibits(stored(tmp_path, extra="ignored"), ["E-01", "E-02"])["E-01"]
     plane = exhibit.planes[0]
-    assert (plane.width, plane.height, plane.spacing, plane.slice) == (120, 64, (1.2, 0.8), 17)
+    assert (plane.width, plane.height, plane.spacing, plane.slice) == (112, 96, (0.8, 0.75), 17)
     assert len(plane.reference) == len(plane.prediction) == len(plane.clean) == 1
     assert len(plane.reference[0]) == 40
     assert exhibit.window == (-57.0, 164.0)
@@ -101,7 +102,7 @@ def test_missing_contours_are_empty_and_a_flat_image_has_no_slice(tmp_path: Path
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"png": "../E-01-axial.png"}, "same folder"),
+        ({"png": "../E-01-1.png"}, "same folder"),
         ({"png": "/etc/hostname"}, "same folder"),
         ({"png": "E-01.json"}, "no PNG"),
         ({"png": "absent.png"}, "absent.png"),

@@ -74,8 +74,8 @@ def run_folder(folder: Path, results: Results, *, exhibits: bool = True) -> Path
         for chosen in results.exhibits:
             data = results_samples.exhibit_json(chosen.id)
             (folder / "exhibits" / f"{chosen.id}.json").write_text(json.dumps(data))
-            png = results_samples.grey_png(64, 120)
-            (folder / "exhibits" / f"{chosen.id}-axial.png").write_bytes(png)
+            for name, png in results_samples.exhibit_pngs(chosen.id).items():
+                (folder / "exhibits" / name).write_bytes(png)
     return folder
 
 
