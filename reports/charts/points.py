@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from auditor.schema.results import ConformalBound, DifficultyAxis, Estimate, MetricInfo
+from auditor.schema.results import DifficultyAxis, Estimate, MetricInfo
 from reports import svg
 from reports.charts.axes import (
     Scale,
@@ -18,7 +18,6 @@ from reports.charts.axes import (
     vertical_axis,
 )
 from reports.svg import Mark
-from reports.view import View
 from reports.wording import digits, heading, plain, short, status_words
 
 
@@ -145,67 +144,3 @@ def _forest_line(row: ForestRow, y: float, across: Scale, mark: Mark) -> Markup:
 def shorten(words: str, length: int) -> str:
     """Cut words that do not fit; the table beside the figure has them whole."""
     return words if len(words) <= length else f"{words[: length - 1]}…"
-
-
-def bounds(view: View, perturbation: str, label: str) -> Markup:
-    """Draw the conformal lower bound of each system by severity."""
-    severities = (0.0, *view.severities(perturbation))
-    across = Scale(0.0, max(severities[-1], 1.0), 72.0, 346.0)
-    up = Scale(0.0, 1.0, 204.0, 30.0)
-    rows = view.bounds(perturbation, label)
-    parts = [vertical_axis(up, 46, 362), svg.line(46, 204, 362, 204, class_="axis")]
-    for severity in severities:
-        cell = view.grid.get((perturbation, severity))
-        words = "clean" if cell is None or cell.level is None else f"{cell.level:.4g}"
-        parts.append(svg.text(across(severity), 218, words, class_="tick", text_anchor="middle"))
-    for name in view.systems:
-        mine = [row for row in rows if row.system == name]
-        parts.append(_bound_line(mine, across, up, view.marks[name]))
-    if rows and all(row.bound is None for row in rows):
-        parts.append(
-            svg.text(204, 120, "not certifiable", class_="tick strong", text_anchor="middle")
-        )
-    unit = next((r.unit for r in rows if r.unit), "")
-    parts.append(svg.text(12, 14, heading(perturbation), class_="panel-title"))
-    parts.append(
-        svg.text(362, 14, f"lower bound on DSC of {label}", class_="tick", text_anchor="end")
-    )
-    parts.append(
-        svg.text(
-            362,
-            236,
-            f"level{f' in {unit}' if unit else ''} · worse to the right →",
-            class_="tick",
-            text_anchor="end",
-        )
-    )
-    return svg.drawing(
-        380,
-        244,
-        *parts,
-        title=f"{heading(perturbation)}: lower bound on the DSC of {label} of a new case",
-        description=_bounds_words(rows),
-    )
-
-
-def _bound_line(rows: Sequence[ConformalBound], across: Scale, up: Scale, mark: Mark) -> Markup:
-    points = [(across(row.severity), up(row.bound)) for row in rows if row.bound is not None]
-    if not points:
-        return Markup("")
-    # A bound holds at a severity that was measured, so the line between two is a guide, drawn thin.
-    guide = svg.element(
-        "path",
-        d=svg.path(points),
-        class_=f"guide s{mark.index}",
-        stroke_dasharray=mark.dash or None,
-    )
-    marks = [svg.marker(mark.shape, x, y, class_=f"mark f{mark.index}") for x, y in points]
-    return Markup("").join([guide, *marks])
-
-
-def _bounds_words(rows: Sequence[ConformalBound]) -> str:
-    parts = []
-    for row in rows:
-        words = "not certifiable" if row.bound is None else digits(row.bound)
-        parts.append(f"{row.system} at severity {row.severity:g}: {words}")
-    return "; ".join(parts) + "." if parts else "No bounds."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from auditor.schema.results import ConformalBound
-from reports.charts import points
+from reports.charts import promises
 from reports.charts import response as curves
 from reports.document import Block, Column, Figure, Gallery, Prose, Section, Table, Text
 from reports.view import View
@@ -33,6 +33,7 @@ def bounds(view: View) -> Section:
     head = view.results.headline.label
     have = [label for label in labels if any(row.label == label for row in rows)]
     blocks += [_gallery(view, label, is_open=label == head) for label in have]
+    blocks += [_kept(view, label, is_open=label == head) for label in have if view.perturbations]
     return Section("bounds", "Conformal bounds", lead, tuple(blocks))
 
 
@@ -46,7 +47,7 @@ def _complement(share: float) -> Markup:
 def _gallery(view: View, label: str, *, is_open: bool) -> Gallery:
     figures = tuple(
         Figure(
-            points.bounds(view, name, label),
+            promises.bounds(view, name, label),
             heading(name),
             _table(view, label, tuple(view.bounds(name, label)), heading(name)),
         )
@@ -58,6 +59,36 @@ def _gallery(view: View, label: str, *, is_open: bool) -> Gallery:
         figures,
         legend=curves.legend(view),
         table=_table(view, label, clean, "Clean scans", folded=False) if clean else None,
+        title=title if is_open else "",
+        summary="" if is_open else title,
+    )
+
+
+def _kept(view: View, label: str, *, is_open: bool) -> Gallery:
+    """Show whether a promise made on clean scans still holds under each perturbation."""
+    figures = tuple(
+        Figure(promises.kept(view, name, label), heading(name)) for name in view.perturbations
+    )
+    rows: list[tuple[Text, ...]] = []
+    for name in view.perturbations:
+        for row in view.bounds(name, label):
+            if row.severity and row.system in view.systems:
+                where = level(row.level, row.unit)
+                share = _held(row.clean_held, row.counted)
+                nominal = _complement(row.alpha)
+                words = row.clean_verdict
+                rows.append((heading(name), where, row.system, share, nominal, words))
+    columns = (
+        *(Column("Perturbation"), Column("Level", "number"), Column("System")),
+        *(Column("Clean bound held", "number"), Column("Nominal", "number", fold=True)),
+        Column("Does it carry over?"),
+    )
+    caption = f"Patients whose DSC of {label} stayed above the bound calibrated on clean scans."
+    title = f"Does the promise made on clean scans carry over? {label}"
+    return Gallery(
+        figures,
+        legend=curves.legend(view),
+        table=Table(caption, columns, tuple(rows), summary="Numbers of these figures"),
         title=title if is_open else "",
         summary="" if is_open else title,
     )

@@ -275,10 +275,9 @@ def _preferable(view: View) -> Answer:
         noise = condition(
             head.noise_perturbation, head.noise_severity, head.noise_level, head.noise_unit
         )
-        sentence = Markup("{}. {}.").format(
-            _winner(head.best_clean, Markup("on clean scans")),
-            _winner(head.best_noise, Markup("under {}").format(noise)),
-        )
+        sentence = _winner(head.best_clean, Markup("on clean scans"))
+        if head.noise_perturbation:
+            sentence += _winner(head.best_noise, Markup("under {}").format(noise), first=False)
     unit = view.metric(head.metric).unit
     details = tuple(
         (
@@ -300,12 +299,13 @@ def _preferable(view: View) -> Answer:
     )
 
 
-def _winner(best: Sequence[str], where: Markup) -> Markup:
+def _winner(best: Sequence[str], where: Markup, *, first: bool = True) -> Markup:
+    space = "" if first else " "
     if len(best) == 1:
-        return Markup("{} is preferable {}").format(best[0], where)
+        return Markup("{}{} is preferable {}.").format(space, best[0], where)
     if not best:
-        return Markup("No system can be compared {}").format(where)
-    return Markup("No clear winner {} among {}").format(where, joined(best))
+        return Markup("{}No system can be compared {}.").format(space, where)
+    return Markup("{}No clear winner {} among {}.").format(space, where, joined(best))
 
 
 def _claims(view: View) -> Text:

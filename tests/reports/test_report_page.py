@@ -22,6 +22,8 @@ from reports.document import Exhibit
 
 SAMPLES = results_samples.samples()
 
+LABEL = results_samples.LABEL
+
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 
 
@@ -314,3 +316,57 @@ def test_all_verdicts_are_words_with_an_icon(pages: dict[str, str]) -> None:
         pattern = rf'<use href="#icon-\w+"></use></svg>{re.escape(str(criterion.verdict))}</span>'
         assert re.search(pattern, pages["full"]), criterion.verdict
     assert "2</data> of <data" in pages["full"]
+
+
+def test_a_run_without_perturbations_says_so() -> None:
+    size = results_samples.Size(cases=8, perturbations=())
+    results = results_samples.sample(size)
+    head = replace(results.headline, noise_perturbation="", best_noise=())
+    text = Page(render(replace(results, headline=head), {}, {}, images=True)).text
+    assert "Not assessed: no perturbation was declared." in text
+    assert "The change under perturbations is not assessable." in text
+
+
+def test_a_run_in_which_nothing_was_measured_is_still_a_report() -> None:
+    results = replace(
+        SAMPLES["full"],
+        summaries=(),
+        conformal=(),
+        comparisons=(),
+        worst=(),
+        difficulty=(),
+        controls=(),
+        exhibits=(),
+        strata=(),
+        criteria=(),
+        cases=(),
+        headline=replace(
+            SAMPLES["full"].headline,
+            clean=(),
+            hardest=(),
+            steepest=(),
+            promised=(),
+            best_clean=(),
+            best_noise=(),
+        ),
+    )
+    text = Page(render(results, {}, {}, images=True)).text
+    assert "is not assessable" in text
+    assert "No measurement was stored." in text
+
+
+def test_a_second_label_is_folded_behind_the_first() -> None:
+    results = SAMPLES["bare"]
+    text = encode(results).replace(f'"{LABEL}"', '"liver"')
+    other = decode(text, Results)
+    both = replace(
+        results,
+        labels=(LABEL, "liver"),
+        summaries=results.summaries + other.summaries,
+        conformal=results.conformal + other.conformal,
+        difficulty=results.difficulty + other.difficulty,
+    )
+    page = render(both, {}, {}, images=True)
+    Page(page)
+    assert "<summary>DSC of liver</summary>" in page
+    assert "<summary>Lower bound on the DSC of liver</summary>" in page

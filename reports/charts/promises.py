@@ -1,0 +1,107 @@
+"""Conformal bounds by severity, and the share of patients for which a promise was kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from markupsafe import Markup
+
+from auditor.schema.results import ConformalBound
+from reports import svg
+from reports.charts.axes import Scale, vertical_axis
+from reports.svg import Mark
+from reports.view import View
+from reports.wording import digits, heading
+
+LEFT, RIGHT, TOP, BOTTOM = 46.0, 362.0, 30.0, 204.0
+
+Height = Callable[[ConformalBound], float | None]
+"""What is drawn of a bound, in [0, 1]; None: nothing can be."""
+
+
+def bounds(view: View, perturbation: str, label: str) -> Markup:
+    """Draw the conformal lower bound of each system by severity."""
+    rows = view.bounds(perturbation, label)
+    words = "; ".join(f"{_where(row)}: {_bound(row)}" for row in rows) or "No bounds"
+    return svg.drawing(
+        380,
+        244,
+        _panel(view, perturbation, rows, lambda row: row.bound),
+        svg.text(RIGHT, 14, f"lower bound on DSC of {label}", class_="tick", text_anchor="end"),
+        title=f"{heading(perturbation)}: lower bound on the DSC of {label} of a new case",
+        description=f"{words}.",
+    )
+
+
+def kept(view: View, perturbation: str, label: str) -> Markup:
+    """Draw for how many patients the bound made on clean scans held, beside the nominal share."""
+    rows = view.bounds(perturbation, label)
+    up = Scale(0.0, 1.0, BOTTOM, TOP)
+    nominal = [up(1.0 - row.alpha) for row in rows[:1]]
+    lines = [svg.line(LEFT, y, RIGHT, y, class_="nominal") for y in nominal]
+    lines += [svg.text(LEFT + 4, y - 4, "nominal", class_="small") for y in nominal]
+    counted = (f"{_where(row)}: {row.clean_held} of {row.counted}" for row in rows if row.counted)
+    words = "; ".join(counted) or "Nothing was counted"
+    return svg.drawing(
+        380,
+        244,
+        _panel(view, perturbation, rows, _share),
+        *lines,
+        svg.text(RIGHT, 14, "share of patients", class_="tick", text_anchor="end"),
+        title=f"{heading(perturbation)}: patients above the bound on {label} made on clean scans",
+        description=f"{words}.",
+    )
+
+
+def _share(row: ConformalBound) -> float | None:
+    return row.clean_held / row.counted if row.counted else None
+
+
+def _where(row: ConformalBound) -> str:
+    return f"{row.system} at severity {row.severity:g}"
+
+
+def _bound(row: ConformalBound) -> str:
+    return "not certifiable" if row.bound is None else digits(row.bound)
+
+
+def _panel(view: View, perturbation: str, rows: Sequence[ConformalBound], height: Height) -> Markup:
+    severities = (0.0, *view.severities(perturbation))
+    across = Scale(0.0, max(severities[-1], 1.0), LEFT + 26, RIGHT - 16)
+    up = Scale(0.0, 1.0, BOTTOM, TOP)
+    parts = [vertical_axis(up, LEFT, RIGHT), svg.line(LEFT, BOTTOM, RIGHT, BOTTOM, class_="axis")]
+    for severity in severities:
+        cell = view.grid.get((perturbation, severity))
+        words = "clean" if cell is None or cell.level is None else f"{cell.level:.4g}"
+        place = across(severity)
+        parts.append(svg.text(place, BOTTOM + 14, words, class_="tick", text_anchor="middle"))
+    for name in view.systems:
+        mine = [
+            (across(row.severity), up(value))
+            for row in rows
+            if row.system == name and (value := height(row)) is not None
+        ]
+        parts.append(_dots(mine, view.marks[name]))
+    if rows and all(height(row) is None for row in rows):
+        middle = (LEFT + RIGHT) / 2
+        words = "not certifiable"
+        parts.append(svg.text(middle, 120, words, class_="tick strong", text_anchor="middle"))
+    unit = next((row.unit for row in rows if row.unit), "")
+    axis = f"level{f' in {unit}' if unit else ''} · worse to the right →"
+    parts.append(svg.text(12, 14, heading(perturbation), class_="panel-title"))
+    parts.append(svg.text(RIGHT, BOTTOM + 32, axis, class_="tick", text_anchor="end"))
+    return Markup("").join(parts)
+
+
+def _dots(points: Sequence[tuple[float, float]], mark: Mark) -> Markup:
+    """Draw marks and a thin guide: a bound holds at what was measured, not between."""
+    if not points:
+        return Markup("")
+    guide = svg.element(
+        "path",
+        d=svg.path(points),
+        class_=f"guide s{mark.index}",
+        stroke_dasharray=mark.dash or None,
+    )
+    marks = [svg.marker(mark.shape, x, y, class_=f"mark f{mark.index}") for x, y in points]
+    return Markup("").join([guide, *marks])
