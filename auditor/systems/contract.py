@@ -325,4 +325,4 @@ def canonical_text(value: object) -> str:
         return "{" + ", ".join(f"{name}: {number}" for name, number in value) + "}"
     if isinstance(value, tuple):
         return "[" + ", ".join(canonical_text(v) for v in value) + "]"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
