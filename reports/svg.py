@@ -90,23 +90,43 @@ def path(points: Sequence[tuple[float, float]], *, closed: bool = False) -> str:
     return f"M{steps}{'Z' if closed else ''}" if steps else ""
 
 
+_OUTLINES: dict[str, tuple[tuple[float, float], ...]] = {
+    "square": ((-1, -1), (1, -1), (1, 1), (-1, 1)),
+    "triangle": ((0, -1.25), (1.15, 0.85), (-1.15, 0.85)),
+    "diamond": ((0, -1.35), (1.35, 0), (0, 1.35), (-1.35, 0)),
+    "wedge": ((0, 1.25), (1.15, -0.85), (-1.15, -0.85)),
+    "plus": (
+        *((-0.45, -1.3), (0.45, -1.3), (0.45, -0.45), (1.3, -0.45)),
+        *((1.3, 0.45), (0.45, 0.45), (0.45, 1.3), (-0.45, 1.3)),
+        *((-0.45, 0.45), (-1.3, 0.45), (-1.3, -0.45), (-0.45, -0.45)),
+    ),
+}
+"""Corners of each shape, for size 1."""
+
+
 def marker(shape: str, x: float, y: float, *, size: float = 3.6, class_: str = "") -> Markup:
     """Draw the mark of a system at a point."""
+    return markers(shape, [(x, y)], size=size, class_=class_)
+
+
+def markers(
+    shape: str, places: Sequence[tuple[float, float]], *, size: float = 3.6, class_: str = ""
+) -> Markup:
+    """Draw the mark of a system at many points, as one path: hundreds of cases stay small."""
+    r = _attribute(size)
     if shape == "circle":
-        return element("circle", cx=x, cy=y, r=size, class_=class_)
-    outlines = {
-        "square": ((-1, -1), (1, -1), (1, 1), (-1, 1)),
-        "triangle": ((0, -1.25), (1.15, 0.85), (-1.15, 0.85)),
-        "diamond": ((0, -1.35), (1.35, 0), (0, 1.35), (-1.35, 0)),
-        "wedge": ((0, 1.25), (1.15, -0.85), (-1.15, -0.85)),
-        "plus": (
-            *((-0.45, -1.3), (0.45, -1.3), (0.45, -0.45), (1.3, -0.45)),
-            *((1.3, 0.45), (0.45, 0.45), (0.45, 1.3), (-0.45, 1.3)),
-            *((-0.45, 0.45), (-1.3, 0.45), (-1.3, -0.45), (-0.45, -0.45)),
-        ),
-    }
-    points = [(x + dx * size, y + dy * size) for dx, dy in outlines[shape]]
-    return element("path", d=path(points, closed=True), class_=class_)
+        outline = (
+            f"a{r},{r} 0 1 0 {_attribute(2 * size)},0a{r},{r} 0 1 0 {_attribute(-2 * size)},0z"
+        )
+        starts = [(x - size, y) for x, y in places]
+    else:
+        corners = [(dx * size, dy * size) for dx, dy in _OUTLINES[shape]]
+        steps = zip(corners[1:], corners, strict=False)
+        outline = "".join(f"l{_attribute(b - a)},{_attribute(d - c)}" for (b, d), (a, c) in steps)
+        outline += "z"
+        starts = [(x + corners[0][0], y + corners[0][1]) for x, y in places]
+    path_data = "".join(f"M{_attribute(x)},{_attribute(y)}{outline}" for x, y in starts)
+    return element("path", d=path_data, class_=class_)
 
 
 def drawing(
@@ -126,5 +146,4 @@ def drawing(
         viewBox=f"0 0 {_attribute(width)} {_attribute(height)}",
         role="img",
         class_=class_,
-        aria_label=f"{title}. {description}",
     )

@@ -2,7 +2,8 @@
 
 **Conventions.** Every number that stands for a stored value is written as ``<data value="...">``:
 the attribute carries the value as stored, the text its rounding, so that each number on the page
-can be traced. A value that does not exist is written as the words of its status.
+can be traced (seven digits are enough to find it). A value that does not exist is written as the
+words of its status.
 """
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ def number(value: float, *, unit: str = "", text: str | None = None) -> Markup:
     """
     shown = digits(value, unit=unit) if text is None else text
     tail = f"{SPACE}{unit}" if unit else ""
-    return Markup('<data value="{}">{}</data>{}').format(f"{value:.12g}", shown, tail)
+    return Markup('<data value="{}">{}</data>{}').format(f"{value:.7g}", shown, tail)
 
 
 def count(value: int) -> Markup:
@@ -129,7 +130,7 @@ def count(value: int) -> Markup:
 
 def percent(share: float) -> Markup:
     """Write a share as per cent: .95 -> 95 %."""
-    return Markup('<data value="{}">{}</data>\u00a0%').format(f"{share:.12g}", f"{share * 100:.4g}")
+    return Markup('<data value="{}">{}</data>\u00a0%').format(f"{share:.7g}", f"{share * 100:.4g}")
 
 
 def level(value: float | None, unit: str) -> Markup:

@@ -45,10 +45,7 @@ def scatter(axis: DifficultyAxis, mark: Mark, *, unit: str) -> Markup:
     across = spread_scale([x for _, x, _ in axis.points], left, right)
     floor = math.floor(min(y for *_, y in axis.points) * 10.0) / 10.0
     up = Scale(min(floor, 0.9), 1.0, bottom, top)
-    dots = [
-        svg.marker(mark.shape, across(x), up(y), size=2.7, class_=f"dot f{mark.index}")
-        for _, x, y in axis.points
-    ]
+    places = [(across(x), up(y)) for _, x, y in axis.points]
     name = heading(axis.axis)
     words = f"{name}{f', {unit}' if unit else ''}{' (log scale)' if across.log else ''}"
     strength = f"rank correlation {_strength(axis.rho)}"
@@ -58,7 +55,7 @@ def scatter(axis: DifficultyAxis, mark: Mark, *, unit: str) -> Markup:
         vertical_axis(up, left, right),
         horizontal_axis(across, top, bottom),
         svg.line(left, bottom, right, bottom, class_="axis"),
-        *dots,
+        svg.markers(mark.shape, places, size=2.7, class_=f"dot f{mark.index}"),
         svg.text(8, 14, axis.system, class_="panel-title"),
         svg.text(8, 30, f"DSC · {strength}, n = {axis.rho.n}", class_="tick"),
         svg.text(right, 228, words, class_="tick", text_anchor="end"),

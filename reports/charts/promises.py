@@ -39,7 +39,9 @@ def kept(view: View, perturbation: str, label: str) -> Markup:
     up = Scale(0.0, 1.0, BOTTOM, TOP)
     nominal = [up(1.0 - row.alpha) for row in rows[:1]]
     lines = [svg.line(LEFT, y, RIGHT, y, class_="nominal") for y in nominal]
-    lines += [svg.text(LEFT + 4, y - 4, "nominal", class_="small") for y in nominal]
+    lines += [
+        svg.text(RIGHT - 4, y - 4, "nominal", class_="small", text_anchor="end") for y in nominal
+    ]
     counted = (f"{_where(row)}: {row.clean_held} of {row.counted}" for row in rows if row.counted)
     words = "; ".join(counted) or "Nothing was counted"
     return svg.drawing(

@@ -40,7 +40,7 @@ def bounds(view: View) -> Section:
 def _complement(share: float) -> Markup:
     """Say an error rate as the share that it leaves: .10 -> 90 %."""
     return Markup('<data value="{}">{}</data>\u00a0%').format(
-        f"{share:.12g}", f"{100 - share * 100:.4g}"
+        f"{share:.7g}", f"{100 - share * 100:.4g}"
     )
 
 

@@ -21,6 +21,9 @@ from reports.wording import (
     value_of,
 )
 
+MOST_PAIRS = 400
+"""With more paired differences than this, only the metric of the front page is listed."""
+
 UNDECIDED = "no clear winner"
 
 
@@ -95,7 +98,11 @@ def _choice(view: View, pairs: list[Comparison]) -> Text:
 
 def _pairs(view: View) -> Table:
     rows: list[tuple[Text, ...]] = []
-    for c in view.results.comparisons:
+    pairs = view.results.comparisons
+    head = view.results.headline
+    if len(pairs) > MOST_PAIRS:
+        pairs = tuple(c for c in pairs if (c.label, c.metric) == (head.label, head.metric))
+    for c in pairs:
         metric = view.metric(c.metric)
         clean = c.perturbation == "clean"
         rows.append(
@@ -123,4 +130,6 @@ def _pairs(view: View) -> Table:
         ),
     )
     caption = "Paired differences, first minus second."
+    if len(pairs) < len(view.results.comparisons):
+        caption += f" Only {short(view.metric(head.metric))}; results.json has the rest."
     return Table(caption, columns, tuple(rows), summary="All paired differences")

@@ -23,6 +23,9 @@ from reports.wording import (
     value_of,
 )
 
+MOST_ROWS = 400
+"""With more groups, metrics and labels than this, only the metric of the front page is listed."""
+
 _UNITS = {"native_noise": "% of the reference signal"}
 
 
@@ -185,9 +188,12 @@ def _rows(view: View, system: str, infos: list[StratumInfo]) -> list[points.Fore
 def _table(view: View, infos: list[StratumInfo]) -> Table:
     rows: list[tuple[Text, ...]] = []
     axes = {info.axis for info in infos}
-    for row in view.results.summaries:
-        if row.perturbation != "clean" or row.axis not in axes:
-            continue
+    here = [r for r in view.results.summaries if r.perturbation == "clean" and r.axis in axes]
+    caption = "Clean performance by group, every metric and label."
+    if len(here) > MOST_ROWS:
+        here = [r for r in here if r.metric == view.results.headline.metric]
+        caption = "Clean performance by group; results.json has the other metrics."
+    for row in here:
         metric = view.metric(row.metric)
         rows.append(
             (
@@ -206,7 +212,6 @@ def _table(view: View, infos: list[StratumInfo]) -> Table:
         *(Column("Mean [interval]", "number"), Column("Lower bound", "number")),
         *(Column("n", "number"), Column("Level and method", fold=True)),
     )
-    caption = "Clean performance by group, every metric and label."
     return Table(
         caption, columns, tuple(rows), summary="Numbers of these figures and other metrics"
     )
