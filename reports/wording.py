@@ -82,7 +82,12 @@ def heading(name: str) -> str:
 def status_words(status: str, note: str = "") -> str:
     """Words for a status, with what a reader must know about it."""
     words = STATUS_WORDS.get(status, plain(status))
-    return f"{words}: {note}".replace(">=", "≥") if note else words
+    return f"{words}: {in_words(note)}" if note else words
+
+
+def in_words(note: str) -> str:
+    """Write the signs of a note as a reader should see them."""
+    return note.replace(">=", "≥").replace("<=", "≤")
 
 
 def digits(value: float, *, unit: str = "") -> str:
@@ -187,13 +192,13 @@ def method_of(estimate: Estimate) -> Markup:
     )
     if estimate.n < 1:
         return Markup("none")
+    why = "" if estimate.status == "ok" else status_words(estimate.status, estimate.note)
     if not has_statement or estimate.level is None:
-        words = estimate.method or "descriptive"
-        return Markup(escape(words if estimate.n > 1 else "descriptive: one patient"))
+        words = (estimate.method or "descriptive") if estimate.n > 1 else "descriptive: one patient"
+        return Markup(escape(f"{words} ({why})" if why and estimate.n > 1 else words))
     kind = {"two-sided": "interval", "lower": "lower bound", "upper": "upper bound"}
-    return Markup("{} {}, {}").format(
-        percent(estimate.level), kind.get(estimate.side, ""), estimate.method
-    )
+    words = f"{estimate.method} ({why})" if why else estimate.method
+    return Markup("{} {}, {}").format(percent(estimate.level), kind[estimate.side], words)
 
 
 def basis(estimates: Sequence[Estimate]) -> Markup:

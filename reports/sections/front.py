@@ -15,6 +15,7 @@ from reports.wording import (
     condition,
     count,
     digest,
+    in_words,
     interval,
     joined,
     lines,
@@ -35,6 +36,9 @@ _STAMPS = {
     "PRE-DECLARED": "criteria were locked before the first result",
     "WITNESSED": "criteria were locked before the first result, confirmed by an outside token",
 }
+
+_EVALUATED = {"ok", "no_effect", "both_empty", "reference_empty", "prediction_empty"}
+"""Statuses of evaluations that gave a mask, or had nothing new to do."""
 
 _SUPPORTED = {Verdict.PASS, Verdict.PASS_CONDITIONAL}
 
@@ -62,7 +66,7 @@ def _facts(view: View) -> tuple[tuple[Text, Text], ...]:
     results = view.results
     cases = len(results.cases)
     people = len({case.patient for case in results.cases})
-    missing = [c for c in results.statuses if c.status not in {"ok", "no_effect"} and c.n]
+    missing = [c for c in results.statuses if c.status not in _EVALUATED and c.n]
     return (
         (count(cases), "case" if cases == 1 else "cases"),
         (count(people), "patient" if people == 1 else "patients"),
@@ -349,7 +353,10 @@ def _verdict_row(view: View, c: CriterionResult) -> tuple[Text, ...]:
         ]
     )
     sides = [
-        Markup('{}<br><span class="quiet">{}</span>').format(value_of(b, unit=unit), method_of(b))
+        Markup('{}<br><span class="quiet">{}</span>').format(
+            value_of(b, unit=unit),
+            lines([method_of(b), in_words(b.note) if b.status == "ok" else ""]),
+        )
         for b in _deciding(c)
         if b.value is not None and b.n > 1
     ]

@@ -112,6 +112,13 @@ def test_an_estimate_says_side_level_and_method() -> None:
     )
 
 
+def test_a_descriptive_value_says_why_it_has_no_interval() -> None:
+    few = Estimate(0.9, 4, "descriptive", status="too_few", note="needs n >= 6")
+    assert wording.value_of(few).striptags() == "0.900"
+    words = "descriptive (too few patients: needs n \u2265 6)"
+    assert wording.method_of(few).striptags() == words
+
+
 def test_a_missing_value_is_the_words_of_its_status() -> None:
     absent = Estimate(None, 3, "", status="not_assessable", note="one rater")
     assert wording.value_of(absent).striptags() == "not assessable: one rater"

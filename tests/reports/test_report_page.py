@@ -313,6 +313,12 @@ def test_all_verdicts_are_words_with_an_icon(pages: dict[str, str]) -> None:
     assert "2</data> of <data" in pages["full"]
 
 
+def test_a_conditional_pass_prints_the_failure_rate_that_is_not_excluded(
+    pages: dict[str, str],
+) -> None:
+    assert "failure rate up to 0.049 not excluded" in Page(pages["full"]).text
+
+
 def test_a_run_without_perturbations_says_so() -> None:
     size = results_samples.Size(cases=8, perturbations=())
     results = results_samples.sample(size)
