@@ -9,8 +9,8 @@ from markupsafe import Markup
 from reports import svg
 from reports.document import Plane, Polygon
 
-_LINES = (("clean", "1 3"), ("prediction", "6 3"), ("reference", ""))
-"""Drawn in this order, the reference on top; dash patterns tell them apart without colour."""
+_LINES = (("reference", ""), ("clean", "1 4"), ("prediction", "7 4"))
+"""Drawn in this order: where lines coincide, the gaps of the upper ones show the reference."""
 
 
 def picture(plane: Plane, *, title: str, images: bool) -> Markup:
@@ -48,7 +48,13 @@ def picture(plane: Plane, *, title: str, images: bool) -> Markup:
         )
         if outline:
             parts.append(
-                svg.element("path", d=outline, class_="halo", vector_effect="non-scaling-stroke")
+                svg.element(
+                    "path",
+                    d=outline,
+                    class_="halo",
+                    stroke_dasharray=dash or None,
+                    vector_effect="non-scaling-stroke",
+                )
             )
             parts.append(
                 svg.element(
@@ -75,7 +81,7 @@ def legend() -> Markup:
         "clean": "prediction on the clean scan: dotted",
     }
     keys = []
-    for name, dash in reversed(_LINES):
+    for name, dash in _LINES:
         sample = svg.element(
             "svg",
             svg.element("rect", x=0, y=0, width=40, height=14, class_="ground"),
