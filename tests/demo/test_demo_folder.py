@@ -19,6 +19,7 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
+from auditor.config import load_config
 from auditor.demo import audit, write_demo
 from auditor.demo.phantoms import Mask, phantom
 
@@ -165,6 +166,24 @@ def test_every_file_that_the_demo_names_exists_in_its_folder(folder: Path) -> No
             for row in _rows(table):
                 named = [row[k] for k in row if k.startswith(("image", "prediction", "rater"))]
                 assert all((table.parent / value).is_file() for value in named)
+
+
+def test_the_demos_configurations_are_valid(folder: Path) -> None:
+    config = load_config(folder / "audit.yaml")
+    assert {spec.name for spec in config.systems} == set(audit.CHECKPOINTS)
+    assert len({spec.output.activation for spec in config.systems}) == 3
+    assert [(s.name, len(s.severities)) for s in config.perturbations] == [
+        *(("rician_noise", 5), ("gaussian_blur", 5), ("bias_field", 5)),
+        *(("gamma_up", 5), ("thick_slices", 5)),
+    ]
+    assert {criterion.form for criterion in config.criteria} == {
+        *("mean_at_least", "mean_drop_at_most", "share_of_patients_at_least")
+    }
+    doubted = load_config(folder / "wrong-axes.yaml")
+    (system,) = doubted.systems
+    # only the order of the first two axes differs from the contract under which it is audited
+    assert sorted(system.input.axes) == sorted("RAS")
+    assert system.input.axes != config.systems[0].input.axes
 
 
 def test_golden_predictions_lie_on_the_grid_of_their_image(folder: Path) -> None:
