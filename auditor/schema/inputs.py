@@ -53,6 +53,16 @@ class CaseRecord:
     """(role, SHA-256) of every file: image_1 .., reference, rater_1 ..; no paths."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReferenceRule:
+    """How the mask that is scored against is made."""
+
+    use: str = "given"
+    """given (the column reference), majority (of the raters), or one of them: rater_1."""
+    tie: Literal["above_half", "at_least_half"] = "above_half"
+    """majority: foreground when more than half of the raters say so, or at least half."""
+
+
 class Certainty(StrEnum):
     """Where a field of a contract comes from."""
 

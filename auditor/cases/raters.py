@@ -1,0 +1,82 @@
+"""From several raters to the one mask that is scored against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from auditor.errors import DataError
+from auditor.schema import ReferenceRule
+
+__all__ = ["chosen_reference", "majority"]
+
+
+def majority(masks: Sequence[Tensor], labels: Sequence[int], *, tie: str) -> Tensor:
+    """Majority of several label maps, label by label.
+
+    Parameters
+    ----------
+    masks : sequence of (z, y, x) or (y, x), int16
+        One per rater, at least one.
+    labels : sequence of int
+        Label numbers; where several reach the majority (possible with at_least_half), the one with
+        more votes wins, then the one declared first.
+    tie : str
+        ``above_half``: more than half of the raters; ``at_least_half``: half is enough. With an even
+        number of raters the first erodes and the second dilates; the report says which.
+
+    Returns
+    -------
+    Tensor
+        int16, of the same shape.
+    """
+    votes = torch.stack([sum_of(masks, number) for number in labels])
+    best, which = votes.max(dim=0)
+    needed = len(masks) / 2
+    wins = best > needed if tie == "above_half" else (best >= needed) & (best > 0)
+    numbers = torch.tensor(list(labels), dtype=torch.int16)
+    return torch.where(wins, numbers[which], torch.zeros((), dtype=torch.int16))
+
+
+def sum_of(masks: Sequence[Tensor], number: int) -> Tensor:
+    """Count the raters that give a label to each voxel."""
+    return torch.stack([mask == number for mask in masks]).sum(dim=0)
+
+
+def chosen_reference(
+    given: Tensor | None,
+    raters: Sequence[Tensor],
+    labels: Sequence[int],
+    rule: ReferenceRule,
+    *,
+    case: str,
+) -> Tensor:
+    """Return the mask that is scored against.
+
+    Raises
+    ------
+    DataError
+        When the rule asks for a mask that the case does not have.
+    """
+    if rule.use == "given":
+        if given is not None:
+            return given
+        if len(raters) == 1:
+            return raters[0]
+        msg = (
+            f"case {case!r} has {len(raters)} raters and no column reference; say cases.reference: "
+            "{use: majority, tie: above_half} in the configuration"
+        )
+        raise DataError(msg)
+    if rule.use == "majority":
+        if raters:
+            return majority(raters, labels, tie=rule.tie)
+        msg = f"case {case!r} must have raters for cases.reference.use: majority, it has none"
+        raise DataError(msg)
+    number = int(rule.use.removeprefix("rater_"))
+    if number <= len(raters):
+        return raters[number - 1]
+    msg = f"case {case!r} must have {rule.use} for cases.reference.use, it has {len(raters)} raters"
+    raise DataError(msg)

@@ -1,0 +1,140 @@
+"""The command line: one thin function a command, and the only place that prints.
+
+Results for machines go to stdout, progress and messages to stderr. Every command exits 0 when its
+own job is done, whatever the verdict; only ``gate`` (and ``run --gate``) maps verdicts.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+import click
+
+from auditor.errors import AuditError
+
+__all__ = ["main", "segaudit"]
+
+_COMMANDS = {
+    "demo": "auditor.cli.running:demo",
+    "check": "auditor.cli.running:check",
+    "run": "auditor.cli.running:run",
+    "report": "auditor.cli.reading:report",
+    "gate": "auditor.cli.reading:gate",
+    "status": "auditor.cli.reading:status",
+    "verify": "auditor.cli.reading:verify",
+    "inspect": "auditor.cli.exploring:inspect",
+    "init": "auditor.cli.exploring:init",
+    "ls": "auditor.cli.exploring:ls",
+    "schema": "auditor.cli.exploring:schema",
+    "doctor": "auditor.cli.exploring:doctor",
+}
+
+_SUMMARIES = {
+    "demo": "Audit three small systems on phantom patients; writes a report.",
+    "check": "Look at everything once, before any long work.",
+    "run": "Run an audit; resumes by itself.",
+    "report": "Render report.html again from a finished run.",
+    "gate": "Exit with the verdict of a finished run.",
+    "status": "Tell how far a run is.",
+    "verify": "Check that a run is as it was written.",
+    "inspect": "Tell what a checkpoint is and what it needs.",
+    "init": "Write a first audit.yaml for a checkpoint and a folder of cases.",
+    "ls": "List perturbations, metrics or presets.",
+    "schema": "Print the JSON Schema of audit.yaml.",
+    "doctor": "Check this installation.",
+}
+
+
+class _Lazy(click.Group):
+    """A group that imports a command only when it is called, so that --help is instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # click's signature
+        return list(_COMMANDS)
+
+    def get_command(
+        self, ctx: click.Context, cmd_name: str
+    ) -> click.Command | None:  # click's signature
+        if cmd_name not in _COMMANDS:
+            return None
+        import importlib
+
+        module, _, name = _COMMANDS[cmd_name].partition(":")
+        command = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)  # the table above names commands
+        return command
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:  # click's signature
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_SUMMARIES.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            if near:
+                error.message += f" Did you mean {near[0]!r}?"
+            raise
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show a traceback with an error.")
+@click.version_option(package_name="segaudit", prog_name="segaudit")
+def segaudit(debug: bool) -> None:  # read by main() from the command line
+    r"""Audit a segmentation checkpoint that you did not train.
+
+    \b
+    A first look:      segaudit demo
+    Your checkpoint:   segaudit inspect model.onnx
+                       segaudit init model.onnx DATA/
+                       segaudit check audit.yaml
+                       segaudit run audit.yaml -o audit-runs/mine
+
+    Exit status: 0 done, 1 a criterion fails (gate), 2 interrupted (run the same command again), 3
+    internal error, 4 bad usage, configuration or data, 5 nothing to judge (gate), 6 evidence
+    insufficient (gate), 7 the folder belongs to another audit or was changed.
+    """
+
+
+def main() -> None:
+    """Run the command line and exit with its status."""
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        status = segaudit.main(args=arguments, prog_name="segaudit", standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("\ninterrupted; run the same command again to go on", err=True)
+        return 2
+    except click.ClickException as error:
+        error.show()
+        return 4
+    except AuditError as error:
+        if "--debug" in arguments:
+            traceback.print_exc()
+        click.echo(f"error: {error}", err=True)
+        return error.exit_code
+    except BrokenPipeError:
+        return 0  # the reader of our output has seen enough (| head)
+    except KeyboardInterrupt:
+        click.echo("\ninterrupted; run the same command again to go on", err=True)
+        return 2
+    except Exception as error:  # noqa: BLE001  # the one place that turns a defect into a message
+        if "--debug" in arguments:
+            traceback.print_exc()
+        click.echo(
+            f"internal error: {type(error).__name__}: {error}\n"
+            "This is a defect of segaudit. Finished units are kept. "
+            "`segaudit --debug ..` shows where it happened.",
+            err=True,
+        )
+        return 3
+    return status if isinstance(status, int) else 0

@@ -1,0 +1,154 @@
+"""Commands that need no run: inspect, init, ls, schema, doctor."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+__all__ = ["doctor", "init", "inspect", "ls", "schema"]
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("checkpoint", type=_FILE)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON on stdout.")
+def inspect(checkpoint: Path, as_json: bool) -> None:
+    """Tell what a checkpoint is and what it needs; no data needed.
+
+    The file is recognised by its bytes, never by its name, and tried in the sandboxed child process
+    with small inputs. What cannot be found out is asked for by name, with the line to add.
+    """
+    from auditor.systems import probe, sniff
+
+    sniffed = sniff(checkpoint)
+    found = probe(checkpoint)
+    if as_json:
+        click.echo(
+            json.dumps({"file": asdict(sniffed), "probe": asdict(found)}, indent=1, default=str)
+        )
+        return
+    click.echo(f"file       {checkpoint.name}, {sniffed.size_bytes / 2**20:.1f} MB")
+    click.echo(f"format     {sniffed.format} {sniffed.detail}".rstrip())
+    click.echo(f"sha256     {sniffed.sha256}")
+    for line in found.sandbox:
+        click.echo(f"sandbox    {line}")
+    for field in found.fields:
+        click.echo(f"{field.source.value:10} {field.name}: {field.value}")
+    for line in found.findings:
+        click.echo(f"finding    {line}")
+    for line in found.missing:
+        click.echo(f"declare    {line}")
+
+
+@click.command()
+@click.argument("checkpoint", type=_FILE)
+@click.argument("data", type=_FILE)
+@click.option("--out", "-o", type=_FILE, default=Path("audit.yaml"), show_default=True)
+@click.option("--modality", type=click.Choice(["ct", "mr", "us", "xray", "microscopy", "other"]))
+def init(checkpoint: Path, data: Path, out: Path, modality: str | None) -> None:
+    """Write a first audit.yaml for CHECKPOINT and the cases in DATA.
+
+    DATA is a CSV table of cases, or a folder in a layout that is recognised (said on stderr). What
+    was probed is written; what would be a scientific choice stands there as a line to fill in, and
+    `segaudit check` asks for it.
+    """
+    from auditor.errors import ConfigError
+    from auditor.pipeline import draft
+
+    if out.exists():
+        msg = f"{out} exists already; give another name with -o, or remove it first"
+        raise ConfigError(msg)
+    text, notes = draft(checkpoint, data, modality=modality, folder=out.resolve().parent)
+    out.write_text(text, encoding="utf-8")
+    for note in notes:
+        click.echo(note, err=True)
+    click.echo(f"wrote {out}; look it over, then: segaudit check {out}")
+
+
+@click.command()
+@click.argument("what", type=click.Choice(["perturbations", "metrics", "presets"]))
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON on stdout.")
+def ls(what: str, as_json: bool) -> None:
+    """List perturbations with units, levels and source; metrics; or presets."""
+    rows = {"perturbations": _perturbations, "metrics": _metrics, "presets": _presets}[what]()
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        click.echo(f"{row['name']}")
+        for key, value in row.items():
+            if key != "name" and value:
+                click.echo(f"    {key:10} {value}")
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of audit.yaml, for editors that complete and check it."""
+    from auditor.config import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=1, sort_keys=True))
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON on stdout.")
+def doctor(as_json: bool) -> None:
+    """Check this installation: packages, devices, sandbox; exits 4 when something is broken."""
+    from auditor.errors import ConfigError
+    from auditor.pipeline import examine_installation
+
+    findings = examine_installation()
+    if as_json:
+        click.echo(json.dumps([asdict(it) for it in findings], indent=1))
+    else:
+        for it in findings:
+            click.echo(f"{'ok' if it.good else 'PROBLEM':8} {it.what}: {it.found}")
+    problems = [f"{it.what}: {it.found}. {it.cure}" for it in findings if not it.good]
+    if problems:
+        msg = "this installation needs attention:"
+        raise ConfigError(msg, problems)
+
+
+def _perturbations() -> list[dict[str, str]]:
+    from perturbations import CATALOG, levels_for
+
+    rows = []
+    for entry in CATALOG.values():
+        modality = entry.modalities[0] if entry.modalities else "other"
+        levels, unit = levels_for(entry.name, modality)
+        rows.append(
+            {
+                "name": entry.name,
+                "family": entry.family,
+                "levels": f"{', '.join(f'{level:g}' for level in levels)} {unit}",
+                "modality": ", ".join(entry.modalities) or "any",
+                "note": entry.note,
+                "source": entry.source,
+            }
+        )
+    return rows
+
+
+def _metrics() -> list[dict[str, str]]:
+    from auditor.metrics import METRICS
+
+    return [
+        {
+            "name": metric.name,
+            "title": metric.title,
+            "unit": metric.unit,
+            "better": "higher" if metric.higher_is_better else "lower",
+            "definition": metric.definition,
+            "reference": metric.reference,
+        }
+        for metric in METRICS.values()
+    ]
+
+
+def _presets() -> list[dict[str, str]]:
+    from perturbations import PRESETS
+
+    return [{"name": name, "holds": ", ".join(entries)} for name, entries in PRESETS.items()]

@@ -1,0 +1,21 @@
+"""audit.yaml as a frozen record: every problem at once, each with its path.
+
+Importing this loads no torch. pydantic checks the shape of the file and publishes its JSON Schema;
+everything behind it sees `AuditConfig` only.
+"""
+
+from __future__ import annotations
+
+from auditor.config.reading import load_config, parse_config
+from auditor.config.records import AuditConfig, CasesConfig, Keep, digest
+from auditor.config.shape import json_schema
+
+__all__ = [
+    "AuditConfig",
+    "CasesConfig",
+    "Keep",
+    "digest",
+    "json_schema",
+    "load_config",
+    "parse_config",
+]

@@ -1,0 +1,98 @@
+"""The resolved configuration: what every later step reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from auditor.schema import (
+    CriterionSpec,
+    MetricSpec,
+    PerturbationSpec,
+    ReferenceRule,
+    StratumSpec,
+    SystemSpec,
+)
+
+__all__ = ["AuditConfig", "CasesConfig", "Keep", "digest"]
+
+Modality = Literal["ct", "mr", "us", "xray", "microscopy", "other"]
+State = Literal["raw", "windowed", "normalised", "skull_stripped"]
+
+
+@dataclass(frozen=True, slots=True)
+class CasesConfig:
+    """Where the cases are, and what is known of all of them."""
+
+    modality: Modality
+    """Decides units, levels and which perturbations are physical."""
+    state: State = "raw"
+    """What was done to the scans before."""
+    table: Path | None = None
+    """CSV table of cases ..."""
+    folder: Path | None = None
+    """... or a folder in a layout that is recognised."""
+    reference: ReferenceRule = field(default_factory=ReferenceRule)
+    """Which mask counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What a run leaves behind beside its numbers."""
+
+    predictions: bool = False
+    """Store every predicted mask."""
+    exhibits: int = 12
+    """Evaluations of which pictures are shown, at most 12."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditConfig:
+    """One audit, completely declared."""
+
+    name: str
+    """Of the audit; also of its folder."""
+    seed: int
+    """From which every draw of the audit is derived."""
+    purpose: Literal["confirmatory", "exploratory"]
+    """confirmatory: with criteria that were frozen before the first result."""
+    folder: Path
+    """Folder of the file; paths in it are relative to this."""
+    cases: CasesConfig
+    """The cases."""
+    systems: tuple[SystemSpec, ...]
+    """In the order of the file."""
+    labels: tuple[tuple[str, int], ...]
+    """(name, number in the references) of every audited label."""
+    perturbations: tuple[PerturbationSpec, ...]
+    """With severities and levels."""
+    metrics: tuple[MetricSpec, ...]
+    """With their parameters."""
+    strata: tuple[StratumSpec, ...]
+    """Axes of groups."""
+    criteria: tuple[CriterionSpec, ...]
+    """Claims with thresholds."""
+    criteria_level: float = 0.95
+    """One-sided confidence level of verdicts."""
+    interval_level: float = 0.95
+    """Level of two-sided intervals."""
+    alpha: float = 0.10
+    """Conformal bounds: share of new patients for which the bound may fail."""
+    delta: float = 0.10
+    """PAC bounds: probability that the calibration set is a bad one."""
+    keep: Keep = field(default_factory=Keep)
+    """What is left behind."""
+    warnings: tuple[str, ...] = ()
+    """Worth knowing; stops nothing."""
+    canonical: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """The resolved configuration as JSON values, without absolute paths."""
+
+
+def digest(config: AuditConfig) -> str:
+    """SHA-256 of the canonical JSON of a resolved configuration."""
+    text = json.dumps(config.canonical, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,90 @@
+"""What a worker is given: everything that a unit's rows depend on, as one frozen record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from auditor.config import AuditConfig
+from auditor.plan import AuditPlan, Unit
+from auditor.schema import CaseRecord, Row, Status
+
+__all__ = ["Job", "condition_rows", "failed_rows"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One audit, ready to be executed by any number of workers."""
+
+    run: Path
+    """Folder of the run."""
+    config: AuditConfig
+    """Resolved configuration."""
+    cases: tuple[CaseRecord, ...]
+    """With their files."""
+    plan: AuditPlan
+    """What to do."""
+
+    def record(self, case: str) -> CaseRecord:
+        """Return the record of a case.
+
+        Raises
+        ------
+        KeyError
+            When the audit has no such case.
+        """
+        return {record.case: record for record in self.cases}[case]
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionRow:
+    """The fields that all rows of one condition share."""
+
+    severity: float
+    level: float | None
+
+
+def condition_rows(unit: Unit) -> tuple[ConditionRow, ...]:
+    """Return severity and level of each evaluation of a unit; `clean` has one, at severity 0."""
+    grid = unit.perturbation
+    if not grid.severities:
+        return (ConditionRow(0.0, None),)
+    return tuple(
+        ConditionRow(severity, level)
+        for severity, level in zip(grid.severities, grid.levels, strict=True)
+    )
+
+
+def failed_rows(job: Job, unit: Unit, system: str, status: Status, reason: str) -> list[Row]:
+    """Rows of a unit that ended without a prediction at any severity; needs no image.
+
+    Returns
+    -------
+    list of Row
+        An evaluation row per severity and label and a measurement row for each metric, all with
+        the status, so that nothing that was planned is missing from a denominator.
+    """
+    patient = job.record(unit.case).patient
+    rows: list[Row] = []
+    for condition in condition_rows(unit):
+        for label, _ in job.config.labels:
+            known = {
+                "system": system,
+                "case": unit.case,
+                "patient": patient,
+                "perturbation": unit.perturbation.name,
+                "severity": condition.severity,
+                "level": condition.level,
+                "unit": unit.perturbation.unit,
+                "replicate": unit.replicate,
+                "status": status.value,
+                "reason": reason,
+                "label": label,
+                "reference": "reference",
+            }
+            rows.append(Row(record="evaluation", **known))  # type: ignore[arg-type]  # one dict of mixed types
+            rows += [
+                Row(record="measurement", metric=metric.name, region="whole", **known)  # type: ignore[arg-type]  # likewise
+                for metric in job.config.metrics
+            ]
+    return rows

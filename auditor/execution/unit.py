@@ -1,0 +1,348 @@
+"""One unit of the plan: perturb the scan once, run every system whose shard is missing, store.
+
+Nothing here depends on which worker runs the unit, on what it ran before, or on how often it was
+interrupted: the draw comes from the unit's seed, batches never cross units, and what is remembered
+between units (the open systems, the case, the predictions of its clean scan) is only kept to save
+time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
+
+from torch import Tensor
+
+import perturbations
+from auditor.cases import LoadedCase, load_case
+from auditor.errors import AuditError
+from auditor.execution.controls import clean_controls, otsu_mask, warped_reference
+from auditor.execution.job import ConditionRow, Job, condition_rows, failed_rows
+from auditor.execution.scoring import Scorer
+from auditor.execution.store import has_shard, write_shard
+from auditor.plan import Unit
+from auditor.schema import CLEAN, CONTROLS, Record, Row, Status, SystemSpec
+from auditor.strata.foreground import foreground_ratio
+from auditor.strata.raters import rater_disagreement
+from auditor.systems.decision import decide
+from auditor.systems.running import (
+    CallableSystem,
+    Failure,
+    Prediction,
+    RunningSystem,
+    open_system,
+)
+from perturbations import Scan, Warp, effect, estimate
+
+__all__ = ["Callables", "Scanned", "UnitRunner", "perturb"]
+
+Callables = Mapping[str, CallableSystem]
+"""Systems that are Python callables, by name; they run in this process, outside the sandbox."""
+
+_OPEN_SYSTEMS = 4
+"""Live child processes of one worker; the least recently used leaves first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """One perturbed scan of a unit, or why there is none."""
+
+    condition: ConditionRow
+    scan: Scan
+    status: Status
+    reason: str
+    warp: Warp | None
+
+
+def perturb(unit: Unit, scan: Scan) -> list[Scanned]:
+    """Realise a unit's perturbation once and evaluate it at every planned level.
+
+    Returns
+    -------
+    list of Scanned
+        In the order of the severities. A perturbation that the scan does not admit gives
+        `rejected` at every severity, a level that changes nothing `no_effect`.
+    """
+    conditions = condition_rows(unit)
+    if unit.perturbation.name == CLEAN:
+        return [Scanned(conditions[0], scan, Status.OK, "", None)]
+    try:
+        realisation = perturbations.realise(unit.perturbation.name, scan, seed=unit.seed)
+        drawn = [(condition, realisation.at(level=condition.level)) for condition in conditions]
+    except ValueError as error:
+        return [
+            Scanned(condition, scan, Status.REJECTED, str(error), None) for condition in conditions
+        ]
+    return [
+        Scanned(
+            condition,
+            # the foreground moves under a warp, and what is measured there needs none
+            replace(scan, image=it.image, region=scan.region if it.warp is None else None),
+            Status(it.status),
+            it.reason,
+            it.warp,
+        )
+        for condition, it in drawn
+    ]
+
+
+class UnitRunner:
+    """Runs units one after the other and keeps what the next one is likely to need."""
+
+    def __init__(self, job: Job, *, callables: Callables | None = None) -> None:
+        self._job = job
+        self._specs = {spec.name: spec for spec in job.config.systems}
+        self._callables = callables or {}
+        self._open: OrderedDict[str, tuple[RunningSystem, ExitStack]] = OrderedDict()
+        self._case: LoadedCase | None = None
+        self._scorer: Scorer | None = None
+        self._clean: dict[str, Tensor | None] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every child process."""
+        while self._open:
+            self._open.popitem()[1][1].close()
+
+    def run(self, unit: Unit) -> int:
+        """Store every shard of the unit that is missing.
+
+        Returns
+        -------
+        int
+            Number of shards written.
+
+        Raises
+        ------
+        StoreError
+            When the disk is full or the folder cannot be written.
+        """
+        missing = [(name, key) for name, key in unit.shards if not has_shard(self._job.run, key)]
+        if not missing:
+            return 0
+        try:
+            case = self.load(unit.case)
+        except AuditError as error:
+            for name, key in missing:
+                rows = failed_rows(self._job, unit, name, Status.FAILED, str(error).splitlines()[0])
+                write_shard(self._job.run, key, rows)
+            return len(missing)
+        scanned = perturb(unit, case.scan)
+        for name, key in missing:
+            rows = (
+                self._control_rows(unit, case, scanned)
+                if name == CONTROLS
+                else self._system_rows(unit, case, self._specs[name], scanned)
+            )
+            write_shard(self._job.run, key, rows)
+        return len(missing)
+
+    def load(self, name: str) -> LoadedCase:
+        """Load a case, or return it when it is the one loaded last.
+
+        Raises
+        ------
+        DataError
+            When a file cannot be read any more.
+        """
+        if self._case is None or self._case.record.case != name:
+            self._case, self._scorer, self._clean = None, None, {}
+            case = self._loaded(name)
+            self._scorer = Scorer.of(
+                case.references["reference"],
+                case.geometry,
+                labels=self._job.config.labels,
+                metrics=self._job.config.metrics,
+            )
+            self._case = case
+        return self._case
+
+    def system(self, name: str) -> RunningSystem:
+        """Return a running system, starting it when needed."""
+        if name in self._open:
+            self._open.move_to_end(name)
+            return self._open[name][0]
+        if len(self._open) >= _OPEN_SYSTEMS:
+            self._open.popitem(last=False)[1][1].close()
+        stack = ExitStack()
+        running = stack.enter_context(
+            open_system(self._specs[name], callable=self._callables.get(name))
+        )
+        self._open[name] = (running, stack)
+        return running
+
+    def clean_labels(self, name: str, case: LoadedCase) -> Tensor | None:
+        """Return the system's mask of the clean scan of a case; None when it fails there."""
+        if name not in self._clean:
+            outcome = self.system(name).predict([case.scan.image], case.geometry)[0]
+            self._clean[name] = outcome.labels if isinstance(outcome, Prediction) else None
+        return self._clean[name]
+
+    def _loaded(self, name: str) -> LoadedCase:
+        cases = self._job.config.cases
+        return load_case(
+            self._job.record(name),
+            modality=cases.modality,
+            state=cases.state,
+            labels=self._job.config.labels,
+            reference_rule=cases.reference,
+        )
+
+    def _template(self, unit: Unit, system: str, condition: ConditionRow) -> Row:
+        return Row(
+            record=Record.EVALUATION.value,
+            system=system,
+            case=unit.case,
+            patient=self._job.record(unit.case).patient,
+            perturbation=unit.perturbation.name,
+            severity=condition.severity,
+            level=condition.level,
+            unit=unit.perturbation.unit,
+            replicate=unit.replicate,
+            status=Status.OK.value,
+            reference="reference",
+        )
+
+    def _system_rows(
+        self, unit: Unit, case: LoadedCase, spec: SystemSpec, scanned: list[Scanned]
+    ) -> list[Row]:
+        scorer = self._scorer
+        assert scorer is not None  # set together with the case by load()
+        usable = [item for item in scanned if item.status is Status.OK]
+        started = time.perf_counter()
+        outcomes = dict(zip(map(id, usable), self._predict(spec, case, usable), strict=True))
+        seconds = (time.perf_counter() - started) / max(1, len(usable))
+        rows: list[Row] = []
+        for item in scanned:
+            template = self._template(unit, spec.name, item.condition)
+            geometric = item.warp is not None
+            outcome = outcomes.get(id(item), Failure(item.status, item.reason))
+            if isinstance(outcome, Failure):
+                rows += scorer.failed(template, outcome.status, outcome.reason, geometric=geometric)
+                continue
+            probabilities, labels = outcome.probabilities, outcome.labels
+            if item.warp is not None:
+                scores = item.warp.pull_back(outcome.scores)
+                probabilities = scores[scores.shape[0] - len(spec.output.labels) :]
+                labels = decide(scores, spec.output)
+            is_clean = unit.perturbation.name == CLEAN
+            if is_clean:
+                self._clean[spec.name] = labels
+            rows += scorer.rows(
+                labels,
+                template=template,
+                probabilities=probabilities,
+                clean=labels if is_clean else self.clean_labels(spec.name, case),
+                warp=item.warp,
+                seconds=seconds,
+            )
+        return rows
+
+    def _predict(
+        self, spec: SystemSpec, case: LoadedCase, usable: list[Scanned]
+    ) -> list[Prediction | Failure]:
+        if not usable:
+            return []
+        try:
+            system = self.system(spec.name)
+        except AuditError as error:
+            reason = str(error).splitlines()[0]
+            return [Failure(Status.FAILED, reason) for _ in usable]
+        return system.predict([item.scan.image for item in usable], case.geometry)
+
+    def _control_rows(self, unit: Unit, case: LoadedCase, scanned: list[Scanned]) -> list[Row]:
+        scorer = self._scorer
+        assert scorer is not None  # set together with the case by load()
+        labels = self._job.config.labels
+        rows: list[Row] = []
+        for item in scanned:
+            template = self._template(unit, CONTROLS, item.condition)
+            masks: dict[str, Tensor] = {}
+            ceiling = None
+            if item.status is Status.OK:
+                if unit.perturbation.name == CLEAN:
+                    masks = clean_controls(case, self._other(unit), labels)
+                elif item.warp is not None:
+                    ceiling = warped_reference(case.references["reference"], item.warp, labels)
+                    masks = {"control:reference": ceiling}
+                else:
+                    masks = {"control:otsu": otsu_mask(item.scan.image, labels)}
+            for name, mask in masks.items():
+                rows += scorer.rows(mask, template=replace(template, system=name), warp=item.warp)
+            rows += self._scan_rows(template, case, item, rows)
+        return rows
+
+    def _scan_rows(
+        self, template: Row, case: LoadedCase, item: Scanned, scored: list[Row]
+    ) -> list[Row]:
+        measured = effect.measure(case.scan, item.scan.image)
+        name = template.perturbation
+        common = replace(
+            template,
+            record=Record.SCAN.value,
+            reference=None,
+            status=item.status.value,
+            reason=item.reason,
+            nrmse=measured.nrmse,
+            psnr=measured.psnr,
+            ssim=measured.ssim,
+            contrast_to_noise=measured.contrast_to_noise,
+            s_ref=case.scan.s_ref,
+            native_level=None if name == CLEAN else estimate.estimate_level(name, case.scan),
+            estimated_level=None if name == CLEAN else estimate.estimate_level(name, item.scan),
+            estimated_noise=estimate.estimate_noise(item.scan),
+            estimated_blur=estimate.estimate_blur(item.scan),
+            estimated_bias=estimate.estimate_bias(item.scan),
+        )
+        rows = []
+        for label, number in self._job.config.labels:
+            reference = case.references["reference"] == number
+            raters = [
+                mask == number for key, mask in case.references.items() if key.startswith("rater_")
+            ]
+            disagreement = rater_disagreement(raters, case.geometry.spacing, case.geometry.unit)
+            rows.append(
+                replace(
+                    common,
+                    label=label,
+                    foreground_ratio=foreground_ratio(reference),
+                    rater_assd=disagreement.assd,
+                    rater_dsc=disagreement.dsc,
+                    warp_ceiling=_ceiling(scored, template, label) if item.warp else None,
+                )
+            )
+        return rows
+
+    def _other(self, unit: Unit) -> Tensor | None:
+        if not unit.other:
+            return None
+        try:
+            return self._loaded(unit.other).references["reference"]
+        except AuditError:
+            return None  # reported where that case itself is evaluated
+
+
+def _ceiling(rows: list[Row], template: Row, label: str) -> float | None:
+    """DSC of the warped reference at this condition, retained region."""
+    for row in rows:
+        same = (row.system, row.severity, row.label, row.metric, row.region) == (
+            "control:reference", template.severity, label, "dsc", "retained",
+        )  # fmt: skip
+        if same:
+            return row.value
+    return None

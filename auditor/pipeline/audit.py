@@ -1,0 +1,189 @@
+"""One audit: config -> plan -> execute -> store -> analyse -> exhibit."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from auditor.analysis import summarise
+from auditor.config import AuditConfig, load_config, parse_config
+from auditor.errors import ConfigError, NothingEvaluated
+from auditor.execution.job import Job
+from auditor.execution.local import Progress, pending_units, run_local
+from auditor.execution.store import compact, read_rows, write_bytes
+from auditor.execution.unit import UnitRunner
+from auditor.exhibits import make_exhibits
+from auditor.pipeline.folder import lock_run, write_manifest, write_provenance, write_sums
+from auditor.pipeline.preflight import examine_systems, identities, require
+from auditor.pipeline.run import Run
+from auditor.pipeline.setup import analysis_setup
+from auditor.plan import make_plan, preview
+from auditor.schema import Results, encode
+from auditor.systems.running import CallableSystem
+
+__all__ = ["audit"]
+
+
+def audit(
+    config: str | Path | Mapping[str, Any] | AuditConfig | None = None,
+    *,
+    systems: Mapping[str, CallableSystem] | Sequence[CallableSystem] = (),
+    out: str | Path | None = None,
+    workers: int = 1,
+    limit: int | None = None,
+    amend: str | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    **fields: Any,  # noqa: ANN401  # fields of the configuration, checked there
+) -> Run:
+    """Run an audit, or finish one that was interrupted.
+
+    Parameters
+    ----------
+    config : path, mapping or AuditConfig, optional
+        audit.yaml or its content; None: the configuration is given by `fields`.
+    systems : mapping of name to callable, or sequence of callables
+        Python callables to audit beside (or instead of) checkpoints. Each takes a float32 array
+        (channel, z, y, x) or (channel, y, x), prepared as its contract says, and returns what the
+        contract's activation says. They run in this process, outside the sandbox.
+    out : path, optional
+        Folder of the run; ``audit-runs/<audit>`` by default.
+    workers : int
+        Worker processes; changes no number. Audits of callables use this process alone.
+    limit : int, optional
+        A preview of so many cases, without verdicts.
+    amend : str, optional
+        Reason for a change of the locked configuration, which is then recorded.
+    progress : callable, optional
+        Called after every unit.
+    **fields
+        Fields of the configuration (cases, modality, labels, perturbations, metrics ..), over those
+        of `config` when that is a mapping.
+
+    Returns
+    -------
+    Run
+        The folder and its results.
+
+    Raises
+    ------
+    ConfigError, DataError, CheckpointError
+        All problems of a kind at once, before any long work.
+    IntegrityError
+        When the folder holds another audit.
+    StoreError
+        When the disk is full; finished units are kept.
+
+    Examples
+    --------
+    >>> import auditor
+    >>> auditor.audit("audit.yaml")  # doctest: +SKIP
+    """
+    calls = _named(systems)
+    resolved = _resolved(config, calls, fields)
+    known = identities(resolved, calls)
+    cases, _ = require(resolved)
+    plan = make_plan(resolved, cases, known)
+    if limit is not None:
+        plan = preview(plan, limit)
+    run = Path(out) if out is not None else Path("audit-runs") / resolved.name
+    lock = lock_run(run, resolved, cases, known, amend=amend)
+    write_manifest(run, cases)
+    records, problems = examine_systems(resolved, calls)
+    if problems:
+        msg = "these systems cannot be run:"
+        raise ConfigError(msg, problems)
+    started = time.monotonic()
+    job = Job(run=run, config=resolved, cases=cases, plan=plan)
+    _execute(job, calls, workers=workers, progress=progress or (lambda _: None))
+    table = read_rows(run, plan.keys)
+    if not len(table):
+        msg = f"the run {run.name} stored no row: the plan is empty"
+        raise NothingEvaluated(msg)
+    results = summarise(table, setup=analysis_setup(job, lock, records, table))
+    compact(run, table)
+    irreproducible = make_exhibits(job, results.exhibits, callables=calls)
+    write_bytes(run / "failures.csv", _failures(results))
+    write_bytes(run / "results.json", encode(results).encode())
+    write_provenance(
+        run,
+        {
+            "seconds": round(time.monotonic() - started, 1),
+            "workers": workers,
+            "amendments": list(lock.amendments),
+            "exhibits_not_reproduced": irreproducible,
+        },
+    )
+    write_sums(run)
+    return Run(run, results)
+
+
+def _named(
+    systems: Mapping[str, CallableSystem] | Sequence[CallableSystem],
+) -> dict[str, CallableSystem]:
+    if isinstance(systems, Mapping):
+        return dict(systems)
+    named = {getattr(call, "__name__", type(call).__name__): call for call in systems}
+    if len(named) < len(systems):
+        msg = "systems must have different names; give a mapping of name to callable"
+        raise ConfigError(msg)
+    return named
+
+
+def _resolved(
+    config: str | Path | Mapping[str, Any] | AuditConfig | None,
+    calls: Mapping[str, CallableSystem],
+    fields: Mapping[str, Any],
+) -> AuditConfig:
+    if isinstance(config, AuditConfig):
+        return config
+    if isinstance(config, str | Path):
+        if fields:
+            msg = (
+                f"fields can be given with a mapping or alone, not over the file {config}: "
+                f"{', '.join(fields)}"
+            )
+            raise ConfigError(msg)
+        return load_config(Path(config), callables=tuple(calls))
+    data = {**(config or {}), **fields}
+    data.setdefault("audit", "audit")
+    return parse_config(data, folder=Path.cwd(), callables=tuple(calls))
+
+
+def _execute(
+    job: Job,
+    calls: Mapping[str, CallableSystem],
+    *,
+    workers: int,
+    progress: Callable[[Progress], None],
+) -> None:
+    if not calls:
+        run_local(job, workers=workers, report=progress)
+        return
+    todo = pending_units(job)
+    started = time.monotonic()
+    total = len(job.plan.units)
+    with UnitRunner(job, callables=calls) as runner:
+        for count, unit in enumerate(todo, start=1):
+            runner.run(unit)
+            seconds = time.monotonic() - started
+            left = len(todo) - count
+            progress(Progress(total - left, total, seconds, seconds / count * left))
+
+
+def _failures(results: Results) -> bytes:
+    sink = io.StringIO()
+    writer = csv.writer(sink, lineterminator="\n")
+    writer.writerow(
+        ("system", "case", "patient", "perturbation", "severity", "level", "unit", "label",
+         "metric", "value", "status", "reason")
+    )  # fmt: skip
+    for it in results.worst:
+        writer.writerow(
+            (it.system, it.case, it.patient, it.perturbation, it.severity, it.level, it.unit,
+             it.label, it.metric, it.value, it.status, it.reason)
+        )  # fmt: skip
+    return sink.getvalue().encode()

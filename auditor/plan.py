@@ -1,0 +1,197 @@
+"""The plan: every unit of an audit, listed before any system is called.
+
+A plan is a value. Seeds, resume, progress, sharding and "what was tested" are read from it. It
+imports neither torch nor a reader of images, so that a supervisor that only hands out work stays
+small.
+
+**Identity.** A unit is one case under one perturbation (or `clean`), all its severities. Each unit
+is stored once per system; the key of that shard is the SHA-256 of everything that its numbers
+depend on: the files of the case, the perturbation with its levels and seed, the checkpoint with its
+contract, batch and threads, the labels and the metrics. Two audits that share a key share the
+numbers, and a changed input can never be taken for the old one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from auditor.config import AuditConfig
+from auditor.schema import (
+    CLEAN,
+    CONTROLS,
+    SHARD_VERSION,
+    CaseRecord,
+    PerturbationSpec,
+    SystemSpec,
+)
+from perturbations import derive_seed
+
+__all__ = ["AuditPlan", "Unit", "digest_of", "make_plan", "preview", "shard_of", "system_identity"]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One case under one perturbation, all severities: the piece of work."""
+
+    index: int
+    """Position in the plan."""
+    case: str
+    """Name of the case."""
+    other: str
+    """Name of a case of another patient, whose mask is a control; empty when there is none."""
+    perturbation: PerturbationSpec
+    """What is done to the scan; ``clean`` has no severities."""
+    replicate: int
+    """Which independent draw."""
+    seed: int
+    """Of the draw; depends on audit, case, perturbation and replicate alone."""
+    shards: tuple[tuple[str, str], ...]
+    """(system or ``controls``, key of its shard)."""
+
+    @property
+    def evaluations(self) -> int:
+        """Number of predictions that each system makes for this unit."""
+        return max(1, len(self.perturbation.severities))
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPlan:
+    """All units in the order in which they are done, and the digest of the whole."""
+
+    units: tuple[Unit, ...]
+    systems: tuple[str, ...]
+    """Names of the audited systems, in the order of the configuration."""
+    digest: str
+    """SHA-256 over the keys of all shards."""
+    preview: bool = False
+    """True when the plan was cut by `preview`: no verdicts."""
+
+    @property
+    def evaluations(self) -> int:
+        """Planned evaluations of the audited systems, controls apart."""
+        return sum(unit.evaluations for unit in self.units) * len(self.systems)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of all planned shards."""
+        return tuple(key for unit in self.units for _, key in unit.shards)
+
+
+def digest_of(value: object) -> str:
+    """SHA-256 of the canonical JSON of a value, as hexadecimal text."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def system_identity(spec: SystemSpec, sha256: str) -> str:
+    """Digest of everything about a system that its predictions depend on.
+
+    The name, the family, the claims and the limits of the child process are left out: renaming a
+    system or allowing it more time changes no prediction.
+    """
+    known = asdict(spec)
+    for unrelated in (
+        "name", "checkpoint", "sources", "golden", "golden_agree_at_least", "claimed",
+        "claimed_source", "family", "training_seed", "timeout_s", "memory_gb",
+    ):  # fmt: skip
+        known.pop(unrelated)
+    return digest_of({"sha256": sha256, **known})
+
+
+def shard_of(unit: Unit, system: str) -> str:
+    """Key of the shard of one system in one unit.
+
+    Raises
+    ------
+    KeyError
+        When the unit plans nothing for the system.
+    """
+    return dict(unit.shards)[system]
+
+
+def make_plan(
+    config: AuditConfig, cases: Sequence[CaseRecord], identities: Mapping[str, str]
+) -> AuditPlan:
+    """List every unit of an audit.
+
+    Parameters
+    ----------
+    config : AuditConfig
+        The resolved configuration.
+    cases : sequence of CaseRecord
+        With the digests of their files.
+    identities : mapping of str to str
+        SHA-256 of the checkpoint (or of the source of a callable) of each system.
+
+    Returns
+    -------
+    AuditPlan
+        Units ordered by case, `clean` first.
+    """
+    known = {spec.name: system_identity(spec, identities[spec.name]) for spec in config.systems}
+    scored = digest_of(
+        {
+            "version": SHARD_VERSION,
+            "labels": config.labels,
+            "metrics": [asdict(metric) for metric in config.metrics],
+            "modality": config.cases.modality,
+            "state": config.cases.state,
+            "reference": asdict(config.cases.reference),
+        }
+    )
+    clean = PerturbationSpec(CLEAN, (), (), "")
+    units: list[Unit] = []
+    for case in cases:
+        other = _other_patient(case, cases)
+        for perturbation in (clean, *config.perturbations):
+            for replicate in range(perturbation.replicates):
+                seed = derive_seed(config.seed, case.case, perturbation.name, replicate)
+                what = {
+                    "scored": scored,
+                    "case": case.digests,
+                    "perturbation": asdict(perturbation),
+                    "seed": seed,
+                }
+                controls = digest_of({**what, "other": other.digests if other else None})
+                shards = (
+                    (CONTROLS, controls),
+                    *((name, digest_of({**what, "system": known[name]})) for name in known),
+                )
+                units.append(
+                    Unit(
+                        index=len(units),
+                        case=case.case,
+                        other=other.case if other else "",
+                        perturbation=perturbation,
+                        replicate=replicate,
+                        seed=seed,
+                        shards=shards,
+                    )
+                )
+    names = tuple(spec.name for spec in config.systems)
+    return _with_digest(AuditPlan(tuple(units), names, ""))
+
+
+def preview(plan: AuditPlan, cases: int) -> AuditPlan:
+    """Keep the units of the first `cases` cases only; such an audit has no verdicts."""
+    kept = list(dict.fromkeys(unit.case for unit in plan.units))[:cases]
+    units = [unit for unit in plan.units if unit.case in kept]
+    numbered = tuple(replace(unit, index=index) for index, unit in enumerate(units))
+    return _with_digest(replace(plan, units=numbered, preview=True))
+
+
+def _with_digest(plan: AuditPlan) -> AuditPlan:
+    return replace(plan, digest=digest_of([plan.preview, *plan.keys]))
+
+
+def _other_patient(case: CaseRecord, cases: Sequence[CaseRecord]) -> CaseRecord | None:
+    """Return the next case, in order and around the end, that is another patient's."""
+    start = next(i for i, candidate in enumerate(cases) if candidate.case == case.case)
+    for step in range(1, len(cases)):
+        candidate = cases[(start + step) % len(cases)]
+        if candidate.patient != case.patient:
+            return candidate
+    return None

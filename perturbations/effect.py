@@ -1,0 +1,102 @@
+"""How much a perturbation changed a scan, measured.
+
+Levels in physical units do not say that one is as bad as another; these numbers stand beside them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from perturbations.scan import Scan
+
+__all__ = ["Effect", "measure"]
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A perturbed scan against the clean one."""
+
+    nrmse: float
+    """Root mean square difference over the clean scan's S_ref; 0 when nothing changed."""
+    psnr: float | None
+    """20 log10(range of the clean scan / root mean square difference), dB; None without change."""
+    ssim: float | None
+    """Mean structural similarity of the first channel; None when an axis is shorter than 3."""
+    contrast_to_noise: float | None
+    """|mean inside - mean around| / noise of the perturbed scan; None without a region."""
+
+
+def measure(clean: Scan, image: Tensor) -> Effect:
+    """Compare a perturbed image with its clean scan.
+
+    Parameters
+    ----------
+    clean : Scan
+        With its region, for the contrast.
+    image : as clean.image
+
+    Raises
+    ------
+    ValueError
+        When the shapes differ.
+    """
+    if image.shape != clean.image.shape:
+        msg = f"image must have shape {tuple(clean.image.shape)}, got {tuple(image.shape)}"
+        raise ValueError(msg)
+    difference = (image - clean.image).numpy().astype(np.float64)
+    rms = math.sqrt(float(np.mean(difference * difference)))
+    span = float(clean.image.max() - clean.image.min())
+    psnr = 20.0 * math.log10(span / rms) if rms > 0 and span > 0 else None
+    return Effect(
+        nrmse=rms / clean.s_ref,
+        psnr=psnr,
+        ssim=_ssim(clean.image[0].numpy(), image[0].numpy(), span),
+        contrast_to_noise=_contrast(clean, image),
+    )
+
+
+def _ssim(clean: NDArray[np.float32], image: NDArray[np.float32], span: float) -> float | None:
+    """SSIM with a uniform 7-voxel window (Wang et al. 2004, doi 10.1109/TIP.2003.819861)."""
+    window = min(7, *clean.shape)
+    window -= 1 - window % 2
+    if window < 3 or span <= 0:
+        return None
+    from scipy import ndimage
+
+    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(ndimage.uniform_filter(values, window, mode="nearest"))
+
+    a, b = clean.astype(np.float64), image.astype(np.float64)
+    c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
+    ma, mb = mean(a), mean(b)
+    va, vb, cov = mean(a * a) - ma * ma, mean(b * b) - mb * mb, mean(a * b) - ma * mb
+    score = ((2 * ma * mb + c1) * (2 * cov + c2)) / ((ma**2 + mb**2 + c1) * (va + vb + c2))
+    return float(score.mean())
+
+
+def _contrast(clean: Scan, image: Tensor) -> float | None:
+    from perturbations.estimate import residual_sigma
+
+    if clean.region is None or not bool(clean.region.any()):
+        return None
+    around = _ring(clean.region)
+    sigma = residual_sigma(image[0].numpy(), clean.foreground.numpy(), clean.spacing)
+    if sigma is None or sigma <= 0 or not bool(around.any()):
+        return None
+    first = image[0]
+    return abs(float(first[clean.region].mean()) - float(first[around].mean())) / sigma
+
+
+def _ring(region: Tensor) -> Tensor:
+    """Two voxels around the region."""
+    from scipy import ndimage
+
+    inside = region.numpy()
+    grown = ndimage.binary_dilation(inside, iterations=2)
+    return torch.from_numpy(grown & ~inside)
