@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from auditor.cases.checking import Checked, check_cases
+from auditor.cases.geometry import difference
 from auditor.cases.images import read_mask, read_volume
+from auditor.cases.layouts import CasesSource, read_manifest
 from auditor.cases.loading import LoadedCase, load_case
-from auditor.cases.manifest import read_folder, read_table
+from auditor.cases.manifest import read_table
 
 __all__ = [
+    "CasesSource",
     "Checked",
     "LoadedCase",
     "check_cases",
+    "difference",
     "load_case",
-    "read_folder",
+    "read_manifest",
     "read_mask",
     "read_table",
     "read_volume",

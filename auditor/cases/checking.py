@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -11,10 +11,13 @@ from torch import Tensor
 
 from auditor.cases.geometry import difference
 from auditor.cases.images import read_mask, read_volume
+from auditor.cases.layouts import CasesSource, find_layout
 from auditor.errors import DataError
 from auditor.schema import CaseRecord, Geometry, ReferenceRule
 
 __all__ = ["Checked", "check_cases"]
+
+Labels = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,121 +32,169 @@ class Checked:
     """Of each readable scan, in the order of the cases."""
 
 
-def check_cases(
-    cases: Sequence[CaseRecord],
-    *,
-    modality: str,
-    state: str,
-    labels: tuple[tuple[str, int], ...],
-    reference_rule: ReferenceRule,
-) -> Checked:
+@dataclass(slots=True)
+class _Findings:
+    """Collected over all cases."""
+
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    geometries: list[Geometry] = field(default_factory=list)
+    channels: dict[int, str] = field(default_factory=dict)
+    """Number of channels -> the first case that has it."""
+    numbers: set[int] = field(default_factory=set)
+    """Every label number in any mask."""
+
+
+def check_cases(cases: Sequence[CaseRecord], source: CasesSource, *, labels: Labels) -> Checked:
     """Read every file once and list everything that does not fit.
 
     Parameters
     ----------
-    cases, modality, state, labels, reference_rule
-        As declared.
+    cases : sequence of CaseRecord
+        From `auditor.cases.read_manifest`.
+    source : CasesSource
+        What the configuration says of them: modality, state, which mask counts.
+    labels : tuple of (name, number)
+        Audited labels.
 
     Returns
     -------
     Checked
         Problems: unreadable or non-finite images, masks on another grid, labels that no mask holds,
-        cases without the mask that the rule asks for. Warnings: labels that are not audited, empty
-        references, voxels that contradict the declared state.
+        cases without the mask that the rule asks for, scans with other axes, units or channels than
+        the rest. Warnings: labels that are not audited, empty references, voxels that contradict
+        the declared state, one image under two names, patients that were never named.
     """
-    problems: list[str] = []
-    warnings: list[str] = []
-    geometries: list[Geometry] = []
-    seen: set[int] = set()
+    found = _Findings(warnings=_manifest_warnings(cases, source))
     for record in cases:
-        try:
-            image, geometry = read_volume(record.images)
-        except DataError as error:
-            problems.append(f"case {record.case!r}: {error}")
-            continue
-        geometries.append(geometry)
-        warnings += _contradictions(record, image, modality, state)
-        for path in _masks(record):
-            found = _check_mask(record, path, geometry, labels, problems, warnings)
-            seen |= found
-        problems += _rule_problems(record, reference_rule)
-    for name, number in labels:
-        if cases and not problems and number not in seen:
-            problems.append(
-                f"label {name} ({number}) occurs in no reference; the references hold "
-                f"{', '.join(map(str, sorted(seen))) or 'nothing'}"
-            )
-    units = {geometry.unit for geometry in geometries}
-    dims = {len(geometry.shape) for geometry in geometries}
-    if len(units) > 1 or len(dims) > 1:
-        problems.append(
-            "all scans of an audit must be 2-D or 3-D alike, and all with or all without a spacing; "
-            f"there are {sorted(dims)} axes in {sorted(units)}"
+        found.problems += _rule_problems(record, source.reference)
+        geometry = _check_image(record, source, found)
+        masks = [record.reference] if record.reference else []
+        for path in (*masks, *record.raters):
+            _check_mask(record, path, geometry, labels, found)
+    found.problems += _audit_problems(found, labels)
+    return Checked(
+        tuple(found.problems), tuple(dict.fromkeys(found.warnings)), tuple(found.geometries)
+    )
+
+
+def _manifest_warnings(cases: Sequence[CaseRecord], source: CasesSource) -> list[str]:
+    warnings = []
+    layout = find_layout(source)
+    if layout is not None:
+        warnings.append(f"cases: recognised {layout.text}, {len(cases)} cases")
+    if len(cases) > 1 and all(record.patient == record.case for record in cases):
+        warnings.append(
+            "cases: every case counts as a patient of its own; intervals and bounds are too narrow if "
+            "one patient has several: name them in the column patient of a table"
         )
-    return Checked(tuple(problems), tuple(dict.fromkeys(warnings)), tuple(geometries))
+    first: dict[tuple[str, ...], CaseRecord] = {}
+    for record in cases:
+        files = tuple(digest for role, digest in record.digests if role.startswith("image_"))
+        before = first.setdefault(files, record) if files else record
+        if before is not record:
+            whose = "one patient" if before.patient == record.patient else "two patients"
+            warnings.append(
+                f"cases {before.case!r} and {record.case!r} of {whose} have the same image, byte for "
+                "byte"
+            )
+    return warnings
 
 
-def _masks(record: CaseRecord) -> list[str]:
-    return [*([record.reference] if record.reference else []), *record.raters]
+def _check_image(record: CaseRecord, source: CasesSource, found: _Findings) -> Geometry | None:
+    try:
+        image, geometry = read_volume(record.images)
+    except DataError as error:
+        found.problems.append(f"case {record.case!r}: {error}")
+        return None
+    found.geometries.append(geometry)
+    found.channels.setdefault(len(image), record.case)
+    found.warnings += _contradictions(record, image, source)
+    return geometry
 
 
 def _check_mask(
-    record: CaseRecord,
-    path: str,
-    geometry: Geometry,
-    labels: tuple[tuple[str, int], ...],
-    problems: list[str],
-    warnings: list[str],
-) -> set[int]:
-    """Return the label numbers that the mask holds."""
+    record: CaseRecord, path: str, geometry: Geometry | None, labels: Labels, found: _Findings
+) -> None:
     name = Path(path).name
+    where = f"case {record.case!r}"
     try:
-        mask, found = read_mask(path)
+        mask, grid = read_mask(path)
     except DataError as error:
-        problems.append(f"case {record.case!r}: {error}")
-        return set()
-    told = difference(geometry, found)
+        found.problems.append(f"{where}: {error}")
+        return
+    told = difference(geometry, grid) if geometry is not None else ""
     if told:
-        problems.append(
-            f"case {record.case!r}: {Path(record.images[0]).name} and {name} must lie on one grid: {told}"
-        )
+        image = Path(record.images[0]).name
+        found.problems.append(f"{where}: {image} and {name} must lie on one grid: {told}")
     numbers = {int(number) for number in torch.unique(mask)} - {0}
-    strange = sorted(numbers - {number for _, number in labels})
-    if strange:
-        warnings.append(
-            f"case {record.case!r}: {name} holds labels {strange} that no system declares; they count "
-            "as background"
+    found.numbers |= numbers
+    audited = {number for _, number in labels}
+    if numbers - audited:
+        strange = ", ".join(map(str, sorted(numbers - audited)))
+        found.warnings.append(
+            f"{where}: {name} holds the labels {strange}, which no system declares; they count as "
+            "background"
         )
-    if not numbers & {number for _, number in labels}:
-        warnings.append(f"case {record.case!r}: {name} is empty: none of the audited labels")
-    return numbers
+    if not numbers & audited:
+        found.warnings.append(f"{where}: {name} is empty: it holds none of the audited labels")
+
+
+def _audit_problems(found: _Findings, labels: Labels) -> list[str]:
+    """List what only all cases together show."""
+    problems = []
+    held = ", ".join(map(str, sorted(found.numbers))) or "nothing"
+    for name, number in labels:
+        # an unreadable mask, reported already, may be the one that holds it
+        if number not in found.numbers and not found.problems:
+            problems.append(
+                f"label {name} ({number}) must occur in a reference; all of them hold {held}"
+            )
+    units = sorted({geometry.unit for geometry in found.geometries})
+    dims = sorted({len(geometry.shape) for geometry in found.geometries})
+    if len(units) > 1 or len(dims) > 1:
+        problems.append(
+            "all scans of an audit must have as many axes, and all a spacing or none; there are "
+            f"{' and '.join(f'{n}-D' for n in dims)} scans in {' and '.join(units)}"
+        )
+    if len(found.channels) > 1:
+        told = ", ".join(f"{n} (case {case!r})" for n, case in sorted(found.channels.items()))
+        problems.append(f"all scans of an audit must have as many channels; there are {told}")
+    return problems
 
 
 def _rule_problems(record: CaseRecord, rule: ReferenceRule) -> list[str]:
     raters = len(record.raters)
+    where = f"case {record.case!r}"
     if rule.use == "given" and record.reference is None and raters != 1:
         return [
-            f"case {record.case!r}: has {raters} raters and no reference; say cases.reference: "
-            "{use: majority, tie: above_half}"
+            (
+                f"{where}: has {raters} raters and no reference; say cases.reference: "
+                "{use: majority, tie: above_half}"
+            )
         ]
     if rule.use == "majority" and raters == 0:
-        return [f"case {record.case!r}: has no raters for cases.reference.use: majority"]
+        return [f"{where}: must have raters for cases.reference.use: majority, has none"]
     if rule.use.startswith("rater_") and int(rule.use.removeprefix("rater_")) > raters:
-        return [f"case {record.case!r}: has no {rule.use}, only {raters} raters"]
+        return [f"{where}: must have {rule.use} for cases.reference.use, has {raters} raters"]
     return []
 
 
-def _contradictions(record: CaseRecord, image: Tensor, modality: str, state: str) -> list[str]:
+def _contradictions(record: CaseRecord, image: Tensor, source: CasesSource) -> list[str]:
     """Say what the voxels say against the declared modality and state."""
     low, high = float(image.min()), float(image.max())
-    where = f"case {record.case!r}: declared {modality}, {state}, but the values run from"
-    told = f"{where} {low:g} to {high:g}"
     if low == high:
         return [f"case {record.case!r}: the image is constant ({low:g})"]
-    if modality == "ct" and state == "raw" and low > -500:
+    if source.state != "raw":
+        return []
+    told = (
+        f"case {record.case!r}: declared {source.modality}, raw, but the values run from {low:g} to "
+        f"{high:g}"
+    )
+    if source.modality == "ct" and low > -500:
         return [f"{told}: raw CT reaches the -1000 HU of air"]
-    if modality == "mr" and state == "raw" and low < 0:
+    if source.modality == "mr" and low < 0:
         return [f"{told}: magnitude MR is never negative"]
-    if state == "raw" and abs(float(image.mean())) < 0.1 and 0.8 < float(image.std()) < 1.2:
+    if abs(float(image.mean())) < 0.1 and 0.8 < float(image.std()) < 1.2:
         return [f"{told} with mean 0 and standard deviation 1: is it normalised already?"]
     return []

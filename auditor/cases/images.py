@@ -13,16 +13,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813  # its own documentation's name
+import SimpleITK
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from auditor.cases.geometry import difference
+from auditor.cases.nifti import is_nifti, refuse_incomplete, refuse_twin
 from auditor.errors import DataError
 from auditor.schema import Geometry
 
 __all__ = ["read_mask", "read_volume"]
+
+sitk: Any = SimpleITK  # untyped
+
+_LARGEST_LABEL = 32767
+"""Of int16, in which label maps are held."""
 
 _PIXEL_FORMATS = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 
@@ -54,7 +60,8 @@ def read_volume(paths: Sequence[str]) -> tuple[Tensor, Geometry]:
             msg = f"the channels of a scan must lie on one grid: {Path(path).name} differs: {told}"
             raise DataError(msg)
         geometry = geometry or found
-        channels += list(array.astype(np.float32))
+        with np.errstate(over="ignore"):  # infinite values are refused below
+            channels += list(array.astype(np.float32))
     if geometry is None:
         msg = "a scan needs at least one file, got none"
         raise DataError(msg)
@@ -80,16 +87,27 @@ def read_mask(path: str) -> tuple[Tensor, Geometry]:
     Raises
     ------
     DataError
-        When the file is missing, unreadable, has several channels, or values that are no whole
+        When the file is missing, unreadable, has several channels, or holds anything else than label
         numbers.
     """
     array, geometry = _read(path)
     if len(array) != 1:
-        msg = f"a mask must have one channel, {Path(path).name} has {len(array)}"
+        msg = (
+            f"a mask must have one channel, {Path(path).name} has {len(array)}; save the label numbers "
+            "themselves, as grey values, not colours"
+        )
         raise DataError(msg)
-    whole = array[0].astype(np.int16)
-    if not np.array_equal(whole, array[0]):
-        msg = f"a mask must hold whole label numbers, {Path(path).name} holds others"
+    values = array[0]
+    if values.dtype.kind == "f" and not bool(np.isfinite(values).all()):
+        msg = f"a mask must hold whole label numbers, {Path(path).name} holds NaN or infinity"
+        raise DataError(msg)
+    low, high = (values.min(), values.max()) if values.size else (0, 0)
+    whole = values.astype(np.int16) if low >= 0 and high <= _LARGEST_LABEL else None
+    if whole is None or not np.array_equal(whole, values):
+        msg = (
+            f"a mask must hold whole label numbers from 0 to {_LARGEST_LABEL}, {Path(path).name} "
+            f"holds values from {low:g} to {high:g}, some of them no such numbers"
+        )
         raise DataError(msg)
     return torch.from_numpy(np.ascontiguousarray(whole)), geometry
 
@@ -97,28 +115,27 @@ def read_mask(path: str) -> tuple[Tensor, Geometry]:
 def _read(path: str) -> tuple[NDArray[Any], Geometry]:
     """Return (channel, *spatial) and the geometry."""
     file = Path(path)
-    _refuse_twin(file)
     if not file.is_file():
         msg = f"image must be a file, {file.name} is missing"
         raise DataError(msg)
-    try:
-        sitk.ProcessObject.SetGlobalWarningDisplay(flag=False)
-        image = sitk.ReadImage(path)
-    except RuntimeError as error:
-        told = next((line for line in str(error).splitlines() if "rror" in line), "unknown format")
-        msg = (
-            f"image must be NIfTI, NRRD, MetaImage, PNG or TIFF; {file.name} cannot be read "
-            f"({told.strip()[:160]})"
-        )
-        raise DataError(msg) from error
+    if is_nifti(file):
+        refuse_twin(file)
+        refuse_incomplete(file)
+    image = _opened(file)
     array = np.asarray(sitk.GetArrayFromImage(image))
     array = array[None] if image.GetNumberOfComponentsPerPixel() == 1 else np.moveaxis(array, -1, 0)
-    dims = image.GetDimension()
+    if np.iscomplexobj(array):
+        msg = f"image must hold real numbers, {file.name} holds complex ones; give their magnitude"
+        raise DataError(msg)
+    dims = int(image.GetDimension())
     pixels = file.suffix.lower() in _PIXEL_FORMATS
     if dims == 3 and pixels and array.shape[1] == 1:
         array, dims = array[:, 0], 2
     if dims not in (2, 3):
-        msg = f"image must have 2 or 3 axes, {file.name} has {dims}; give one file per time or channel"
+        msg = (
+            f"image must have 2 or 3 axes, {file.name} has {dims}: sizes "
+            f"{' x '.join(map(str, image.GetSize()))}; give one file per time or channel"
+        )
         raise DataError(msg)
     if pixels:
         return array, Geometry(shape=array.shape[1:], spacing=(1.0,) * dims, unit="px")
@@ -133,13 +150,19 @@ def _read(path: str) -> tuple[NDArray[Any], Geometry]:
     return array, geometry
 
 
-def _refuse_twin(file: Path) -> None:
-    """SimpleITK reads ``p.nii`` when asked for ``p.nii.gz`` and both exist: another image."""
-    name = file.name
-    twin = file.with_name(name[:-3] if name.endswith(".nii.gz") else f"{name}.gz")
-    if name.endswith((".nii", ".nii.gz")) and twin.exists() and file.exists():
+def _opened(file: Path) -> Any:  # noqa: ANN401  # an untyped image
+    # the C++ side prints its warnings to stderr, past Python's; what matters here is raised
+    sitk.ProcessObject.SetGlobalWarningDisplay(flag=False)
+    try:
+        return sitk.ReadImage(str(file))
+    except (RuntimeError, MemoryError) as error:
+        lines = [line for line in str(error).splitlines() if "error" in line.lower()]
+        told = (lines[-1] if lines else "unknown format").replace(f"{file.parent}/", "").strip()
+        advice = ""
+        if "orthonormal" in told:
+            advice = "; its header is sheared or scaled unevenly: resample it to a straight grid"
         msg = (
-            f"{name} and {twin.name} lie side by side, and readers take one for the other; remove or "
-            "rename one of them"
+            f"image must be NIfTI, NRRD, MetaImage, PNG or TIFF; {file.name} cannot be read "
+            f"({told[:160]}){advice}"
         )
-        raise DataError(msg)
+        raise DataError(msg) from error

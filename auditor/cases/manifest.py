@@ -1,21 +1,24 @@
-"""Tables and folders of cases: which files belong together. Nothing is opened but the table."""
+"""The table of cases: which files belong together. Nothing is opened but the table itself.
+
+**Conventions.** Rows are counted as a text editor counts lines: the header is row 1. Display ids say
+nothing of a name but its place in the order of (patient, case). A digest covers every byte that an
+image is read from, also when header and voxels are two files.
+"""
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import io
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from auditor.errors import DataError
 from auditor.schema import CaseRecord
 
-__all__ = ["read_folder", "read_table"]
-
-_IMAGE_FOLDERS = ("images", "imagesTs", "imagesTr", "image")
-_REFERENCE_FOLDERS = ("references", "labels", "labelsTs", "labelsTr", "masks", "segmentations")
-_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png", ".tif", ".tiff")
+__all__ = ["finished", "read_table", "roles"]
 
 
 def read_table(table: Path) -> tuple[CaseRecord, ...]:
@@ -39,193 +42,195 @@ def read_table(table: Path) -> tuple[CaseRecord, ...]:
         With every problem at once: missing columns, duplicate or empty cases, missing files.
     """
     columns, rows = _rows(table)
-    images = [name for name in columns if name == "image" or name.startswith("image_")]
-    raters = sorted(
-        (name for name in columns if name.startswith("rater_") and name[6:].isdigit()),
-        key=lambda name: int(name[6:]),
-    )
-    problems = []
-    if "case" not in columns:
-        problems.append(f"the column case is required, there are {', '.join(columns)}")
-    if not images:
-        problems.append("a column image is required (or image_1 and on, one per channel)")
-    if "reference" not in columns and not raters:
-        problems.append("a column reference, or rater_1 and on, is required")
+    images, raters = _numbered(columns, "image"), _numbered(columns, "rater")
+    problems = _column_problems(columns, images, raters)
     if problems:
         msg = f"{table.name} is no table of cases:"
         raise DataError(msg, problems)
-    known = {"case", "patient", "reference", *images, *raters}
-    extra = [name for name in columns if name not in known]
     records = []
+    first_row: dict[str, int] = {}
     for number, row in rows:
-        records.append(_record(row, table.parent, images, raters, extra))
-        problems += [f"row {number}: {problem}" for problem in _row_problems(row, records[-1])]
-    counts = Counter(record.case for record in records)
-    problems += [f"case {name!r} stands {n} times" for name, n in counts.items() if n > 1]
+        record = _record(row, table.parent, columns, images, raters)
+        records.append(record)
+        problems += [f"row {number}: {it}" for it in _row_problems(row, record, images, raters)]
+        before = first_row.setdefault(record.case, number)
+        if record.case and before != number:
+            problems.append(
+                f"row {number}: the case {record.case!r} stands in row {before} already"
+            )
     if not rows:
-        problems.append("the table has no rows")
+        problems.append("the table has no rows below its header")
     if problems:
         msg = f"{len(problems)} problem(s) in {table.name}:"
         raise DataError(msg, problems)
-    return _finished(records)
+    return finished(records)
 
 
-def read_folder(folder: Path) -> tuple[tuple[CaseRecord, ...], str]:
-    """Recognise a folder with paired files: images/ and references/ with equal names.
+def roles(record: CaseRecord) -> tuple[tuple[str, str], ...]:
+    """List (role, path) of every file of a case: image_1 .., reference, rater_1 .."""
+    found = [(f"image_{i + 1}", path) for i, path in enumerate(record.images)]
+    if record.reference is not None:
+        found.append(("reference", record.reference))
+    return (*found, *((f"rater_{i + 1}", path) for i, path in enumerate(record.raters)))
+
+
+def finished(records: Sequence[CaseRecord]) -> tuple[CaseRecord, ...]:
+    """Sort cases, give them display ids, and digest their files.
+
+    Parameters
+    ----------
+    records : sequence of CaseRecord
+        All of them: the ids count through the whole audit.
 
     Returns
     -------
-    cases : tuple of CaseRecord
-        As `read_table`; the patient is the case.
-    layout : str
-        What was recognised, in words.
+    tuple of CaseRecord
+        Sorted by (patient, case).
 
     Raises
     ------
     DataError
-        When no layout is recognised, or a file has no partner: all of them at once.
+        When a file cannot be read.
     """
-    images = next((folder / name for name in _IMAGE_FOLDERS if (folder / name).is_dir()), None)
-    masks = next((folder / name for name in _REFERENCE_FOLDERS if (folder / name).is_dir()), None)
-    if images is None or masks is None:
-        msg = (
-            f"{folder.name} must hold a folder of images ({', '.join(_IMAGE_FOLDERS)}) and one of "
-            f"references ({', '.join(_REFERENCE_FOLDERS)}) with equal file names; or write a table"
+    ordered = sorted(records, key=lambda record: (record.patient, record.case))
+    names = dict.fromkeys(record.patient for record in ordered)
+    patients = {name: number for number, name in enumerate(names, start=1)}
+    return tuple(
+        replace(
+            record,
+            display_case=f"C{number:03d}",
+            display_patient=f"P{patients[record.patient]:03d}",
+            digests=tuple((role, _digest(Path(path))) for role, path in roles(record)),
         )
-        raise DataError(msg)
-    references = {_stem(path): path for path in _files(masks)}
-    channels: dict[str, list[Path]] = {}
-    for path in _files(images):
-        stem = _stem(path)
-        # nnU-Net names the channels of a case case_0000, case_0001, ..
-        base = stem[:-5] if stem not in references and stem[-5:-4] == "_" else stem
-        channels.setdefault(base, []).append(path)
-    problems = [
-        f"{path.name} has no image" for stem, path in references.items() if stem not in channels
-    ]
-    problems += [
-        f"{files[0].name} has no reference"
-        for stem, files in channels.items()
-        if stem not in references
-    ]
-    if not channels:
-        problems.append(f"{images.name} holds no image ({', '.join(_SUFFIXES)})")
-    if problems:
-        msg = f"{len(problems)} problem(s) in {folder.name}:"
-        raise DataError(msg, sorted(problems))
-    records = [
-        CaseRecord(
-            case=stem,
-            patient=stem,
-            images=tuple(str(path) for path in sorted(files)),
-            reference=str(references[stem]),
-        )
-        for stem, files in channels.items()
-    ]
-    layout = (
-        f"paired folders {images.name}/ and {masks.name}/, {len(records)} cases, one per patient"
+        for number, record in enumerate(ordered, start=1)
     )
-    return _finished(records), layout
 
 
 def _rows(table: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """Return the columns, and (row number, cells) of every row that is not blank."""
     try:
         text = table.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         msg = f"the table of cases {table.name} must be a readable CSV file: {why}"
         raise DataError(msg) from error
-    lines = text.splitlines()
-    header = lines[0] if lines else ""
+    header = text.partition("\n")[0]
     delimiter = max(",;\t", key=header.count)
-    reader = csv.DictReader(lines, delimiter=delimiter, restval="", skipinitialspace=True)
-    columns = [name.strip() for name in reader.fieldnames or []]
-    doubled = [name for name, n in Counter(columns).items() if n > 1]
-    if doubled:
-        msg = f"{table.name} has the column {doubled[0]!r} twice"
-        raise DataError(msg)
-    reader.fieldnames = columns
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    columns: list[str] = []
     rows = []
-    for row in reader:
-        if None in row:
-            msg = f"row {reader.line_num} of {table.name} has more cells than there are columns"
-            raise DataError(msg)
-        cells = {key: (value or "").strip() for key, value in row.items()}
-        if any(cells.values()):
-            rows.append((reader.line_num, cells))
+    problems = []
+    try:
+        columns = [cell.strip() for cell in next(reader, [])]
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                row = dict.fromkeys(columns, "")
+                row.update(zip(columns, (cell.strip() for cell in cells), strict=False))
+                rows.append((reader.line_num, row))
+            if len(cells) > len(columns):
+                problems.append(
+                    f"row {reader.line_num}: must have at most {len(columns)} cells, has {len(cells)}; "
+                    f"a {delimiter!r} inside a cell needs quotes around the cell"
+                )
+    except csv.Error as error:
+        problems.append(f"row {reader.line_num}: {error}")
+    if problems:
+        msg = f"{len(problems)} problem(s) in {table.name}:"
+        raise DataError(msg, problems)
     return columns, rows
 
 
-def _record(
-    row: dict[str, str], folder: Path, images: list[str], raters: list[str], extra: list[str]
-) -> CaseRecord:
-    def placed(cell: str) -> str:
-        return str(folder / cell)
+def _numbered(columns: Sequence[str], stem: str) -> list[str]:
+    """Return the columns ``stem`` and ``stem_1`` .., in the order of their numbers."""
+    prefix = f"{stem}_"
+    numbered = [it for it in columns if it.startswith(prefix) and it[len(prefix) :].isdigit()]
+    plain = [stem] if stem == "image" and stem in columns else []
+    return plain + sorted(numbered, key=lambda it: int(it[len(prefix) :]))
 
+
+def _column_problems(
+    columns: Sequence[str], images: Sequence[str], raters: Sequence[str]
+) -> list[str]:
+    there = f"there are {', '.join(columns) or 'none'}"
+    problems = [
+        f"the column {it!r} stands {n} times" for it, n in Counter(columns).items() if n > 1
+    ]
+    if "case" not in columns:
+        problems.append(f"a column case is required, {there}")
+    if not images:
+        problems.append(f"a column image is required (or image_1 and on, one per channel), {there}")
+    if "image" in images and len(images) > 1:
+        problems.append("image and image_1 exclude each other: one file, or one file per channel")
+    if "reference" not in columns and not raters:
+        problems.append(f"a column reference, or rater_1 and on, is required, {there}")
+    if [int(name[6:]) for name in raters] != list(range(1, len(raters) + 1)):
+        problems.append(f"raters must be numbered from rater_1 on, there are {', '.join(raters)}")
+    return problems
+
+
+def _record(
+    row: dict[str, str],
+    folder: Path,
+    columns: Sequence[str],
+    images: Sequence[str],
+    raters: Sequence[str],
+) -> CaseRecord:
+    known = {"case", "patient", "reference", *images, *raters}
     return CaseRecord(
         case=row["case"],
         patient=row.get("patient") or row["case"],
-        images=tuple(placed(row[name]) for name in images if row[name]),
-        reference=placed(row["reference"]) if row.get("reference") else None,
-        raters=tuple(placed(row[name]) for name in raters if row[name]),
-        metadata=tuple((name, row[name]) for name in extra),
+        images=tuple(str(folder / row[name]) for name in images if row[name]),
+        reference=str(folder / row["reference"]) if row.get("reference") else None,
+        raters=tuple(str(folder / row[name]) for name in raters if row[name]),
+        metadata=tuple((name, row[name]) for name in columns if name not in known),
     )
 
 
-def _row_problems(row: dict[str, str], record: CaseRecord) -> list[str]:
-    problems = []
-    if not row["case"]:
-        problems.append("the cell case is empty")
-    if not record.images:
-        problems.append(f"case {record.case!r} has no image")
+def _row_problems(
+    row: dict[str, str], record: CaseRecord, images: Sequence[str], raters: Sequence[str]
+) -> list[str]:
+    problems = [] if record.case else ["the cell case is empty"]
+    where = f"case {record.case!r}"
+    problems += [f"{where} has no file in the column {name}" for name in images if not row[name]]
     if record.reference is None and not record.raters:
-        problems.append(f"case {record.case!r} has neither reference nor raters")
+        problems.append(f"{where} has neither a reference nor a rater")
+    if any(not row[name] for name in raters[: len(record.raters)]):
+        problems.append(
+            f"{where} has {len(record.raters)} raters with a gap before the last; fill the columns "
+            "from rater_1 on"
+        )
     problems += [
-        f"case {record.case!r}: the {role} file {Path(path).name} is missing"
-        for role, path in _roles(record)
+        f"{where}: the file of {role} must exist, {Path(path).name} does not"
+        for role, path in roles(record)
         if not Path(path).is_file()
     ]
     return problems
 
 
-def _roles(record: CaseRecord) -> list[tuple[str, str]]:
-    roles = [(f"image_{i + 1}", path) for i, path in enumerate(record.images)]
-    if record.reference is not None:
-        roles.append(("reference", record.reference))
-    return roles + [(f"rater_{i + 1}", path) for i, path in enumerate(record.raters)]
-
-
-def _finished(records: list[CaseRecord]) -> tuple[CaseRecord, ...]:
-    """Sort, number and digest; the numbers say nothing of the names but their order."""
-    ordered = sorted(records, key=lambda record: (record.patient, record.case))
-    patients = {
-        name: i for i, name in enumerate(dict.fromkeys(r.patient for r in ordered), start=1)
-    }
-    return tuple(
-        replace(
-            record,
-            display_case=f"C{number:03d}",
-            display_patient=f"P{patients[record.patient]:03d}",
-            digests=tuple((role, _digest(path)) for role, path in _roles(record)),
-        )
-        for number, record in enumerate(ordered, start=1)
-    )
-
-
-def _digest(path: str) -> str:
+def _digest(path: Path) -> str:
+    """SHA-256 of a file, with the file of its voxels behind it where that is another one."""
     try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256()
+        for part in (path, *_detached(path)):
+            with part.open("rb") as file:
+                while chunk := file.read(1 << 20):
+                    digest.update(chunk)
+        return digest.hexdigest()
     except OSError as error:
-        msg = f"{Path(path).name} must be readable: {error.strerror or error}"
+        msg = f"{path.name} must be readable with its voxels: {error.strerror or error}"
         raise DataError(msg) from error
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.name.lower().endswith(_SUFFIXES))
+_DATA_KEYS = {".mhd": "elementdatafile", ".nhdr": "data file"}
+"""The key behind which a header names the file of its voxels."""
 
 
-def _stem(path: Path) -> str:
-    name = path.name
-    suffix = next(suffix for suffix in _SUFFIXES if name.lower().endswith(suffix))
-    return name[: -len(suffix)]
+def _detached(path: Path) -> tuple[Path, ...]:
+    key = _DATA_KEYS.get(path.suffix.lower())
+    if key is None:
+        return ()
+    for line in path.read_text(encoding="latin-1").splitlines():
+        name, _, value = line.replace("=", ":", 1).partition(":")
+        if name.strip().lower() == key and value.strip().lower() != "local":
+            return (path.parent / value.strip(),)
+    return ()

@@ -32,7 +32,7 @@ def majority(masks: Sequence[Tensor], labels: Sequence[int], *, tie: str) -> Ten
     Tensor
         int16, of the same shape.
     """
-    votes = torch.stack([sum_of(masks, number) for number in labels])
+    votes = torch.stack([_votes(masks, number) for number in labels])
     best, which = votes.max(dim=0)
     needed = len(masks) / 2
     wins = best > needed if tie == "above_half" else (best >= needed) & (best > 0)
@@ -40,7 +40,7 @@ def majority(masks: Sequence[Tensor], labels: Sequence[int], *, tie: str) -> Ten
     return torch.where(wins, numbers[which], torch.zeros((), dtype=torch.int16))
 
 
-def sum_of(masks: Sequence[Tensor], number: int) -> Tensor:
+def _votes(masks: Sequence[Tensor], number: int) -> Tensor:
     """Count the raters that give a label to each voxel."""
     return torch.stack([mask == number for mask in masks]).sum(dim=0)
 

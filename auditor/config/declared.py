@@ -10,7 +10,12 @@ from typing import Any
 from auditor.config.shape import SystemShape
 from auditor.errors import ConfigError
 from auditor.schema import SystemSpec
-from auditor.systems.contract import find_contract_file, parse_contract, read_contract_file
+from auditor.systems.contract import (
+    PARTS,
+    find_contract_file,
+    parse_contract,
+    read_contract_file,
+)
 
 __all__ = ["read_systems"]
 
@@ -123,7 +128,7 @@ def _system(  # one call, in the loop above
     elif path is not None and not path.exists():
         problems.append(f"{where}.checkpoint: must exist, {checkpoint} does not")
     sidecar = _sidecar(content, path, folder, where, problems, warnings)
-    declared = {key: content[key] for key in ("input", "window", "output") if key in content}
+    declared: dict[str, Any] = {key: content[key] for key in PARTS if key in content}
     output = dict(declared.get("output") or {})
     if labels and "labels" not in output and "labels" not in (sidecar or {}).get("output", {}):
         declared["output"] = {**output, "labels": dict(labels)}

@@ -35,7 +35,11 @@ class CasesConfig:
     table: Path | None = None
     """CSV table of cases ..."""
     folder: Path | None = None
-    """... or a folder in a layout that is recognised."""
+    """... or a folder in a layout that is recognised ..."""
+    images: Path | None = None
+    """... or the folder of the images, with `references`."""
+    references: Path | None = None
+    """Folder of the references, with file names as in `images`."""
     reference: ReferenceRule = field(default_factory=ReferenceRule)
     """Which mask counts."""
 

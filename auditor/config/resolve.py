@@ -104,12 +104,24 @@ def resolve(
 
 def _cases(shape: Shape, folder: Path, problems: Problems) -> CasesConfig:
     given = shape.cases
-    if (given.table is None) == (given.folder is None):
-        problems.append("cases: exactly one of table (a CSV file) and folder is needed")
-    for name, path in (("table", given.table), ("folder", given.folder)):
-        if path is not None and not (folder / path).exists():
+    pair = (given.images, given.references)
+    ways = [given.table is not None, given.folder is not None, any(pair)]
+    if sum(ways) != 1 or (any(pair) and not all(pair)):
+        problems.append(
+            "cases: exactly one is needed of table (a CSV file), folder, or images with references "
+            "(two folders whose file names pair up)"
+        )
+    paths = {
+        name: None if path is None else folder / path
+        for name in ("table", "folder", "images", "references")
+        for path in (getattr(given, name),)
+    }
+    for name, path in paths.items():
+        kind = "file" if name == "table" else "folder"
+        if path is not None and not (path.is_file() if name == "table" else path.is_dir()):
             problems.append(
-                f"cases.{name}: must exist, {path} does not (paths are relative to the file)"
+                f"cases.{name}: must be a {kind}, {getattr(given, name)!r} is none (paths are relative "
+                "to the configuration)"
             )
     use = given.reference.use
     if use not in ("given", "majority") and not use.removeprefix("rater_").isdigit():
@@ -119,9 +131,8 @@ def _cases(shape: Shape, folder: Path, problems: Problems) -> CasesConfig:
     return CasesConfig(
         modality=given.modality,
         state=given.state,
-        table=folder / given.table if given.table else None,
-        folder=folder / given.folder if given.folder else None,
         reference=ReferenceRule(use, given.reference.tie),
+        **paths,
     )
 
 

@@ -32,6 +32,8 @@ class CasesShape(_Strict):
 
     table: str | None = None
     folder: str | None = None
+    images: str | None = None
+    references: str | None = None
     modality: Literal["ct", "mr", "us", "xray", "microscopy", "other"]
     state: Literal["raw", "windowed", "normalised", "skull_stripped"] = "raw"
     reference: ReferenceShape = ReferenceShape()
