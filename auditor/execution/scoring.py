@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from auditor.metrics.measure import measure_label, undefined
-from auditor.metrics.reference import Reference, prepare_reference
+from auditor.metrics.measure import Reference, measure_label, prepare_reference, undefined
 from auditor.proxies import agreement, self_dsc
 from auditor.schema import Geometry, MetricSpec, Record, Region, Row, Status
 from perturbations import Warp
@@ -142,7 +141,7 @@ class Scorer:
                         worst=measured.worst,
                     )
                     for measured in undefined(
-                        self.metrics, status=status, reference=self.references[name]
+                        self.metrics, status, reason, self.references[name]
                     )
                 ]
         return rows

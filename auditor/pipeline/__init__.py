@@ -1,13 +1,22 @@
-"""The Python API: one audit from its configuration to results.json, and what is read from it."""
+"""The Python API: one audit from its configuration to results.json, and what is read from it.
+
+Names are loaded when they are used, so that reading a run needs neither torch nor SimpleITK.
+"""
 
 from __future__ import annotations
 
-from auditor.pipeline.answers import demo_lines, doubt_lines
-from auditor.pipeline.audit import audit
-from auditor.pipeline.folder import read_lock, verify_sums
-from auditor.pipeline.preflight import Preflight, look
-from auditor.pipeline.run import Run, exit_code_of, read_run
-from auditor.pipeline.state import state_of
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from auditor.pipeline.answers import demo_lines, doubt_lines
+    from auditor.pipeline.audit import audit
+    from auditor.pipeline.drafting import draft
+    from auditor.pipeline.folder import read_lock, verify_sums
+    from auditor.pipeline.installation import examine_installation
+    from auditor.pipeline.preflight import Preflight, look
+    from auditor.pipeline.run import Run, exit_code_of, read_run
+    from auditor.pipeline.state import state_of
 
 __all__ = [
     "Preflight",
@@ -15,6 +24,8 @@ __all__ = [
     "audit",
     "demo_lines",
     "doubt_lines",
+    "draft",
+    "examine_installation",
     "exit_code_of",
     "look",
     "read_lock",
@@ -22,3 +33,26 @@ __all__ = [
     "state_of",
     "verify_sums",
 ]
+
+_HOMES = {
+    "Preflight": "preflight",
+    "Run": "run",
+    "audit": "audit",
+    "demo_lines": "answers",
+    "doubt_lines": "answers",
+    "draft": "drafting",
+    "examine_installation": "installation",
+    "exit_code_of": "run",
+    "look": "preflight",
+    "read_lock": "folder",
+    "read_run": "run",
+    "state_of": "state",
+    "verify_sums": "folder",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  # whatever the package exports
+    if name not in _HOMES:
+        msg = f"module 'auditor.pipeline' has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(importlib.import_module(f"auditor.pipeline.{_HOMES[name]}"), name)

@@ -85,7 +85,7 @@ def audit(
     calls = _named(systems)
     resolved = _resolved(config, calls, fields)
     known = identities(resolved, calls)
-    cases, _ = require(resolved)
+    cases, checked = require(resolved)
     plan = make_plan(resolved, cases, known)
     if limit is not None:
         plan = preview(plan, limit)
@@ -103,7 +103,7 @@ def audit(
     if not len(table):
         msg = f"the run {run.name} stored no row: the plan is empty"
         raise NothingEvaluated(msg)
-    results = summarise(table, setup=analysis_setup(job, lock, records, table))
+    results = summarise(table, setup=analysis_setup(job, lock, records, checked.geometries, table))
     compact(run, table)
     irreproducible = make_exhibits(job, results.exhibits, callables=calls)
     write_bytes(run / "failures.csv", _failures(results))

@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.analysis import attainable
-from auditor.cases import check_cases, load_case, read_manifest, read_mask, read_volume
+from auditor.cases import (
+    Checked,
+    check_cases,
+    load_case,
+    read_manifest,
+    read_mask,
+    read_volume,
+)
 from auditor.config import AuditConfig
 from auditor.errors import AuditError, ConfigError, DataError
 from auditor.plan import AuditPlan, make_plan
@@ -104,12 +111,14 @@ def identities(config: AuditConfig, callables: Callables) -> dict[str, str]:
     return known
 
 
-def require(config: AuditConfig) -> tuple[tuple[CaseRecord, ...], tuple[str, ...]]:
+def require(config: AuditConfig) -> tuple[tuple[CaseRecord, ...], Checked]:
     """Read the manifest and check every file of it.
 
     Returns
     -------
-    cases, warnings
+    cases : tuple of CaseRecord
+    checked : Checked
+        Warnings, and the grid of each scan.
 
     Raises
     ------
@@ -117,11 +126,11 @@ def require(config: AuditConfig) -> tuple[tuple[CaseRecord, ...], tuple[str, ...
         With all problems at once.
     """
     cases = read_manifest(config.cases)
-    found = check_cases(cases, config.cases, labels=config.labels)
-    if found.problems:
-        msg = f"{len(found.problems)} problem(s) with the cases:"
-        raise DataError(msg, found.problems)
-    return cases, found.warnings
+    checked = check_cases(cases, config.cases, labels=config.labels)
+    if checked.problems:
+        msg = f"{len(checked.problems)} problem(s) with the cases:"
+        raise DataError(msg, checked.problems)
+    return cases, checked
 
 
 def examine_systems(
@@ -156,7 +165,7 @@ def look(config: AuditConfig, *, callables: Callables | None = None) -> Prefligh
     """
     callables = callables or {}
     known = identities(config, callables)
-    cases, warnings = require(config)
+    cases, checked = require(config)
     plan = make_plan(config, cases, known)
     systems, problems = examine_systems(config, callables)
     opened = {record.name for record in systems}
@@ -181,7 +190,7 @@ def look(config: AuditConfig, *, callables: Callables | None = None) -> Prefligh
         dry=tuple(dry),
         estimates=_estimates(config, plan, dry, patients),
         problems=problems,
-        warnings=(*config.warnings, *warnings, *doubts),
+        warnings=(*config.warnings, *checked.warnings, *doubts),
         unattainable=tuple(
             spec.id
             for spec in config.criteria

@@ -1,0 +1,265 @@
+"""The front page as numbers, the controls, and what this audit says nothing about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from auditor.analysis.promises import best_at
+from auditor.analysis.setup import AnalysisSetup
+from auditor.analysis.table import Column, Key
+from auditor.schema import (
+    CLEAN,
+    Comparison,
+    ConformalBound,
+    ContractStatus,
+    ControlRow,
+    Estimate,
+    Headline,
+    PerturbationSpec,
+    Summary,
+)
+
+__all__ = ["control_rows", "headline", "limits", "not_assessed"]
+
+_TITLES = {
+    "control:reference": "The reference itself",
+    "control:empty": "An empty mask",
+    "control:other_patient": "Another patient's mask",
+    "control:otsu": "Otsu's threshold",
+}
+
+
+def headline(
+    summaries: Sequence[Summary],
+    bounds: Sequence[ConformalBound],
+    compared: tuple[Comparison, ...],
+    setup: AnalysisSetup,
+) -> Headline:
+    """Collect the five answers: how well, where it fails, under noise, promised, preferable."""
+    label = setup.labels[0]
+    metric = "dsc" if any(it.name == "dsc" for it in setup.metrics) else setup.metrics[0].name
+    own = [it for it in summaries if it.label == label and it.metric == metric]
+    clean = [it for it in own if it.perturbation == CLEAN]
+    overall = {it.system: it for it in clean if it.axis == "all"}
+    order = [record.name for record in setup.systems]
+    noise = _noise(setup.perturbations)
+    severity = _nearest(noise, 3.0) if noise else 0.0
+    level, unit = _level(noise, severity)
+    return Headline(
+        label=label,
+        metric=metric,
+        clean=tuple((name, overall[name].mean) for name in order if name in overall),
+        hardest=tuple(_hardest(clean, order, setup)),
+        steepest=tuple(_steepest(own, order, setup)),
+        promised=tuple(_promised(bounds, order, label)),
+        best_clean=best_at(compared, setup, CLEAN, 0.0, label),
+        best_noise=best_at(compared, setup, noise.name, severity, label) if noise else (),
+        noise_perturbation=noise.name if noise else "",
+        noise_severity=severity,
+        noise_level=level,
+        noise_unit=unit,
+    )
+
+
+def _hardest(
+    clean: Sequence[Summary], order: Sequence[str], setup: AnalysisSetup
+) -> list[tuple[str, str, str, Estimate]]:
+    """Per system, the stratum with the worst mean on clean scans."""
+    better = setup.metric(clean[0].metric).higher_is_better if clean else True
+    found = []
+    for name in order:
+        own = [
+            it
+            for it in clean
+            if it.system == name and it.axis != "all" and it.mean.value is not None
+        ]
+        if own:
+            worst = min(own, key=lambda it: (it.mean.value or 0.0) * (1 if better else -1))
+            found.append((name, worst.axis, worst.stratum, worst.mean))
+    return found
+
+
+def _steepest(
+    own: Sequence[Summary], order: Sequence[str], setup: AnalysisSetup
+) -> list[tuple[str, str, float, float | None, str, Estimate]]:
+    """Per system, the largest drop at severity 2, or the planned one nearest to it."""
+    wanted = {(spec.name, _nearest(spec, 2.0)) for spec in setup.perturbations if spec.severities}
+    found = []
+    for name in order:
+        drops = [
+            it
+            for it in _main(own)
+            if it.system == name
+            and it.axis == "all"
+            and (it.perturbation, it.severity) in wanted
+            and it.drop.value is not None
+        ]
+        if drops:
+            it = max(drops, key=lambda row: row.drop.value or 0.0)
+            found.append((name, it.perturbation, it.severity, it.level, it.unit, it.drop))
+    return found
+
+
+def _main(own: Sequence[Summary]) -> list[Summary]:
+    """Keep the retained region where a condition has one."""
+    retained = {(it.perturbation, it.severity) for it in own if it.region == "retained"}
+    return [
+        it
+        for it in own
+        if it.region == "retained" or (it.perturbation, it.severity) not in retained
+    ]
+
+
+def _promised(
+    bounds: Sequence[ConformalBound], order: Sequence[str], label: str
+) -> list[tuple[str, Estimate, int, int]]:
+    found = []
+    for name in order:
+        for it in bounds:
+            if (it.system, it.label, it.perturbation) != (name, label, CLEAN):
+                continue
+            note = "" if it.rank else f"not certifiable with n = {it.n}; needs n >= {it.needed}"
+            estimate = Estimate(
+                it.bound,
+                it.n,
+                "split conformal, leave-one-patient-out count",
+                "lower" if it.rank else "none",
+                1 - it.alpha if it.rank else None,
+                status=it.status,
+                note=note,
+            )
+            found.append((name, estimate, it.held, it.counted))
+    return found
+
+
+def _noise(perturbations: Sequence[PerturbationSpec]) -> PerturbationSpec | None:
+    named = {spec.name: spec for spec in perturbations if spec.severities}
+    for name in ("rician_noise", "gaussian_noise"):
+        if name in named:
+            return named[name]
+    return next(iter(named.values()), None)
+
+
+def _nearest(spec: PerturbationSpec, wanted: float) -> float:
+    return min(spec.severities, key=lambda severity: (abs(severity - wanted), severity))
+
+
+def _level(spec: PerturbationSpec | None, severity: float) -> tuple[float | None, str]:
+    if spec is None:
+        return None, ""
+    return dict(zip(spec.severities, spec.levels, strict=True))[severity], spec.unit
+
+
+def control_rows(columns: Mapping[Key, Column], setup: AnalysisSetup) -> tuple[ControlRow, ...]:
+    """Score the control systems, and say whether each behaves as it must."""
+    systems = {
+        key: float(np.nanmean(column.judged))
+        for key, column in columns.items()
+        if not key.system.startswith("control:")
+        and (key.perturbation, key.metric) == (CLEAN, "dsc")
+        and not np.isnan(column.judged).all()
+    }
+    rows = []
+    for key, column in columns.items():
+        if not key.system.startswith("control:") or key.metric != "dsc":
+            continue
+        known = column.judged[~np.isnan(column.judged)]
+        mean = float(known.mean()) if known.size else None
+        expectation, passed = _expected(key, known, mean, systems)
+        number = key.system.removeprefix("control:rater_")
+        rows.append(
+            ControlRow(
+                name=key.system,
+                title=_TITLES.get(key.system, f"Rater {number}"),
+                expectation=expectation,
+                label=key.label,
+                perturbation=key.perturbation,
+                severity=key.severity,
+                mean=mean,
+                n=int(known.size),
+                passed=passed,
+            )
+        )
+    return tuple(
+        sorted(rows, key=lambda it: (it.name, it.perturbation, it.severity, it.label, it.mean or 0))
+    )
+
+
+def _expected(
+    key: Key, known: np.ndarray, mean: float | None, systems: Mapping[Key, float]
+) -> tuple[str, bool | None]:
+    if key.system == "control:reference":
+        if key.perturbation != CLEAN:
+            return "shows what the warp there and back costs", None
+        return "mean DSC is 1", None if mean is None else bool((known == 1.0).all())
+    if key.system == "control:empty":
+        return "no DSC above 0", None if mean is None else bool((known == 0.0).all())
+    if key.system == "control:other_patient":
+        rivals = [value for it, value in systems.items() if it.label == key.label]
+        told = "mean DSC below that of every audited system"
+        return told, None if mean is None or not rivals else bool(mean < min(rivals))
+    if key.system.startswith("control:rater"):
+        return "shown for orientation: scored against a reference that it is part of", None
+    return "shown for orientation", None
+
+
+def not_assessed(setup: AnalysisSetup) -> tuple[str, ...]:
+    """List what this audit says nothing about, from what it holds."""
+    told = []
+    if all(len(record.raters) < 2 for record in setup.cases):
+        told.append("Inter-rater disagreement: the cases have fewer than two raters.")
+    told += [
+        f"{stratum.axis.replace('_', ' ').capitalize()}: {stratum.note}"
+        for stratum in setup.strata
+        if stratum.kind == "not assessable"
+    ]
+    if not any(record.metadata for record in setup.cases):
+        told.append("Site, scanner and patient groups: the table of cases has no such columns.")
+    doubted = [it.name for it in setup.systems if it.contract.status is ContractStatus.IN_DOUBT]
+    if doubted:
+        told.append(
+            f"Whether {', '.join(doubted)} would do better when run as its maker runs it: its contract "
+            "is in doubt."
+        )
+    unproven = [
+        it.name for it in setup.systems if it.contract.status is ContractStatus.DECLARED_ONLY
+    ]
+    if unproven:
+        told.append(
+            f"Whether {', '.join(unproven)} is run as its maker runs it: there are no golden pairs."
+        )
+    if setup.patients < 10:
+        told.append(
+            f"Anything beyond these {setup.patients} patient(s): they are too few to infer from."
+        )
+    families = sorted({setup.families.get(spec.name, "") for spec in setup.perturbations} - {""})
+    told.append(
+        f"Changes of the image other than the simulated ones ({', '.join(families) or 'none'})."
+    )
+    told.append("Interactions of several perturbations: one axis is changed at a time.")
+    if len(setup.systems) > 1:
+        told.append(
+            "Which architecture is preferable: this compares checkpoints, one training run each."
+        )
+    told.append("Use by people, clinical benefit, adversarial inputs, and drift after deployment.")
+    return tuple(told)
+
+
+def limits(setup: AnalysisSetup) -> tuple[str, ...]:
+    """What a reader must not conclude."""
+    return (
+        "Simulated perturbations are no clinical validation; promises under them cover the simulated "
+        "kind of change only.",
+        "Intervals and bounds speak of patients like these: they assume that tomorrow's patients are "
+        "exchangeable with them.",
+        "A bound on a new patient's DSC is a statement on the long run of such patients, not on one.",
+        "The phantom bounds are exact for zeros and ones and conjectured, and checked by simulation, for "
+        "other laws on [0, 1].",
+        f"The numbers of {len(setup.metrics)} metrics over {len(setup.perturbations)} perturbations and "
+        f"{len(setup.strata)} axes of strata are many: only declared criteria and simultaneous comparisons "
+        "control their errors, everything else is descriptive.",
+        "Failures are counted at a metric's named worst value in criteria, comparisons and the worst-case "
+        "mean; the plain mean leaves out what has no value.",
+    )

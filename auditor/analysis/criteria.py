@@ -1,0 +1,309 @@
+"""From a declared claim to its verdict, and to what would change it.
+
+**Conventions.** Failed cases count at their named worst value, and as beyond the value of a share. PASS
+needs the bound on the side of the claim, FAIL the opposite bound on the other side; between them the
+evidence is insufficient, or no data of this many patients could pass at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.analysis.intervals import (
+    FEW,
+    bootstrap_weights,
+    clopper_pearson_lower,
+    clopper_pearson_upper,
+    phantom_lower,
+    phantom_upper,
+    studentized_bounds,
+    unseen_rate,
+)
+from auditor.schema import ContractStatus, CriterionResult, CriterionSpec, Estimate, Verdict
+
+__all__ = ["Evidence", "attainable", "claim_text", "judge", "overall"]
+
+Floats = NDArray[np.float64]
+
+_MOST_PATIENTS = 20
+"""A needed number of patients is looked for up to so many times the present one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The numbers that a criterion is judged on, one per patient."""
+
+    values: Floats
+    """Means and shares: the metric. Drops: the change for the worse from clean, in [-1, 1]."""
+    failed: int
+    """Patients that count at a worst value."""
+    contract: ContractStatus
+    """Of the system."""
+    preview: bool
+    """True: nothing is judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    point: float
+    lower: float
+    upper: float
+    method: str
+
+
+def claim_text(spec: CriterionSpec) -> str:
+    """Write the sentence of a claim from its fields, so that text and numbers agree."""
+    at = (
+        "on clean scans"
+        if spec.level is None
+        else f"under {spec.perturbation} at {spec.level:g} {spec.unit}".rstrip()
+    )
+    metric = spec.metric.upper() if len(spec.metric) <= 4 else spec.metric.replace("_", " ")
+    who = f"of {spec.label} by {spec.system} {at}"
+    where = f" in {spec.stratum[0]} {spec.stratum[1]}" if spec.stratum else ""
+    if spec.form == "mean_at_least":
+        return f"Mean {metric} {who}{where} is at least {spec.threshold:g}."
+    if spec.form == "mean_drop_at_most":
+        return f"Mean {metric} {who}{where} falls by at most {spec.threshold:g} from clean."
+    value = (
+        f"at least {spec.value_at_least:g}"
+        if spec.value_at_least is not None
+        else f"at most {spec.value_at_most:g}"
+    )
+    share = f"At least {spec.threshold:.0%} of patients".replace("%", " %")
+    return f"{share} have {metric} {who}{where} of {value}."
+
+
+def attainable(spec: CriterionSpec, patients: int, *, level: float) -> bool:
+    """Tell whether any data of this many patients could pass; needs no data.
+
+    Assured claims: with n perfect patients the bound is (1 - level)^(1/n), and a drop below
+    1 - (1 - level)^(1/n) cannot be assured. Conditional means need ten patients.
+    """
+    if patients < 1:
+        return False
+    best = 1 - unseen_rate(patients, level=level)
+    if spec.form == "share_of_patients_at_least":
+        return best >= spec.threshold
+    if spec.evidence == "conditional":
+        return patients >= FEW
+    if spec.form == "mean_drop_at_most":
+        return 1 - best <= spec.threshold
+    return best >= spec.threshold
+
+
+def judge(spec: CriterionSpec, evidence: Evidence, *, level: float, seed: int) -> CriterionResult:
+    """Judge one criterion.
+
+    Parameters
+    ----------
+    spec : CriterionSpec
+        The claim.
+    evidence : Evidence
+        One number per patient.
+    level : float
+        One-sided confidence level.
+    seed : int
+        Of the resampling.
+    """
+    n = len(evidence.values)
+    if evidence.preview or n == 0:
+        why = "a preview gives no verdicts" if evidence.preview else "no patient was evaluated"
+        return _result(spec, Verdict.NOT_RUN, n, None, level, None, f"Not run: {why}.")
+    scored = _scored(spec, evidence.values)
+    if not attainable(spec, n, level=level):
+        needed = _needed_at_best(spec, level)
+        change = f"No data of {n} patients could meet it; at least {needed} are needed."
+        bounds = _bounds(spec, scored, level, seed) if n > 1 else None
+        return _result(spec, Verdict.NOT_ATTAINABLE, n, bounds, level, needed, change)
+    bounds = _bounds(spec, scored, level, seed)
+    verdict = _verdict(spec, bounds)
+    needed = None
+    if verdict is Verdict.INSUFFICIENT:
+        needed = _needed(spec, scored, level, seed)
+    if verdict is Verdict.FAIL and evidence.contract is ContractStatus.IN_DOUBT:
+        verdict = Verdict.CONTRACT_IN_DOUBT
+    change = _change(spec, verdict, bounds, n, needed, evidence.failed, level)
+    return _result(spec, verdict, n, bounds, level, needed, change)
+
+
+def overall(results: tuple[CriterionResult, ...], *, purpose: str, preview: bool) -> str:
+    """Summarise the verdicts: all required criteria must pass, so each is tested at full level."""
+    required = [result for result in results if result.required]
+    if preview:
+        return "PREVIEW: no verdicts"
+    if purpose == "exploratory" or not required:
+        return "EXPLORATORY: no declared claim decides this audit"
+    met = [it for it in required if it.verdict in (Verdict.PASS, Verdict.PASS_CONDITIONAL)]
+    told = f"{len(met)} of {len(required)} declared claims supported"
+    order = (
+        Verdict.FAIL, Verdict.CONTRACT_IN_DOUBT, Verdict.NOT_RUN, Verdict.NOT_ATTAINABLE,
+        Verdict.INSUFFICIENT,
+    )  # fmt: skip
+    found = {result.verdict for result in required}
+    worst = next((verdict for verdict in order if verdict in found), Verdict.PASS)
+    return f"{worst.value}: {told}"
+
+
+def _scored(spec: CriterionSpec, values: Floats) -> Floats:
+    """Share: 1 where a patient reaches the value; otherwise the values themselves."""
+    if spec.form != "share_of_patients_at_least":
+        return values
+    if spec.value_at_least is not None:
+        return (values >= spec.value_at_least).astype(np.float64)
+    assert spec.value_at_most is not None  # the configuration asks for one of them
+    return (values <= spec.value_at_most).astype(np.float64)
+
+
+def _bounds(spec: CriterionSpec, scored: Floats, level: float, seed: int) -> _Bounds:
+    n = len(scored)
+    point = float(scored.mean())
+    if spec.form == "share_of_patients_at_least":
+        reached = int(scored.sum())
+        return _Bounds(
+            point,
+            clopper_pearson_lower(reached, n, level=level),
+            clopper_pearson_upper(reached, n, level=level),
+            "Clopper-Pearson",
+        )
+    column = scored[:, None]
+    if spec.evidence == "conditional":
+        weights = bootstrap_weights(n, seed)
+        low, high = studentized_bounds(column, weights, level=level)
+        return _Bounds(point, float(low[0]), float(high[0]), "studentized bootstrap")
+    if spec.form == "mean_drop_at_most":
+        # differences live in [-1, 1]; the phantom patient falls from perfect to zero
+        column = (column + 1) / 2
+        low = 2 * phantom_lower(column, level=level, seed=seed) - 1
+        high = 2 * phantom_upper(column, level=level, seed=seed) - 1
+        return _Bounds(point, float(low[0]), float(high[0]), "phantom bound, paired")
+    low = phantom_lower(column, level=level, seed=seed)
+    high = phantom_upper(column, level=level, seed=seed)
+    return _Bounds(point, float(low[0]), float(high[0]), "phantom bound")
+
+
+def _verdict(spec: CriterionSpec, bounds: _Bounds) -> Verdict:
+    conditional = spec.evidence == "conditional" and spec.form != "share_of_patients_at_least"
+    passed = Verdict.PASS_CONDITIONAL if conditional else Verdict.PASS
+    if spec.form == "mean_drop_at_most":
+        if bounds.upper <= spec.threshold:
+            return passed
+        return Verdict.FAIL if bounds.lower > spec.threshold else Verdict.INSUFFICIENT
+    if bounds.lower >= spec.threshold:
+        return passed
+    return Verdict.FAIL if bounds.upper < spec.threshold else Verdict.INSUFFICIENT
+
+
+def _needed(spec: CriterionSpec, scored: Floats, level: float, seed: int) -> int | None:
+    """About how many patients like these would decide it, one way or the other."""
+    n = len(scored)
+    ordered = np.sort(scored)
+    size = n
+    while size < _MOST_PATIENTS * n:
+        size = max(size + 1, int(size * 1.08))
+        # a larger cohort with the same distribution: quantiles of the observed values
+        grown = ordered[((np.arange(size) + 0.5) * n / size).astype(int)]
+        if spec.form == "share_of_patients_at_least":
+            grown = np.zeros(size)
+            grown[: round(float(scored.mean()) * size)] = 1.0
+        if _verdict(spec, _bounds(spec, grown, level, seed)) is not Verdict.INSUFFICIENT:
+            return size
+    return None
+
+
+def _needed_at_best(spec: CriterionSpec, level: float) -> int:
+    """Fewest patients of whom perfect data would pass."""
+    n = 1
+    while not attainable(spec, n, level=level):
+        n += 1
+        if n > 100_000:
+            break
+    return n
+
+
+def _change(
+    spec: CriterionSpec,
+    verdict: Verdict,
+    bounds: _Bounds,
+    n: int,
+    needed: int | None,
+    failed: int,
+    level: float,
+) -> str:
+    told = []
+    if verdict is Verdict.INSUFFICIENT:
+        told.append(
+            f"About {needed - n} more patients like these would decide it."
+            if needed is not None
+            else f"More patients like these would not decide it within {_MOST_PATIENTS} times as many: "
+            "the estimate lies close to the threshold."
+        )
+    if verdict is Verdict.PASS_CONDITIONAL:
+        rate = unseen_rate(n, level=level)
+        told.append(
+            f"Holds given no unseen collapse: with {n} patients a rate of failures up to {rate:.1%} "
+            "that none of them shows is not excluded.".replace("%", " %")
+        )
+    if verdict is Verdict.FAIL:
+        told.append(f"The claim would need {_gap(spec, bounds)}.")
+    if verdict is Verdict.CONTRACT_IN_DOUBT:
+        told.append("It would fail, but the system may not have been run as its maker runs it.")
+    if failed:
+        told.append(f"{failed} patient(s) without a value count at the worst value.")
+    return " ".join(told)
+
+
+def _gap(spec: CriterionSpec, bounds: _Bounds) -> str:
+    if spec.form == "mean_drop_at_most":
+        return f"the mean drop to be at least {bounds.lower - spec.threshold:.3f} smaller"
+    what = "share" if spec.form == "share_of_patients_at_least" else "mean"
+    return f"the {what} to be at least {spec.threshold - bounds.upper:.3f} higher"
+
+
+def _result(
+    spec: CriterionSpec,
+    verdict: Verdict,
+    n: int,
+    bounds: _Bounds | None,
+    level: float,
+    needed: int | None,
+    change: str,
+) -> CriterionResult:
+    drop = spec.form == "mean_drop_at_most"
+
+    def bound(side: str) -> Estimate:
+        if bounds is None:
+            return Estimate(None, n, "none", status="not_assessable", note=change)
+        value = bounds.lower if side == "lower" else bounds.upper
+        return Estimate(value, n, bounds.method, side, level)  # type: ignore[arg-type]  # lower or upper
+
+    point = (
+        Estimate(None, n, "none", status="not_assessable", note=change)
+        if bounds is None
+        else Estimate(bounds.point, n, "mean over patients")
+    )
+    return CriterionResult(
+        id=spec.id,
+        text=claim_text(spec),
+        system=spec.system,
+        label=spec.label,
+        metric=spec.metric,
+        perturbation=spec.perturbation,
+        severity=spec.severity,
+        level=spec.level,
+        unit=spec.unit,
+        form=spec.form,
+        threshold=spec.threshold,
+        evidence=spec.evidence,
+        hazard=spec.hazard,
+        required=spec.required,
+        verdict=verdict,
+        estimate=point,
+        bound=bound("upper" if drop else "lower"),
+        opposite=bound("lower" if drop else "upper"),
+        needed_patients=needed,
+        change=change,
+    )

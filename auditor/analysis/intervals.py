@@ -1,0 +1,199 @@
+"""Intervals and bounds of means and shares: pure functions on numpy arrays.
+
+**Conventions.** Rows are patients, columns are whatever is estimated on the same patients; one set of
+resampling weights serves all columns, so that differences stay paired. Levels are confidence levels
+(0.95). Two-sided intervals and one-sided bounds are told apart by name. Nothing is clipped silently:
+where a metric lives in [0, 1] the caller says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+__all__ = [
+    "DRAWS",
+    "FEW",
+    "bootstrap_weights",
+    "clopper_pearson",
+    "clopper_pearson_lower",
+    "clopper_pearson_upper",
+    "median_interval",
+    "order_statistic",
+    "phantom_lower",
+    "phantom_upper",
+    "seed_of",
+    "studentized_bounds",
+    "studentized_draws",
+    "studentized_interval",
+    "unseen_rate",
+]
+
+Floats = NDArray[np.float64]
+
+DRAWS = 4000
+"""Bootstrap and Dirichlet draws."""
+
+FEW = 10
+"""Fewer patients are described, not inferred from."""
+
+
+def seed_of(*parts: object) -> int:
+    """Derive a seed from what is estimated, never from order or time."""
+    text = "\x1f".join(map(str, parts))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def bootstrap_weights(n: int, seed: int, draws: int = DRAWS) -> Floats:
+    """Multinomial(n, 1/n) counts, one row a draw (Efron 1979).
+
+    Returns
+    -------
+    (draws, n)
+    """
+    picked = np.random.default_rng([seed, n]).integers(0, n, (draws, n))
+    flat = (picked + np.arange(draws)[:, None] * n).ravel()
+    return np.bincount(flat, minlength=draws * n).reshape(draws, n).astype(np.float64)
+
+
+def studentized_draws(values: Floats, weights: Floats) -> tuple[Floats, Floats, Floats]:
+    """Mean, standard error, and the draws of T = (M_b - m) / s*_b of each column.
+
+    s*_b is the standard error inside the draw (Efron & Tibshirani 1993, section 12.5); a draw without
+    spread counts as infinitely far on its side.
+    """
+    n = len(values)
+    mean = values.mean(axis=0)
+    error = values.std(axis=0, ddof=1) / math.sqrt(n)
+    drawn = weights @ values / n
+    spread = np.sqrt(np.clip(weights @ (values * values) / n - drawn * drawn, 0, None) / (n - 1))
+    gap = drawn - mean
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(spread > 1e-15, gap / spread, np.sign(gap) * np.inf)
+    return mean, error, np.where(np.isnan(ratio), 0.0, ratio)
+
+
+def order_statistic(draws: Floats, share: float) -> Floats:
+    """The ceil((B + 1) p)-th smallest of B draws, column by column."""
+    count = len(draws)
+    rank = min(count, max(1, math.ceil(round((count + 1) * share, 9))))
+    return np.asarray(np.sort(draws, axis=0)[rank - 1])
+
+
+def studentized_interval(
+    values: Floats, weights: Floats, *, level: float, bounded: bool
+) -> tuple[Floats, Floats]:
+    """Two-sided studentized bootstrap interval of the mean: [m - q_(1-a/2) s, m - q_(a/2) s].
+
+    Parameters
+    ----------
+    values : (patients, columns)
+    weights : (draws, patients), see `bootstrap_weights`
+    level : confidence level
+    bounded : clip to [0, 1]
+
+    Returns
+    -------
+    low, high : (columns,)
+        Equal to the mean where all patients have the same value.
+    """
+    tail = (1 - level) / 2
+    mean, error, draws = studentized_draws(values, weights)
+    low = _from(mean, order_statistic(draws, 1 - tail), error)
+    high = _from(mean, order_statistic(draws, tail), error)
+    if bounded:
+        low, high = np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
+    return low, high
+
+
+def studentized_bounds(values: Floats, weights: Floats, *, level: float) -> tuple[Floats, Floats]:
+    """One-sided lower and upper studentized bounds, each at the level."""
+    mean, error, draws = studentized_draws(values, weights)
+    return (
+        _from(mean, order_statistic(draws, level), error),
+        _from(mean, order_statistic(draws, 1 - level), error),
+    )
+
+
+def _from(mean: Floats, quantile: Floats, error: Floats) -> Floats:
+    with np.errstate(invalid="ignore"):
+        return np.where(error > 0, mean - quantile * error, mean)
+
+
+def _dirichlet(n: int, seed: int, draws: int) -> tuple[Floats, Floats]:
+    """Weights of the phantom (draws, 1) and of the patients (draws, n)."""
+    drawn = np.random.default_rng([seed, n, 1]).standard_exponential((draws, n + 1))
+    drawn /= drawn.sum(axis=1, keepdims=True)
+    return drawn[:, :1], drawn[:, 1:]
+
+
+def phantom_lower(values: Floats, *, level: float, seed: int, draws: int = DRAWS) -> Floats:
+    """Lower bound of the mean of a law on [0, 1], with one phantom patient at 0 (Gaffke 2005).
+
+    The (1 - level) quantile of sum v_i x_i under Dirichlet(1, .., 1) weights over the patients and a
+    phantom at 0. Equal to Clopper-Pearson on zeros and ones; its validity for every bounded law is a
+    conjecture (Learned-Miller & Thomas, arXiv 1905.06208).
+
+    Parameters
+    ----------
+    values : (patients, columns), in [0, 1]
+
+    Returns
+    -------
+    (columns,)
+    """
+    _, own = _dirichlet(len(values), seed, draws)
+    return order_statistic(own @ values, 1 - level)
+
+
+def phantom_upper(values: Floats, *, level: float, seed: int, draws: int = DRAWS) -> Floats:
+    """Upper bound of the mean of a law on [0, 1], with one phantom patient at 1."""
+    phantom, own = _dirichlet(len(values), seed, draws)
+    return order_statistic(own @ values + phantom, level)
+
+
+def clopper_pearson_lower(successes: int, n: int, *, level: float) -> float:
+    """One-sided lower bound of a share (Clopper & Pearson 1934)."""
+    if successes == 0:
+        return 0.0
+    return float(stats.beta.ppf(1 - level, successes, n - successes + 1))
+
+
+def clopper_pearson_upper(successes: int, n: int, *, level: float) -> float:
+    """One-sided upper bound of a share (Clopper & Pearson 1934)."""
+    if successes == n:
+        return 1.0
+    return float(stats.beta.ppf(level, successes + 1, n - successes))
+
+
+def clopper_pearson(successes: int, n: int, *, level: float) -> tuple[float, float]:
+    """Two-sided interval of a share: both bounds at (1 + level) / 2."""
+    side = (1 + level) / 2
+    return (
+        clopper_pearson_lower(successes, n, level=side),
+        clopper_pearson_upper(successes, n, level=side),
+    )
+
+
+def median_interval(values: Floats, *, level: float) -> tuple[float, float] | None:
+    """Order-statistic interval of the median; None when n is too small for the level.
+
+    [x_(l), x_(n+1-l)] with the smallest l for which P(Bin(n, 1/2) <= l) > (1 - level) / 2.
+    """
+    n = len(values)
+    rank = int(stats.binom.ppf((1 - level) / 2, n, 0.5))
+    while rank > 0 and stats.binom.cdf(rank - 1, n, 0.5) > (1 - level) / 2:
+        rank -= 1
+    if rank < 1:
+        return None
+    ordered = np.sort(values)
+    return float(ordered[rank - 1]), float(ordered[n - rank])
+
+
+def unseen_rate(n: int, *, level: float) -> float:
+    """Largest rate of failures that n patients without one do not exclude: 1 - (1 - level)^(1/n)."""
+    return float(1 - (1 - level) ** (1 / n))

@@ -1,0 +1,104 @@
+"""Everything that the analysis must know and that is not in the table of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.analysis.intervals import bootstrap_weights, seed_of
+from auditor.schema import (
+    AuditInfo,
+    CaseRecord,
+    CriterionSpec,
+    Geometry,
+    MetricInfo,
+    PerturbationSpec,
+    SystemRecord,
+)
+from auditor.strata.assign import FrozenStratum
+
+__all__ = ["AnalysisSetup"]
+
+
+@dataclass(frozen=True)
+class AnalysisSetup:
+    """One audit, as declared and as found before the first prediction."""
+
+    audit: AuditInfo
+    """Name, purpose, digests, levels."""
+    systems: tuple[SystemRecord, ...]
+    """In the order of the configuration; their counts of statuses are filled in here."""
+    cases: tuple[CaseRecord, ...]
+    """In the order of their display ids."""
+    geometries: Mapping[str, Geometry]
+    """Case -> its grid."""
+    perturbations: tuple[PerturbationSpec, ...]
+    """Planned, without `clean`."""
+    families: Mapping[str, str]
+    """Perturbation -> its family."""
+    labels: tuple[str, ...]
+    """Audited labels."""
+    metrics: tuple[MetricInfo, ...]
+    """Declared metrics."""
+    strata: tuple[FrozenStratum, ...]
+    """Frozen groups of cases."""
+    criteria: tuple[CriterionSpec, ...]
+    """Declared claims."""
+    alpha: float
+    """Conformal bounds."""
+    delta: float
+    """PAC bounds."""
+    exhibits: int
+    """At most so many."""
+    planned: int
+    """Evaluations of the audited systems."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Case names, in order."""
+        return tuple(record.case for record in self.cases)
+
+    @property
+    def patient_numbers(self) -> NDArray[np.intp]:
+        """Number of each case's patient, in the order of first appearance."""
+        known: dict[str, int] = {}
+        return np.array(
+            [known.setdefault(it.patient, len(known)) for it in self.cases], dtype=np.intp
+        )
+
+    @property
+    def patients(self) -> int:
+        """Number of patients."""
+        return len({record.patient for record in self.cases})
+
+    @property
+    def display(self) -> dict[str, str]:
+        """Case -> display id."""
+        return {record.case: record.display_case for record in self.cases}
+
+    def metric(self, name: str) -> MetricInfo:
+        """Return a declared metric.
+
+        Raises
+        ------
+        KeyError
+            When it is not declared.
+        """
+        return {info.name: info for info in self.metrics}[name]
+
+    def seed(self, *parts: object) -> int:
+        """Seed of a draw, from the audit's seed and what is estimated."""
+        return seed_of(self.audit.seed, *parts)
+
+    def weights(self, n: int) -> NDArray[np.float64]:
+        """Resampling weights of n patients; the same ones for every number of those patients."""
+        if n not in _WEIGHTS or _WEIGHTS[n][0] != self.audit.seed:
+            _WEIGHTS[n] = (self.audit.seed, bootstrap_weights(n, self.seed("bootstrap")))
+        return _WEIGHTS[n][1]
+
+
+_WEIGHTS: dict[int, tuple[int, NDArray[np.float64]]] = {}
+"""Drawn once per cohort size and seed; a value, so that remembering it changes nothing."""

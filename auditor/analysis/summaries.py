@@ -1,0 +1,205 @@
+"""One `Summary` per system, condition, label, metric, region and group of cases.
+
+The intervals of all columns with the same number of patients are computed together, from one matrix of
+weights.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.analysis.groups import Group, groups
+from auditor.analysis.intervals import (
+    DRAWS,
+    FEW,
+    phantom_lower,
+    studentized_interval,
+    unseen_rate,
+)
+from auditor.analysis.setup import AnalysisSetup
+from auditor.analysis.table import Column, Key, counted, over_patients
+from auditor.schema import CLEAN, Estimate, MetricInfo, Region, Summary
+
+__all__ = ["clean_key", "drops", "summaries"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One summary to be made."""
+
+    key: Key
+    column: Column
+    group: Group
+    values: Floats
+    drops: Floats
+
+
+def clean_key(key: Key) -> Key:
+    """Return the clean column that a perturbed one is paired with."""
+    return key._replace(perturbation=CLEAN, severity=0.0, region=Region.WHOLE.value)
+
+
+def drops(column: Column, clean: Column, info: MetricInfo, *, judged: bool = False) -> Floats:
+    """Change for the worse from clean, per case: positive is worse, whatever the metric's direction.
+
+    Parameters
+    ----------
+    judged : bool
+        Count failed cases at their worst value instead of leaving them out.
+    """
+    before, after = (clean.judged, column.judged) if judged else (clean.value, column.value)
+    return before - after if info.higher_is_better else after - before
+
+
+def summaries(columns: Mapping[Key, Column], setup: AnalysisSetup) -> tuple[Summary, ...]:
+    """Summarise every column for all cases and for every stratum."""
+    patients = setup.patient_numbers
+    jobs = []
+    for key, column in columns.items():
+        if key.system.startswith("control:"):
+            continue
+        clean = columns.get(clean_key(key))
+        info = setup.metric(key.metric)
+        for group in groups(setup):
+            if group.label not in ("", key.label):
+                continue
+            change = (
+                np.full(len(patients), np.nan)
+                if clean is None or key.perturbation == CLEAN
+                else drops(column, clean, info)
+            )
+            jobs.append(
+                _Job(
+                    key,
+                    column,
+                    group,
+                    over_patients(column.value, patients, group.inside),
+                    over_patients(change, patients, group.inside),
+                )
+            )
+    means = _intervals([job.values for job in jobs], [_bounded(job, setup) for job in jobs], setup)
+    changes = _intervals([job.drops for job in jobs], [False] * len(jobs), setup)
+    lowers = _lower_bounds(jobs, setup)
+    made = [
+        _summary(job, mean, lower, change, setup)
+        for job, mean, lower, change in zip(jobs, means, lowers, changes, strict=True)
+    ]
+    return tuple(
+        sorted(
+            made,
+            key=lambda it: (
+                it.system, it.perturbation, it.severity, it.label, it.metric, it.region, it.axis,
+                it.stratum,
+            ),
+        )
+    )  # fmt: skip
+
+
+def _bounded(job: _Job, setup: AnalysisSetup) -> bool:
+    return setup.metric(job.key.metric).high == 1.0
+
+
+def _intervals(samples: list[Floats], bounded: list[bool], setup: AnalysisSetup) -> list[Estimate]:
+    """Two-sided interval of each sample's mean; descriptive where patients are too few."""
+    level = setup.audit.interval_level
+    results: list[Estimate | None] = [None] * len(samples)
+    together: dict[tuple[int, bool], list[int]] = defaultdict(list)
+    for i, sample in enumerate(samples):
+        n = len(sample)
+        if n == 0:
+            results[i] = Estimate(None, 0, "none", status="not_assessable", note="no value")
+        elif n < FEW:
+            note = f"{n} patient(s): described, not inferred from (needs n >= {FEW})"
+            results[i] = Estimate(
+                float(sample.mean()), n, "descriptive", status="too_few", note=note
+            )
+        else:
+            together[n, bounded[i]].append(i)
+    for (n, clip), members in together.items():
+        values = np.stack([samples[i] for i in members], axis=1)
+        low, high = studentized_interval(values, setup.weights(n), level=level, bounded=clip)
+        for place, i in enumerate(members):
+            results[i] = _interval(samples[i], float(low[place]), float(high[place]), level)
+    return [result for result in results if result is not None]
+
+
+def _interval(sample: Floats, low: float, high: float, level: float) -> Estimate:
+    n = len(sample)
+    mean = float(sample.mean())
+    if np.ptp(sample) == 0:
+        note = "all patients have the same value; the interval says nothing of others"
+        return Estimate(mean, n, "descriptive", status="degenerate", note=note)
+    if not (np.isfinite(low) and np.isfinite(high)):
+        note = "too few different values for a resampling interval"
+        return Estimate(mean, n, "descriptive", status="degenerate", note=note)
+    rate = unseen_rate(n, level=level)
+    note = f"a rate of failures up to {rate:.3f} that no patient shows is not excluded"
+    method = f"studentized bootstrap ({DRAWS} draws)"
+    return Estimate(mean, n, method, "two-sided", level, low, high, note=note)
+
+
+def _lower_bounds(jobs: list[_Job], setup: AnalysisSetup) -> list[Estimate]:
+    """Phantom-zero bound of each mean, for metrics in [0, 1]."""
+    level = setup.audit.criteria_level
+    results: list[Estimate | None] = [None] * len(jobs)
+    together: dict[int, list[int]] = defaultdict(list)
+    for i, job in enumerate(jobs):
+        n = len(job.values)
+        if not _bounded(job, setup):
+            note = "a mean is bounded only for metrics in [0, 1]"
+            results[i] = Estimate(None, n, "none", status="not_assessable", note=note)
+        elif n < FEW:
+            note = f"needs at least {FEW} patients, has {n}"
+            results[i] = Estimate(None, n, "none", status="too_few", note=note)
+        else:
+            together[n].append(i)
+    for n, members in together.items():
+        values = np.stack([jobs[i].values for i in members], axis=1)
+        bounds = phantom_lower(values, level=level, seed=setup.seed("phantom"))
+        for place, i in enumerate(members):
+            results[i] = Estimate(float(bounds[place]), n, "phantom-zero bound", "lower", level)
+    return [result for result in results if result is not None]
+
+
+def _summary(
+    job: _Job, mean: Estimate, lower: Estimate, change: Estimate, setup: AnalysisSetup
+) -> Summary:
+    key, column, group = job.key, job.column, job.group
+    statuses = [
+        status
+        for case, inside in enumerate(group.inside)
+        if inside
+        for status in column.statuses[case]
+    ]
+    judged = over_patients(column.judged, setup.patient_numbers, group.inside)
+    if key.perturbation == CLEAN:
+        note = "clean scans are what others are compared with"
+        change = Estimate(None, len(job.values), "none", status="not_assessable", note=note)
+    some = len(job.values) > 0
+    return Summary(
+        system=key.system,
+        perturbation=key.perturbation,
+        severity=key.severity,
+        level=column.level,
+        unit=column.unit,
+        label=key.label,
+        metric=key.metric,
+        region=key.region,
+        axis=group.axis,
+        stratum=group.name,
+        statuses=counted(statuses),
+        mean=mean,
+        lower=lower,
+        drop=change,
+        median=float(np.median(job.values)) if some else None,
+        minimum=float(job.values.min()) if some else None,
+        maximum=float(job.values.max()) if some else None,
+        worst_case_mean=float(judged.mean()) if len(judged) else None,
+    )

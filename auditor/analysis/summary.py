@@ -1,0 +1,138 @@
+"""The whole analysis: from the table of rows to `Results`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from auditor.analysis.answers import control_rows, headline, limits, not_assessed
+from auditor.analysis.criteria import Evidence, judge, overall
+from auditor.analysis.groups import stratum_infos
+from auditor.analysis.promises import comparisons, conformal_bounds, main_columns
+from auditor.analysis.scans import case_rows, conditions, difficulty
+from auditor.analysis.selection import digests, exhibits, worst_cases
+from auditor.analysis.setup import AnalysisSetup
+from auditor.analysis.summaries import clean_key, drops, summaries
+from auditor.analysis.table import Column, Key, Rows, counted, measurements, of_kind, over_patients
+from auditor.schema import (
+    RESULTS_VERSION,
+    ContractStatus,
+    CriterionResult,
+    CriterionSpec,
+    Record,
+    Results,
+    StatusCount,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["summarise"]
+
+
+def summarise(table: pa.Table, *, setup: AnalysisSetup) -> Results:
+    """Analyse an executed audit.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        All stored rows; their order does not matter.
+    setup : AnalysisSetup
+        Everything that is not in the table.
+
+    Returns
+    -------
+    Results
+        Every number that the report shows. Deterministic: seeds come from the audit's seed and from
+        what is estimated.
+    """
+    scans = of_kind(table, Record.SCAN)
+    evaluations = of_kind(table, Record.EVALUATION)
+    columns = measurements(of_kind(table, Record.MEASUREMENT), setup.names)
+    summed = summaries(columns, setup)
+    has_dsc = any(info.name == "dsc" for info in setup.metrics)
+    bounds = conformal_bounds(columns, setup) if has_dsc else ()
+    compared = comparisons(columns, setup, "dsc" if has_dsc else setup.metrics[0].name)
+    judged = tuple(_judged(spec, columns, setup) for spec in setup.criteria)
+    per_system = _statuses(evaluations, setup)
+    return Results(
+        version=RESULTS_VERSION,
+        audit=setup.audit,
+        headline=headline(summed, bounds, compared, setup),
+        systems=tuple(replace(it, statuses=per_system[it.name]) for it in setup.systems),
+        cases=case_rows(scans, setup),
+        conditions=conditions(scans, setup),
+        labels=setup.labels,
+        metrics=setup.metrics,
+        strata=stratum_infos(setup),
+        statuses=_total(per_system),
+        planned=setup.planned,
+        summaries=summed,
+        conformal=bounds,
+        comparisons=compared,
+        criteria=judged,
+        overall=overall(judged, purpose=setup.audit.purpose, preview=setup.audit.preview),
+        worst=worst_cases(columns, setup),
+        difficulty=difficulty(columns, scans, setup) if has_dsc else (),
+        controls=control_rows(columns, setup),
+        exhibits=exhibits(columns, setup, digests(evaluations)),
+        not_assessed=not_assessed(setup),
+        limits=limits(setup),
+    )
+
+
+def _statuses(evaluations: Rows, setup: AnalysisSetup) -> dict[str, tuple[StatusCount, ...]]:
+    """Count how the evaluations of each system ended; one row a label counts once."""
+    found: dict[str, list[str]] = {record.name: [] for record in setup.systems}
+    names = ("system", "label", "status")
+    for system, label, status in zip(*(evaluations.columns[name] for name in names), strict=True):
+        if system in found and label == setup.labels[0]:
+            found[system].append(status)
+    return {name: counted(statuses) for name, statuses in found.items()}
+
+
+def _total(per_system: Mapping[str, tuple[StatusCount, ...]]) -> tuple[StatusCount, ...]:
+    return counted(
+        [count.status for counts in per_system.values() for count in counts for _ in range(count.n)]
+    )
+
+
+def _judged(
+    spec: CriterionSpec, columns: Mapping[Key, Column], setup: AnalysisSetup
+) -> CriterionResult:
+    key = next(
+        (
+            key
+            for key in main_columns(columns, spec.metric)
+            if (key.system, key.label, key.perturbation)
+            == (spec.system, spec.label, spec.perturbation)
+            and abs(key.severity - spec.severity) < 1e-9
+        ),
+        None,
+    )
+    record = next((it for it in setup.systems if it.name == spec.system), None)
+    contract = record.contract.status if record else ContractStatus.DECLARED_ONLY
+    values, failed = np.empty(0), 0
+    if key is not None:
+        column = columns[key]
+        inside = _inside(spec, setup)
+        used = column.judged
+        if spec.form == "mean_drop_at_most":
+            used = drops(column, columns[clean_key(key)], setup.metric(spec.metric), judged=True)
+        values = over_patients(used, setup.patient_numbers, inside)
+        failed = int((np.isnan(column.value) & ~np.isnan(column.judged) & inside).sum())
+    evidence = Evidence(values, failed, contract, setup.audit.preview)
+    return judge(
+        spec, evidence, level=setup.audit.criteria_level, seed=setup.seed("criterion", spec.id)
+    )
+
+
+def _inside(spec: CriterionSpec, setup: AnalysisSetup) -> np.ndarray:
+    if spec.stratum is None:
+        return np.ones(len(setup.cases), dtype=bool)
+    axis, name = spec.stratum
+    member = next((it.membership for it in setup.strata if it.axis == axis), {})
+    return np.array([member.get(case) == name for case in setup.names])

@@ -1,0 +1,110 @@
+"""What the analysis must know beside the rows: strata, metrics, display names, stamps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from auditor.analysis import AnalysisSetup
+from auditor.analysis.scans import of_cases
+from auditor.analysis.table import Rows, of_kind
+from auditor.execution.job import Job
+from auditor.metrics.catalog import metric_info
+from auditor.pipeline.folder import Lock, tool_version
+from auditor.schema import AuditInfo, Geometry, Record, StratumSpec, SystemRecord
+from auditor.strata.assign import FrozenStratum, disagreement_value, freeze
+from perturbations import CATALOG
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["analysis_setup"]
+
+
+def analysis_setup(
+    job: Job,
+    lock: Lock,
+    systems: Sequence[SystemRecord],
+    geometries: Sequence[Geometry],
+    table: pa.Table,
+) -> AnalysisSetup:
+    """Put together what `auditor.analysis.summarise` needs.
+
+    Strata are read from the references of the clean scans, by the rule and the files that the lock
+    froze before the first prediction.
+    """
+    config = job.config
+    known = dict(zip((record.case for record in job.cases), geometries, strict=True))
+    shown = {unit.case for unit in job.plan.units}
+    cases = tuple(record for record in job.cases if record.case in shown)
+    length_unit = geometries[0].unit
+    ndim = len(geometries[0].shape)
+    scans = of_kind(table, Record.SCAN)
+    return AnalysisSetup(
+        audit=AuditInfo(
+            name=config.name,
+            purpose=config.purpose,
+            stamp=(
+                "PRE-DECLARED"
+                if config.purpose == "confirmatory" and lock.pre_declared
+                else "EXPLORATORY"
+            ),
+            modality=config.cases.modality,
+            state=config.cases.state,
+            seed=config.seed,
+            tool_version=tool_version(),
+            plan_digest=job.plan.digest,
+            config_digest=lock.config_digest,
+            manifest_digest=lock.manifest_digest,
+            preview=job.plan.preview,
+            criteria_level=config.criteria_level,
+            interval_level=config.interval_level,
+            reference_rule=_reference_rule(job),
+            length_unit=length_unit,
+        ),
+        systems=tuple(systems),
+        cases=cases,
+        geometries=known,
+        perturbations=config.perturbations,
+        families={name: entry.family for name, entry in CATALOG.items()},
+        labels=tuple(name for name, _ in config.labels),
+        metrics=tuple(metric_info(spec, length_unit, ndim=ndim) for spec in config.metrics),
+        strata=tuple(
+            _frozen(spec, [record.case for record in cases], job, scans, length_unit)
+            for spec in config.strata
+        ),
+        criteria=config.criteria,
+        alpha=config.alpha,
+        delta=config.delta,
+        exhibits=config.keep.exhibits,
+        planned=job.plan.evaluations,
+    )
+
+
+def _frozen(
+    spec: StratumSpec, cases: Sequence[str], job: Job, scans: Rows, length_unit: str
+) -> FrozenStratum:
+    values: dict[str, float | str | None]
+    if spec.axis == "foreground_ratio":
+        measured = of_cases(scans, "foreground_ratio")
+        values = {case: measured.get((case, spec.label)) for case in cases}
+    elif spec.axis == "rater_disagreement":
+        assd, dsc = of_cases(scans, "rater_assd"), of_cases(scans, "rater_dsc")
+        values = {
+            case: disagreement_value(assd.get((case, spec.label)), dsc.get((case, spec.label)))
+            for case in cases
+        }
+    elif spec.axis == "rater_dsc":
+        measured = of_cases(scans, "rater_dsc")
+        values = {case: measured.get((case, spec.label)) for case in cases}
+    else:
+        values = {case: dict(job.record(case).metadata).get(spec.axis) for case in cases}
+    return freeze(values, spec, length_unit=length_unit)
+
+
+def _reference_rule(job: Job) -> str:
+    rule = job.config.cases.reference
+    if rule.use == "majority":
+        most = max(len(record.raters) for record in job.cases)
+        return f"majority of {most} raters, ties {rule.tie.replace('_', ' ')}"
+    return "given" if rule.use == "given" else rule.use.replace("_", " ")
