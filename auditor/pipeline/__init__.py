@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from auditor.pipeline.answers import demo_lines, doubt_lines
-    from auditor.pipeline.audit import audit
+    from auditor.pipeline.auditing import audit
     from auditor.pipeline.drafting import draft
     from auditor.pipeline.folder import read_lock, verify_sums
     from auditor.pipeline.installation import examine_installation
@@ -37,7 +37,7 @@ __all__ = [
 _HOMES = {
     "Preflight": "preflight",
     "Run": "run",
-    "audit": "audit",
+    "audit": "auditing",
     "demo_lines": "answers",
     "doubt_lines": "answers",
     "draft": "drafting",
