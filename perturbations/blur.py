@@ -47,5 +47,6 @@ def smoothed(image: Tensor, sigma: list[float]) -> Tensor:
 
     values = image.cpu().numpy()
     for axis, width in enumerate(sigma, start=1):
-        values = ndimage.gaussian_filter1d(values, width, axis=axis, mode="nearest", truncate=5.0)
+        if width > 0:
+            values = ndimage.gaussian_filter1d(values, width, axis, mode="nearest", truncate=5.0)
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))

@@ -22,7 +22,7 @@ def report(run: Path, no_images: bool, out: Path | None) -> None:
     Needs only results.json, provenance.json and exhibits/ of the folder RUN: neither the checkpoint
     nor the images.
     """
-    from reports import build
+    from reports.build import build
 
     click.echo(f"report: {build(run, images=not no_images, out=out)}")
 

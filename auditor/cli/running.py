@@ -138,7 +138,7 @@ def _audited(
 ) -> Run:
     from auditor.cli.progress import shown
     from auditor.pipeline import audit
-    from reports import build
+    from reports.build import build
 
     with shown(quiet=quiet) as show:
         finished = audit(config, out=out, workers=workers, limit=limit, amend=amend, progress=show)
