@@ -33,7 +33,9 @@ class Alternative:
     spec: SystemSpec
     """The whole, with this change."""
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
+        """Say what is different: axes: SAR instead of RAS."""
         return f"{self.name}: {self.tried} instead of {self.declared}"
 
 

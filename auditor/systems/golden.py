@@ -217,5 +217,5 @@ def _search(system: RunningSystem, pair: Pair, declared: float, seconds: float) 
     if best is None:
         text = f"none of {tried} contracts that are one change away agrees better"
         return _Search(None, None, text)
-    text = f"{best} gives {best_value:.3f} (declared: {declared:.3f})"
+    text = f"{best.text} gives {best_value:.3f} (declared: {declared:.3f})"
     return _Search(best, best_value, text)

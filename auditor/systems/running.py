@@ -134,7 +134,8 @@ class CallableRunner:
             The function raised, or answered with something that is no array of its input's size.
         """
         try:
-            return [run_windows(p, self._predict, window=spec.window, batch=1) for p in pieces]
+            predict = self._labels if spec.output.activation == "labels" else self._predict
+            return [run_windows(p, predict, window=spec.window, batch=1) for p in pieces]
         except ValueError as error:
             raise RunFailure(Status.REJECTED, str(error)) from error
 
@@ -150,6 +151,12 @@ class CallableRunner:
         if answer.dtype.kind == "b":
             answer = answer.astype(np.uint8)
         return answer[None] if answer.ndim == batch.ndim - 1 else answer[None, None]
+
+    def _labels(self, batch: NDArray[np.float32]) -> NDArray[Any]:
+        # label numbers are often given as floats; windows must not average them
+        answer = self._predict(batch)
+        whole = np.rint(answer)
+        return whole.astype(np.int64) if np.array_equal(whole, answer) else answer
 
     def close(self) -> None:
         """Nothing is held."""
@@ -175,6 +182,7 @@ class ProcessRunner:
             size_bytes=self._sniffed.size_bytes,
             sandbox=tuple(found.sandbox),
             findings=tuple(found.findings),
+            input_shape=found.input_shape,
         )
 
     def _started(self) -> ModelProcess:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,18 @@ def test_label_numbers_may_come_without_a_channel_and_as_booleans() -> None:
     answer = predict_one(spec, mask, scan())
     assert isinstance(answer, Prediction)
     assert torch.equal(answer.labels == 1, scan()[0] > 0.5)
+
+
+def test_label_numbers_given_as_floats_are_not_averaged_between_windows() -> None:
+    def floor(image: NDArray[np.float32]) -> NDArray[Any]:
+        # neighbouring windows disagree by one, so that an average would not be whole
+        return np.asarray(np.floor(image * 3).clip(0, 2) + (image.mean() > 0.5))
+
+    spec = SystemSpec("f", output=OutputSpec("labels", (("a", 1), ("b", 2), ("c", 3))))
+    windowed = replace(spec, window=WindowSpec((4, 4, 4), 0.5))
+    answer = predict_one(windowed, floor, scan())
+    assert isinstance(answer, Prediction)
+    assert 3 in answer.labels
 
 
 def test_a_slicewise_system_sees_slices_only() -> None:
