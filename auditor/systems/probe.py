@@ -353,19 +353,19 @@ def _questions(activation: str | None, dims: int, classes: int | None) -> tuple[
     asked.append(
         Question(
             "input intensities",
-            "the range that the system was trained on cannot be seen from outside",
-            "input: {clip: [-57, 164], scale_to: [0, 1]}  # or zscore: image",
+            "what the system was trained on cannot be seen from outside; or zscore: image",
+            "input: {clip: [-57, 164], scale_to: [0, 1]}",
         )
     )
     if activation is None:
         asked.append(
             Question(
                 "output.activation",
-                "the values fit more than one reading",
-                "output: {activation: logits_softmax}  # or logits_sigmoid for overlapping labels",
+                "the values fit more than one reading; logits_sigmoid for overlapping labels",
+                "output: {activation: logits_softmax}",
             )
         )
-    many = "" if classes is None else f" of the {classes}"
+    many = f" of the {classes}" if classes is not None and classes > 1 else ""
     asked.append(
         Question(
             "output.labels",
