@@ -2,44 +2,77 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
 
-from auditor.config.shape import CriterionShape
-from auditor.errors import ConfigError
-from auditor.metrics.catalog import METRICS
-from auditor.schema import CLEAN, CriterionSpec, MetricSpec, PerturbationSpec
+from auditor.config.problems import Problems, must_be_one_of
+from auditor.config.shape import CriterionShape, ValueShape
+from auditor.metrics.catalog import METRICS, Metric
+from auditor.schema import CLEAN, CriterionSpec, PerturbationSpec
 
-__all__ = ["read_criteria"]
+__all__ = ["Declared", "read_criteria"]
 
-_FORMS = ("mean_at_least", "mean_drop_at_most", "share_of_patients_at_least")
+Form = Literal["mean_at_least", "mean_drop_at_most", "share_of_patients_at_least"]
+_FORMS: tuple[Form, ...] = ("mean_at_least", "mean_drop_at_most", "share_of_patients_at_least")
+
+Condition = tuple[str, float, float | None, str]
+"""Perturbation, severity, level, unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What criteria may name."""
+
+    systems: tuple[str, ...]
+    """Names of the systems."""
+    labels: tuple[str, ...] | None
+    """Audited labels; None when a system could not be read."""
+    metrics: tuple[str, ...]
+    """Names of the metrics."""
+    perturbations: tuple[PerturbationSpec, ...]
+    """What is planned."""
+    strata: tuple[str, ...]
+    """Axes of groups."""
+    broken: Mapping[str, frozenset[str]]
+    """Section -> names that were declared, but could not be read: told once, there."""
+    levels_known: bool
+    """False without a modality or preset: nobody knows then what is planned, at which levels."""
 
 
 def read_criteria(
-    given: Mapping[str, CriterionShape],
-    *,
-    systems: Sequence[str],
-    labels: Sequence[str],
-    metrics: Sequence[MetricSpec],
-    perturbations: Sequence[PerturbationSpec],
-    problems: list[str],
+    given: Mapping[str, CriterionShape], declared: Declared, *, problems: Problems
 ) -> tuple[CriterionSpec, ...]:
-    """Read every criterion; sentences about what is wrong are added to `problems`."""
+    """Read every criterion.
+
+    Parameters
+    ----------
+    given : mapping of id to CriterionShape
+    declared : Declared
+        What they may name.
+    problems : list of str
+        Sentences about what is wrong are added to it.
+
+    Returns
+    -------
+    tuple of CriterionSpec
+        Those that could be read.
+    """
     found = []
     for name, shape in given.items():
-        own: list[str] = []
-        system = shape.system or (systems[0] if len(systems) == 1 else "")
-        _choose("system", system, systems, own)
-        _choose("label", shape.label, labels, own)
-        _choose("metric", shape.metric, [spec.name for spec in metrics], own)
+        own = Problems()
+        system = shape.system or (declared.systems[0] if len(declared.systems) == 1 else "")
+        _check_names(shape, system, declared, own)
         form, threshold = _form(shape, own)
-        condition = _condition(shape.at, perturbations, own)
+        condition = _condition(shape.at, declared, own)
+        if form == "mean_drop_at_most" and condition and condition[0] == CLEAN:
+            own.append("at: must be a perturbation, a drop from clean to clean is always 0")
         problems += [f"criteria.{name}.{problem}" for problem in own]
-        if own or condition is None:
+        if own or condition is None or form is None:
             continue
         perturbation, severity, level, unit = condition
-        value = shape.reaching
+        value = shape.reaching or ValueShape()
         found.append(
             CriterionSpec(
                 id=name,
@@ -50,10 +83,10 @@ def read_criteria(
                 level=level,
                 severity=severity,
                 unit=unit,
-                form=form,  # type: ignore[arg-type]  # one of _FORMS
+                form=form,
                 threshold=threshold,
-                value_at_least=value.at_least if value else None,
-                value_at_most=value.at_most if value else None,
+                value_at_least=value.at_least,
+                value_at_most=value.at_most,
                 evidence=shape.evidence,
                 hazard=shape.hazard,
                 required=shape.required,
@@ -63,79 +96,85 @@ def read_criteria(
     return tuple(found)
 
 
-def _choose(key: str, value: str, choices: Sequence[str], problems: list[str]) -> None:
-    if value in choices:
-        return
-    near = difflib.get_close_matches(value, choices, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    was = f"was {value!r}" if value else "is missing"
-    problems.append(f"{key}: must be one of {', '.join(choices)}, {was}{hint}")
+def _check_names(shape: CriterionShape, system: str, declared: Declared, own: Problems) -> None:
+    labels = declared.labels
+    told = {
+        "system": must_be_one_of(system, declared.systems, broken=declared.broken["systems"]),
+        "label": "" if labels is None else must_be_one_of(shape.label, labels),
+        "metric": must_be_one_of(shape.metric, declared.metrics, broken=declared.broken["metrics"]),
+    }
+    if not shape.system and not declared.systems and declared.broken["systems"]:
+        told["system"] = ""
+    for axis in shape.stratum or {}:
+        told["stratum"] = must_be_one_of(axis, declared.strata)
+    own += [f"{key}: {sentence}" for key, sentence in told.items() if sentence]
 
 
-def _form(shape: CriterionShape, problems: list[str]) -> tuple[str, float]:
+def _form(shape: CriterionShape, own: Problems) -> tuple[Form | None, float]:
     given = [(form, value) for form in _FORMS if (value := getattr(shape, form)) is not None]
     if len(given) != 1:
-        problems.append(f"form: exactly one of {', '.join(_FORMS)} is needed, got {len(given)}")
-        return _FORMS[0], math.nan
+        was = " and ".join(form for form, _ in given) or "none"
+        own.append(f"form: must be exactly one of {', '.join(_FORMS)}, was {was}")
+        return None, math.nan
     form, threshold = given[0]
-    bounded = shape.metric in METRICS and METRICS[shape.metric].high == 1.0
-    if form.startswith("mean") and not bounded:
-        problems.append(
-            f"{form}: a mean is judged only for metrics in [0, 1]; for {shape.metric} declare "
+    metric = METRICS.get(shape.metric)
+    if form == "share_of_patients_at_least":
+        _check_value(shape, metric, own)
+        return form, threshold
+    if shape.reaching is not None:
+        own.append(f"with: belongs to share_of_patients_at_least, not to {form}")
+    if metric is not None and metric.high != 1.0:
+        own.append(
+            f"{form}: must be about a metric in [0, 1], {shape.metric} has no upper end; declare "
             "share_of_patients_at_least: .. with: {at_most: ..}"
         )
-    if form.startswith("mean") and not 0.0 < threshold < 1.0:
-        problems.append(f"{form}: must lie between 0 and 1, was {threshold:g}")
-    value = shape.reaching
-    ends = 0 if value is None else (value.at_least is not None) + (value.at_most is not None)
-    if form == "share_of_patients_at_least" and ends != 1:
-        problems.append("with: must be {at_least: value} or {at_most: value}")
-    if form != "share_of_patients_at_least" and value is not None:
-        problems.append("with: belongs to share_of_patients_at_least only")
+    elif not 0.0 < threshold < 1.0:
+        own.append(f"{form}: must lie between 0 and 1, was {threshold:g}")
     return form, threshold
 
 
+def _check_value(shape: CriterionShape, metric: Metric | None, own: Problems) -> None:
+    """Check the value that a patient must reach: one end, in range, in the metric's direction."""
+    value = shape.reaching or ValueShape()
+    ends = {"at_least": value.at_least, "at_most": value.at_most}
+    named = {key: number for key, number in ends.items() if number is not None}
+    if len(named) != 1:
+        own.append("with: must be {at_least: value} or {at_most: value}")
+        return
+    if metric is None:
+        return
+    ((key, number),) = named.items()
+    better = "at_least" if metric.higher_is_better else "at_most"
+    if key != better:
+        which = "higher" if metric.higher_is_better else "lower"
+        own.append(f"with: must be {better} for {metric.name} ({which} is better), was {key}")
+    high = math.inf if metric.high is None else metric.high
+    if not metric.low <= number <= high:
+        own.append(f"with.{key}: must lie in [{metric.low:g}, {high:g}], was {number:g}")
+
+
 def _condition(
-    at: str | Mapping[str, float | str],
-    perturbations: Sequence[PerturbationSpec],
-    problems: list[str],
-) -> tuple[str, float, float | None, str] | None:
-    """Return perturbation, severity, level and unit of a planned condition."""
+    at: str | Mapping[str, float | str], declared: Declared, own: Problems
+) -> Condition | None:
+    """Find the planned condition; None without one."""
     if isinstance(at, str):
         return CLEAN, 0.0, None, ""
-    planned = {spec.name: spec for spec in perturbations}
-    try:
-        name, wanted, by_level = _named(at)
-    except ConfigError as error:
-        problems.append(str(error))
+    if not declared.levels_known:
         return None
+    name = str(at["perturbation"]) if "perturbation" in at else next(iter(at))
+    by_level = "perturbation" not in at
+    wanted = float(at[name] if by_level else at["severity"])
+    planned = {spec.name: spec for spec in declared.perturbations}
     if name not in planned:
-        near = difflib.get_close_matches(name, planned, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        problems.append(f"at: {name!r} is not among the planned perturbations{hint}")
+        told = must_be_one_of(name, tuple(planned), broken=declared.broken["perturbations"])
+        if told:
+            own.append(f"at: {told} (planned perturbations)")
         return None
     spec = planned[name]
     for severity, level in zip(spec.severities, spec.levels, strict=True):
-        if math.isclose(wanted, level if by_level else severity, rel_tol=1e-9):
+        if math.isclose(wanted, level if by_level else severity, rel_tol=1e-6):
             return name, severity, level, spec.unit
-    listed = ", ".join(f"{value:g}" for value in (spec.levels if by_level else spec.severities))
-    what = f"level ({spec.unit})" if by_level else "severity"
-    problems.append(f"at: {name} must be at a planned {what}, one of {listed}, was {wanted:g}")
+    listed = ", ".join(f"{value:.4g}" for value in (spec.levels if by_level else spec.severities))
+    what = f"level in {spec.unit}" if by_level else "severity"
+    own.append(f"at: must be a planned {what} of {name}, one of {listed}, was {wanted:g}")
     return None
-
-
-def _named(at: Mapping[str, float | str]) -> tuple[str, float, bool]:
-    """Read {name: level} or {perturbation: name, severity: number}."""
-    if set(at) == {"perturbation", "severity"}:
-        name, severity = at["perturbation"], at["severity"]
-        if isinstance(name, str) and not isinstance(severity, str):
-            return name, float(severity), False
-    elif len(at) == 1:
-        name, level = next(iter(at.items()))
-        if not isinstance(level, str):
-            return name, float(level), True
-    msg = (
-        "at: must be clean, {name: level} or {perturbation: name, severity: 2}, "
-        f"was {dict(at)!r}"
-    )
-    raise ConfigError(msg)

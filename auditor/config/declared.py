@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from auditor.config.problems import Problems
 from auditor.config.shape import SystemShape
 from auditor.errors import ConfigError
+from auditor.metrics.catalog import get
 from auditor.schema import SystemSpec
 from auditor.systems.contract import (
     PARTS,
@@ -17,64 +22,81 @@ from auditor.systems.contract import (
     read_contract_file,
 )
 
-__all__ = ["read_systems"]
+__all__ = ["Surroundings", "read_systems"]
+
+_SAME_NAME = (
+    "golden_agree_at_least", "family", "training_seed", "batch", "threads", "device", "timeout_s",
+    "memory_gb",
+)  # fmt: skip
+"""Keys of the file that are fields of the record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the entry of a system is read against."""
+
+    folder: Path
+    """Paths are relative to it."""
+    callables: frozenset[str]
+    """Systems that are Python callables: they need no checkpoint."""
+    labels: tuple[tuple[str, int], ...]
+    """Labels of the audit, for systems that declare none."""
+    names: tuple[str, ...]
+    """All entries, also those whose shape is wrong."""
 
 
 def read_systems(
     given: Mapping[str, SystemShape],
+    around: Surroundings,
     *,
-    folder: Path,
-    callables: frozenset[str],
-    labels: tuple[tuple[str, int], ...],
-    problems: list[str],
-) -> tuple[tuple[SystemSpec, ...], list[str]]:
+    problems: Problems,
+    warnings: list[str],
+) -> tuple[SystemSpec, ...]:
     """Read every system; an entry with `expand` becomes several.
 
     Parameters
     ----------
     given : mapping of name to SystemShape
         As in the file.
-    folder : Path
-        Paths are relative to it.
-    callables : frozenset of str
-        Systems that need no checkpoint.
-    labels : tuple of (name, number)
-        Labels of the audit, for systems that declare none.
-    problems : list of str
-        Sentences are added to it.
+    around : Surroundings
+        What they are read against.
+    problems, warnings : list of str
+        Sentences are added to them.
 
     Returns
     -------
-    systems, warnings
+    tuple of SystemSpec
+        In the order of the file.
     """
     specs: list[SystemSpec] = []
-    warnings: list[str] = []
     for name, shape in given.items():
         try:
             content = _merged(name, given, ())
         except ConfigError as error:
-            problems.append(str(error))
+            # when the other entry has problems of its own, they are told there
+            if shape.like not in around.names or shape.like in given:
+                problems.append(str(error))
             continue
         for suffix, variant in _expanded(name, content, shape, problems):
-            spec = _system(
-                f"{name}{suffix}", variant, folder, callables, labels, problems, warnings
-            )
-            specs.append(spec)
+            where = f"systems.{name}{suffix}"
+            specs.append(_system(where, variant, around, problems, warnings))
     names = [spec.name for spec in specs]
-    problems += [f"systems.{name}: stands twice" for name in set(names) if names.count(name) > 1]
-    return tuple(specs), warnings
+    problems += [f"systems.{it}: stands twice" for it in names if names.count(it) > 1]
+    return tuple(specs)
 
 
 def _merged(name: str, given: Mapping[str, SystemShape], seen: tuple[str, ...]) -> dict[str, Any]:
     """Content of an entry over the entry that it is like, part by part."""
-    own = given[name].model_dump(exclude_unset=True, exclude={"like", "expand"})
-    other = given[name].like
+    shape = given[name]
+    own = {key: getattr(shape, key) for key in shape.model_fields_set - {"like", "expand"}}
+    other = shape.like
     if other is None:
         return own
     if other not in given or other in (*seen, name):
+        circle = " (they are like each other in a circle)" if other in given else ""
         near = difflib.get_close_matches(other, [key for key in given if key != name], n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        msg = f"systems.{name}.like: must be another system, was {other!r}{hint}"
+        hint = f"; did you mean {near[0]!r}?" if near and not circle else ""
+        msg = f"systems.{name}.like: must be another system, was {other!r}{circle}{hint}"
         raise ConfigError(msg)
     base = _merged(other, given, (*seen, name))
     for key, value in own.items():
@@ -84,13 +106,13 @@ def _merged(name: str, given: Mapping[str, SystemShape], seen: tuple[str, ...]) 
 
 
 def _expanded(
-    name: str, content: dict[str, Any], shape: SystemShape, problems: list[str]
+    name: str, content: dict[str, Any], shape: SystemShape, problems: Problems
 ) -> list[tuple[str, dict[str, Any]]]:
     """One variant per value of the expanded field; several fields are crossed."""
     variants = [("", content)]
     for path, values in (shape.expand or {}).items():
         part, _, key = path.partition(".")
-        if part not in ("input", "window", "output") or not key:
+        if part not in PARTS or not key:
             problems.append(
                 f"systems.{name}.expand.{path}: must name a field of input, window or output, as "
                 "window.size"
@@ -105,84 +127,106 @@ def _expanded(
 
 
 def _short(value: object) -> str:
+    """Write a value as the end of a name: 64 for [64, 64, 64], 64x64x32 for unequal sizes."""
     if isinstance(value, list):
         parts = [_short(inner) for inner in value]
         return parts[0] if len(set(parts)) == 1 else "x".join(parts)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _system(  # one call, in the loop above
-    name: str,
-    content: dict[str, Any],
-    folder: Path,
-    callables: frozenset[str],
-    labels: tuple[tuple[str, int], ...],
-    problems: list[str],
+def _system(
+    where: str,
+    content: Mapping[str, Any],
+    around: Surroundings,
+    problems: Problems,
     warnings: list[str],
 ) -> SystemSpec:
-    where = f"systems.{name}"
-    checkpoint = content.get("checkpoint")
-    path = folder / checkpoint if checkpoint else None
-    if path is None and name not in callables:
-        problems.append(f"{where}.checkpoint: is required, the path of the file to audit")
-    elif path is not None and not path.exists():
-        problems.append(f"{where}.checkpoint: must exist, {checkpoint} does not")
-    sidecar = _sidecar(content, path, folder, where, problems, warnings)
+    name = where.removeprefix("systems.")
+    checkpoint = _checkpoint(where, content.get("checkpoint"), around, problems)
+    sidecar = _sidecar(where, content, checkpoint, around.folder, problems, warnings)
     declared: dict[str, Any] = {key: content[key] for key in PARTS if key in content}
     output = dict(declared.get("output") or {})
-    if labels and "labels" not in output and "labels" not in (sidecar or {}).get("output", {}):
-        declared["output"] = {**output, "labels": dict(labels)}
+    if around.labels and not _names_labels(output) and not _names_labels(sidecar.get("output")):
+        declared["output"] = {**output, "labels": dict(around.labels)}
     parts = parse_contract(declared, where, sidecar=sidecar)
     problems += parts.problems
     golden = content.get("golden")
-    if golden and not (folder / golden).exists():
-        problems.append(f"{where}.golden: must exist, {golden} does not")
-    claimed = dict(content.get("claimed") or {})
-    source = str(claimed.pop("source", ""))
-    known = {
-        key: content[key]
-        for key in (
-            "golden_agree_at_least", "family", "training_seed", "batch", "threads", "device",
-            "timeout_s", "memory_gb",
-        )
-        if key in content
-    }  # fmt: skip
+    if golden is not None and not (around.folder / golden).is_file():
+        problems.append(f"{where}.golden: must be a file, {golden!r} is none")
+    claimed, source = _claims(where, content.get("claimed") or {}, problems)
     return SystemSpec(
         name=name,
-        checkpoint=str(path) if path else None,
+        checkpoint=None if checkpoint is None else str(checkpoint),
         input=parts.input,
         output=parts.output,
         window=parts.window,
         sources=parts.sources,
-        golden=str(folder / golden) if golden else None,
-        claimed=tuple(
-            (metric, float(value))
-            for metric, value in claimed.items()
-            if not isinstance(value, str)
-        ),
+        golden=None if golden is None else str(around.folder / golden),
+        claimed=claimed,
         claimed_source=source,
-        **known,
+        **{key: content[key] for key in _SAME_NAME if key in content},
     )
 
 
-def _sidecar(  # one call, above
+def _names_labels(output: object) -> bool:
+    return isinstance(output, Mapping) and "labels" in output
+
+
+def _checkpoint(
+    where: str, given: str | None, around: Surroundings, problems: Problems
+) -> Path | None:
+    if where.removeprefix("systems.") in around.callables:
+        if given is not None:
+            problems.append(f"{where}.checkpoint: must be left out, the system is a callable")
+        return None
+    if not given:
+        problems.append(f"{where}.checkpoint: is required, the path of the file to audit")
+        return None
+    path = around.folder / given
+    if not path.exists():
+        problems.append(
+            f"{where}.checkpoint: must exist, {given!r} does not (paths are relative to the "
+            "configuration)"
+        )
+    return path
+
+
+def _sidecar(
+    where: str,
     content: Mapping[str, Any],
     checkpoint: Path | None,
     folder: Path,
-    where: str,
-    problems: list[str],
+    problems: Problems,
     warnings: list[str],
-) -> Mapping[str, Any] | None:
+) -> Mapping[str, Any]:
+    """Read the contract file: the one that is named, else one beside the checkpoint."""
     named = content.get("contract")
-    path = folder / named if named else None
+    path = None if named is None else folder / named
     if path is None and checkpoint is not None and checkpoint.exists():
         path = find_contract_file(checkpoint)
         if path is not None:
-            warnings.append(f"{where}: reads {path.name}, which lies beside the checkpoint")
+            warnings.append(
+                f"{where}: {path.name}, which lies beside the checkpoint, was read; what the "
+                "configuration says wins"
+            )
     if path is None:
-        return None
-    try:
-        return read_contract_file(path)
-    except ConfigError as error:
-        problems.append(f"{where}.contract: {error}")
-        return None
+        return {}
+    return problems.attempt(f"{where}.contract", lambda: read_contract_file(path)) or {}
+
+
+def _claims(
+    where: str, given: Mapping[str, Any], problems: Problems
+) -> tuple[tuple[tuple[str, float], ...], str]:
+    """Return what is claimed by metric, and where it is written."""
+    claimed: Sequence[tuple[str, float]] = [
+        (metric, float(value)) for metric, value in given.items() if metric != "source"
+    ]
+    for name, value in claimed:
+        metric = problems.attempt(f"{where}.claimed", partial(get, name))
+        high = None if metric is None else metric.high
+        top = math.inf if high is None else high
+        if metric is not None and not metric.low <= value <= top:
+            problems.append(
+                f"{where}.claimed.{name}: must lie in [{metric.low:g}, {top:g}], was {value:g}"
+            )
+    return tuple(claimed), str(given.get("source", ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,30 +11,36 @@ import yaml
 
 from auditor.config.records import AuditConfig
 from auditor.config.resolve import resolve
-from auditor.config.shape import shape_of
+from auditor.config.sentences import read_shape
 from auditor.errors import ConfigError
 
 __all__ = ["load_config", "parse_config"]
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without duplicate keys: the last one would silently win."""
+    """YAML without duplicate keys (the last one would silently win), and with 1e-3 as a number."""
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    loader.flatten_mapping(node)
-    result: dict[Any, Any] = {}
-    for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if key in result:
-            line = key_node.start_mark.line + 1
-            msg = f"line {line}: the key {key!r} stands twice; keep one of them"
+    seen: set[str] = set()
+    for key, _ in node.value:  # before merge keys (<<) are resolved: those may be overridden
+        if not isinstance(key, yaml.ScalarNode):
+            line = key.start_mark.line + 1
+            msg = f"line {line}: a key must be a text, was a list or mapping"
             raise ConfigError(msg)
-        result[key] = loader.construct_object(value_node, deep=True)
-    return result
+        if key.value in seen:
+            line = key.start_mark.line + 1
+            msg = f"line {line}: the key {key.value!r} stands twice; keep one of them"
+            raise ConfigError(msg)
+        seen.add(key.value)
+    loader.flatten_mapping(node)
+    return loader.construct_mapping(node, deep=True)
 
 
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
 
 
 def load_config(path: Path, *, callables: Sequence[str] = ()) -> AuditConfig:
@@ -51,8 +58,17 @@ def load_config(path: Path, *, callables: Sequence[str] = ()) -> AuditConfig:
     ConfigError
         With every problem at once, sorted by path.
     """
+    data = _content(path)
+    if not isinstance(data, dict):
+        was = "nothing" if data is None else type(data).__name__
+        msg = f"{path.name} must hold keys and values, was {was}; see `segaudit init`"
+        raise ConfigError(msg)
+    return parse_config(data, folder=path.resolve().parent, name=path.name, callables=callables)
+
+
+def _content(path: Path) -> Any:  # noqa: ANN401  # any YAML value
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         msg = f"the configuration {path} must be a readable file: {error.strerror or error}"
         raise ConfigError(msg) from error
@@ -60,20 +76,17 @@ def load_config(path: Path, *, callables: Sequence[str] = ()) -> AuditConfig:
         msg = f"the configuration {path.name} must be UTF-8 text, was not at byte {error.start}"
         raise ConfigError(msg) from error
     try:
-        data = yaml.load(text, Loader=_Loader)  # derived from SafeLoader
+        return yaml.load(text, Loader=_Loader)  # derived from SafeLoader
     except yaml.MarkedYAMLError as error:
         line = "" if error.problem_mark is None else f"line {error.problem_mark.line + 1}: "
         msg = f"{path.name} must be YAML: {line}{error.problem or error}"
         raise ConfigError(msg) from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        msg = f"{path.name} must be YAML: {' '.join(str(error).split())}"
+        raise ConfigError(msg) from error
     except ConfigError as error:
         msg = f"{path.name}: {error}"
         raise ConfigError(msg) from error
-    if not isinstance(data, dict):
-        msg = (
-            f"{path.name} must hold keys and values, was {type(data).__name__}; see `segaudit init`"
-        )
-        raise ConfigError(msg)
-    return parse_config(data, folder=path.resolve().parent, name=path.name, callables=callables)
 
 
 def parse_config(
@@ -105,11 +118,8 @@ def parse_config(
     systems = data.get("systems") or {}
     if callables and isinstance(systems, Mapping):
         data = {**data, "systems": {**{call: {} for call in callables}, **systems}}
-    shape, problems = shape_of(data)
-    if shape is None:
-        msg = f"{len(problems)} problem(s) in {name}:"
-        raise ConfigError(msg, problems)
-    config, problems = resolve(shape, folder=folder, callables=frozenset(callables))
+    shaped = read_shape(data)
+    config, problems = resolve(shaped, folder=folder, callables=frozenset(callables))
     if config is None:
         msg = f"{len(problems)} problem(s) in {name}:"
         raise ConfigError(msg, problems)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +20,7 @@ from auditor.schema import (
     SystemSpec,
 )
 
-__all__ = ["AuditConfig", "CasesConfig", "Keep", "digest"]
+__all__ = ["AuditConfig", "CasesConfig", "Keep", "canonical", "digest"]
 
 Modality = Literal["ct", "mr", "us", "xray", "microscopy", "other"]
 State = Literal["raw", "windowed", "normalised", "skull_stripped"]
@@ -94,6 +96,52 @@ class AuditConfig:
     """Worth knowing; stops nothing."""
     canonical: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """The resolved configuration as JSON values, without absolute paths."""
+
+
+def canonical(config: AuditConfig) -> Mapping[str, Any]:
+    """Write everything that was resolved as JSON values.
+
+    Parameters
+    ----------
+    config : AuditConfig
+
+    Returns
+    -------
+    mapping
+        Warnings apart. Paths keep their last part only: where a file lies changes no number, and
+        its content is identified by digests elsewhere.
+    """
+    systems = {}
+    for spec in config.systems:
+        known = _plain(spec)
+        for key in ("checkpoint", "golden"):
+            known[key] = Path(known[key]).name if known[key] else None
+        systems[spec.name] = known
+    return {
+        "audit": config.name,
+        "seed": config.seed,
+        "purpose": config.purpose,
+        "cases": _plain(config.cases),
+        "labels": dict(config.labels),
+        "systems": systems,
+        "perturbations": {spec.name: _plain(spec) for spec in config.perturbations},
+        "metrics": {spec.name: _plain(spec) for spec in config.metrics},
+        "strata": {spec.axis: _plain(spec) for spec in config.strata},
+        "criteria": {spec.id: _plain(spec) for spec in config.criteria},
+        "confidence": {"criteria": config.criteria_level, "intervals": config.interval_level},
+        "bounds": {"alpha": config.alpha, "delta": config.delta},
+        "keep": _plain(config.keep),
+    }
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  # any field of a record
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {it.name: _plain(getattr(value, it.name)) for it in dataclasses.fields(value)}
+    if isinstance(value, tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, StrEnum):
+        return value.value
+    return value.name if isinstance(value, Path) else value
 
 
 def digest(config: AuditConfig) -> str:

@@ -1,22 +1,157 @@
-"""The shape of audit.yaml: types, required keys, unknown keys. pydantic stays in this file."""
+"""The shape of audit.yaml: keys, types, ranges, and its JSON Schema.
+
+Only this file and `auditor.config.sentences` know pydantic. What the keys `input`, `window` and
+`output` of a system may hold is said once, by `auditor.systems.contract`, for the configuration and
+for contract files alike; here they are mappings whose schema is derived from the same records.
+"""
 
 from __future__ import annotations
 
-import difflib
+import itertools
+import math
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    TypeAdapter,
+    WithJsonSchema,
+)
 
-__all__ = ["Shape", "json_schema", "shape_of"]
+from auditor.schema import CONTROLS, InputSpec, OutputSpec, WindowSpec
+from auditor.systems.contract_values import INPUT_VALUES, OUTPUT_VALUES, WINDOW_VALUES, Value
 
+__all__ = ["Shape", "json_schema"]
+
+_NUMBER = {"type": "number"}
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,79}", value) or value == CONTROLS:
+        msg = (
+            "must be a name of at most 80 letters, digits and . _ + -, beginning with a letter or "
+            f"digit, other than {CONTROLS!r}"
+        )
+        raise ValueError(msg)
+    return value
+
+
+def _device(value: str) -> str:
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", value):
+        msg = "must be cpu, cuda or cuda:1"
+        raise ValueError(msg)
+    return value
+
+
+def _is_number(value: object) -> bool:
+    real = isinstance(value, int | float) and not isinstance(value, bool)
+    return real and math.isfinite(float(str(value)))
+
+
+def _edges(value: Any) -> Any:  # noqa: ANN401  # any YAML value
+    if value == "tertiles":
+        return value
+    rising = (
+        isinstance(value, list)
+        and bool(value)
+        and all(map(_is_number, value))
+        and all(low < high for low, high in itertools.pairwise(value))
+    )
+    if not rising:
+        msg = "must be rising numbers, as [0.002, 0.01], or tertiles"
+        raise ValueError(msg)
+    return [float(edge) for edge in value]
+
+
+def _at(value: Any) -> Any:  # noqa: ANN401  # any YAML value
+    if value == "clean":
+        return value
+    if isinstance(value, dict) and set(value) == {"perturbation", "severity"}:
+        if isinstance(value["perturbation"], str) and _is_number(value["severity"]):
+            return value
+    elif isinstance(value, dict) and len(value) == 1:
+        name, level = next(iter(value.items()))
+        if isinstance(name, str) and _is_number(level):
+            return value
+    msg = "must be clean, {name: level} or {perturbation: name, severity: 2}"
+    raise ValueError(msg)
+
+
+def _claimed(value: Any) -> Any:  # noqa: ANN401  # any YAML value
+    right = isinstance(value, dict) and all(
+        isinstance(inner, str) if key == "source" else isinstance(key, str) and _is_number(inner)
+        for key, inner in value.items()
+    )
+    if not right:
+        msg = "must hold numbers by metric, and the text source: {dsc: 0.94, source: where}"
+        raise ValueError(msg)
+    return value
+
+
+def _severities(value: list[float]) -> list[float]:
+    if not value or len(set(value)) < len(value) or not all(0.0 < it <= 5.0 for it in value):
+        msg = "must be different numbers above 0 (which is clean) and up to 5, as [1, 2, 3, 4, 5]"
+        raise ValueError(msg)
+    return value
+
+
+def _empty(value: Any) -> Any:  # noqa: ANN401  # any YAML value
+    """``dsc:`` with nothing behind it has no parameters."""
+    return {} if value is None else value
+
+
+def _part(record: type, known: Mapping[str, Value]) -> dict[str, Any]:
+    """JSON Schema of one part of a contract, from its record."""
+    schema = TypeAdapter(record).json_schema()
+    properties = {key: dict(schema["properties"][key]) for key in known}
+    for key, value in known.items():
+        properties[key]["description"] = f"Must be {value.must_be}."
+        if key == "labels":
+            properties[key] |= {"type": "object", "additionalProperties": {"type": "integer"}}
+            for unfit in ("items", "default"):
+                properties[key].pop(unfit, None)
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+Name = Annotated[str, AfterValidator(_name)]
 Share = Annotated[float, Field(gt=0.5, lt=1.0)]
 Rate = Annotated[float, Field(gt=0.0, lt=1.0)]
+Severities = Annotated[list[float], AfterValidator(_severities)]
+Edges = Annotated[
+    list[float] | Literal["tertiles"],
+    PlainValidator(_edges),
+    WithJsonSchema({"anyOf": [{"type": "array", "items": _NUMBER}, {"const": "tertiles"}]}),
+]
+At = Annotated[
+    Literal["clean"] | dict[str, Any],
+    PlainValidator(_at),
+    WithJsonSchema({"anyOf": [{"const": "clean"}, {"type": "object"}]}),
+]
+Claimed = Annotated[
+    dict[str, float | str],
+    PlainValidator(_claimed),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": ["number", "string"]}}),
+]
+Input = Annotated[dict[str, Any], WithJsonSchema(_part(InputSpec, INPUT_VALUES))]
+Output = Annotated[dict[str, Any], WithJsonSchema(_part(OutputSpec, OUTPUT_VALUES))]
+Window = Annotated[dict[str, Any], WithJsonSchema(_part(WindowSpec, WINDOW_VALUES))]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(
-        extra="forbid", strict=True, allow_inf_nan=False, populate_by_name=True
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        populate_by_name=False,
+        use_attribute_docstrings=True,
     )
 
 
@@ -24,204 +159,231 @@ class ReferenceShape(_Strict):
     """Which mask counts when there are several raters."""
 
     use: str = "given"
+    """given, majority, or one rater: rater_1."""
     tie: Literal["above_half", "at_least_half"] = "above_half"
+    """How a majority is counted."""
 
 
 class CasesShape(_Strict):
-    """Where the cases are."""
+    """Where the cases are: a table, a folder, or two folders whose file names pair up."""
 
     table: str | None = None
+    """CSV table: case, patient, image, reference or rater_1 .., metadata."""
     folder: str | None = None
+    """Folder in a layout that is recognised: images/ and references/."""
     images: str | None = None
+    """Folder of images, with references."""
     references: str | None = None
+    """Folder of references with the names of the images."""
     modality: Literal["ct", "mr", "us", "xray", "microscopy", "other"]
+    """Decides units and levels."""
     state: Literal["raw", "windowed", "normalised", "skull_stripped"] = "raw"
+    """What was done to the scans before."""
     reference: ReferenceShape = ReferenceShape()
+    """Which mask counts."""
 
 
 class SystemShape(_Strict):
     """One system; `input`, `window` and `output` are its contract."""
 
     checkpoint: str | None = None
+    """File to audit."""
     contract: str | None = None
+    """File with input, window and output; what stands here wins over it."""
     like: str | None = None
-    expand: dict[str, list[Any]] | None = None
-    input: dict[str, Any] | None = None
-    window: dict[str, Any] | None = None
-    output: dict[str, Any] | None = None
+    """Another system, whose entries hold unless they stand here."""
+    expand: dict[str, Annotated[list[Any], Field(min_length=1)]] | None = None
+    """One system per value: {window.size: [[64, 64, 64], [96, 96, 96]]}."""
+    input: Input | None = None
+    """Preprocessing."""
+    window: Window | None = None
+    """Sliding windows; nothing: the whole image in one call."""
+    output: Output | None = None
+    """Postprocessing."""
     golden: str | None = None
+    """CSV table of images with the maker's own predictions."""
     golden_agree_at_least: Annotated[float, Field(gt=0.0, le=1.0)] = 0.99
-    claimed: dict[str, float | str] | None = None
+    """Smallest DSC with them that confirms the contract."""
+    claimed: Claimed | None = None
+    """What the maker claims, and where."""
     family: str = ""
+    """Architecture that this is an instance of."""
     training_seed: int | None = None
+    """Which training run of the family."""
     batch: Annotated[int, Field(ge=1)] = 1
+    """Windows or images per forward pass."""
     threads: Annotated[int, Field(ge=1)] = 1
-    device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cpu"
+    """Threads of one stream."""
+    device: Annotated[str, AfterValidator(_device)] = "cpu"
+    """cpu, cuda, cuda:1."""
     timeout_s: Annotated[float, Field(gt=0.0)] = 600.0
+    """Longest time of one call."""
     memory_gb: Annotated[float, Field(gt=0.0)] = 8.0
+    """Memory of the child process."""
 
 
 class GridShape(_Strict):
-    """Levels of one perturbation."""
+    """Levels of one perturbation: severities, or levels in its unit."""
 
-    severities: list[Annotated[float, Field(gt=0.0, le=5.0)]] | None = None
-    levels: list[float] | None = None
+    severities: Severities | None = None
+    """Above 0 and up to 5; 1 to 5 by default."""
+    levels: Annotated[list[float], Field(min_length=1)] | None = None
+    """In the unit of the perturbation."""
     replicates: Annotated[int, Field(ge=1)] = 1
+    """Independent draws."""
 
 
 class PresetShape(_Strict):
     """A named list of perturbations."""
 
     preset: str
-    severities: list[Annotated[float, Field(gt=0.0, le=5.0)]] = [1.0, 2.0, 3.0, 4.0, 5.0]
+    """As `segaudit ls presets` lists them."""
+    severities: Severities = [1.0, 2.0, 3.0, 4.0, 5.0]
+    """Above 0 and up to 5."""
     replicates: Annotated[int, Field(ge=1)] = 1
+    """Independent draws."""
 
 
 class MetricShape(_Strict):
     """Parameters of one metric."""
 
-    tolerance_mm: Annotated[float, Field(gt=0.0)] | None = None
+    tolerance_mm: float | None = None
+    """NSD: what counts as no error; pixels for images without a spacing."""
 
 
 class StratumShape(_Strict):
     """One axis of groups."""
 
     label: str | None = None
-    edges: list[float] | Literal["tertiles"] | None = None
+    """Label that is measured."""
+    edges: Edges | None = None
+    """Inner edges."""
 
 
 class ValueShape(_Strict):
     """What a patient must reach."""
 
     at_least: float | None = None
+    """In the unit of the metric."""
     at_most: float | None = None
+    """In the unit of the metric."""
 
 
 class CriterionShape(_Strict):
     """One claim with a threshold."""
 
     label: str
+    """Which label."""
     metric: str
+    """Which metric."""
     system: str | None = None
-    at: Literal["clean"] | dict[str, float | str] = "clean"
+    """Which system; may be left out when there is one."""
+    at: At = "clean"
+    """Condition: clean, {name: level} or {perturbation: name, severity: 2}."""
     mean_at_least: float | None = None
+    """The mean over patients."""
     mean_drop_at_most: float | None = None
+    """The fall of the mean from the clean scans."""
     share_of_patients_at_least: Rate | None = None
+    """The share of patients that reach the value under `with`."""
     reaching: ValueShape | None = Field(default=None, alias="with")
+    """{at_least: value} or {at_most: value}."""
     evidence: Literal["assured", "conditional"]
+    """assured: without assumptions on unseen failures."""
     hazard: str = ""
+    """Id in the risk file."""
     required: bool = True
-    stratum: dict[str, str] | None = None
+    """Counts for the overall verdict."""
+    stratum: Annotated[dict[str, str], Field(min_length=1, max_length=1)] | None = None
+    """{axis: group}: these cases only."""
 
 
 class ConfidenceShape(_Strict):
     """Levels of confidence."""
 
     criteria: Share = 0.95
+    """One-sided, of verdicts."""
     intervals: Share = 0.95
+    """Two-sided."""
 
 
 class BoundsShape(_Strict):
     """Conformal bounds on single cases."""
 
     alpha: Rate = 0.10
+    """Share of new patients for which the bound may fail."""
     delta: Rate = 0.10
+    """Probability that the calibration set is a bad one."""
 
 
 class KeepShape(_Strict):
     """What a run leaves behind."""
 
     predictions: bool = False
+    """Every predicted mask."""
     exhibits: Annotated[int, Field(ge=0, le=12)] = 12
+    """Evaluations with pictures."""
+
+
+Grid = Annotated[GridShape, BeforeValidator(_empty)]
+Metric = Annotated[MetricShape, BeforeValidator(_empty)]
+Stratum = Annotated[StratumShape, BeforeValidator(_empty)]
+
+
+def _form(value: Any) -> str:  # noqa: ANN401  # any YAML value
+    """Tell which of the three forms is meant, so that only its problems are reported."""
+    if isinstance(value, list):
+        return "names"
+    preset = isinstance(value, PresetShape) or (isinstance(value, Mapping) and "preset" in value)
+    return "preset" if preset else "grids"
+
+
+Perturbations = Annotated[
+    Annotated[PresetShape, Tag("preset")]
+    | Annotated[list[str], Tag("names")]
+    | Annotated[dict[str, Grid], Tag("grids")],
+    Discriminator(_form),
+]
 
 
 class Shape(_Strict):
     """audit.yaml."""
 
-    audit: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
+    audit: Name
+    """Name of the audit, and of its folder."""
     seed: int = 0
+    """From which every draw is derived."""
     purpose: Literal["confirmatory", "exploratory"]
+    """confirmatory needs criteria, frozen before the first result."""
     cases: CasesShape
+    """Where the cases are."""
     labels: dict[str, Annotated[int, Field(ge=1)]] | None = None
-    systems: dict[str, SystemShape] = {}
-    perturbations: PresetShape | list[str] | dict[str, GridShape]
-    metrics: dict[str, MetricShape]
-    strata: dict[str, StratumShape] = {}
-    criteria: dict[str, CriterionShape] = {}
+    """Audited labels with their numbers in the references; from the systems by default."""
+    systems: dict[Name, SystemShape] = {}
+    """What is audited."""
+    perturbations: Perturbations
+    """A preset, a list of names, or names with their levels."""
+    metrics: dict[str, Metric]
+    """Metrics with their parameters."""
+    strata: dict[str, Stratum] = {}
+    """Groups of cases."""
+    criteria: dict[Name, CriterionShape] = {}
+    """Claims with thresholds."""
     confidence: ConfidenceShape = ConfidenceShape()
+    """Levels of confidence."""
     bounds: BoundsShape = BoundsShape()
+    """Conformal bounds."""
     keep: KeepShape = KeepShape()
+    """What is left behind."""
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of audit.yaml, for editors."""
-    return Shape.model_json_schema(by_alias=True)
-
-
-def shape_of(data: Mapping[str, Any]) -> tuple[Shape | None, list[str]]:
-    """Check the shape of a configuration.
+    """Return the JSON Schema of audit.yaml, for editors.
 
     Returns
     -------
-    shape : Shape or None
-        None when there are problems.
-    problems : list of str
-        One sentence each: path, what must be, what was.
+    dict
+        JSON Schema, draft 2020-12.
     """
-    try:
-        return Shape.model_validate(_whole_numbers_as_floats(data)), []
-    except ValidationError as error:
-        return None, sorted({_sentence(dict(it)) for it in error.errors()})
-
-
-def _whole_numbers_as_floats(value: Any) -> Any:  # noqa: ANN401  # any YAML value
-    """Empty entries (`dsc:`) mean no parameters."""
-    if isinstance(value, Mapping):
-        return {
-            key: {}
-            if inner is None and key not in _NONE_MEANS_NONE
-            else _whole_numbers_as_floats(inner)
-            for key, inner in value.items()
-        }
-    return value
-
-
-_NONE_MEANS_NONE = frozenset(
-    {"window", "table", "folder", "golden", "like", "checkpoint", "contract", "training_seed",
-     "system", "level", "edges", "expand", "claimed", "tolerance_mm", "labels"}
-)  # fmt: skip
-
-
-def _sentence(error: dict[str, Any]) -> str:
-    # the names that pydantic gives to the branches of a union are no keys of the file
-    branches = ("PresetShape", "list[str]", "dict[", "literal[", "list[", "Shape", "str", "float")
-    where = ".".join(
-        str(part)
-        for part in error["loc"]
-        if not (isinstance(part, str) and part.startswith(branches))
-    )
-    kind = error["type"]
-    if kind == "extra_forbidden":
-        return f"{where}: is not known{_near(error)}"
-    if kind == "missing":
-        return f"{where}: is required"
-    must = str(error["msg"]).replace("Input should be", "must be").replace("Value error, ", "")
-    return f"{where}: {must[0].lower()}{must[1:]}, was {error['input']!r}"
-
-
-_KEYS = sorted(
-    {
-        name
-        for shape in (
-            Shape, CasesShape, ReferenceShape, SystemShape, GridShape, PresetShape, MetricShape,
-            StratumShape, ValueShape, CriterionShape, ConfidenceShape, BoundsShape, KeepShape,
-        )
-        for field, info in shape.model_fields.items()
-        for name in (info.alias or field,)
-    }
-)  # fmt: skip
-
-
-def _near(error: dict[str, Any]) -> str:
-    near = difflib.get_close_matches(str(error["loc"][-1]), _KEYS, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    schema = Shape.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -1,0 +1,176 @@
+"""What is done, measured and grouped: perturbations with their levels, metrics, strata."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from auditor.config.problems import Problems, must_be_one_of
+from auditor.config.shape import GridShape, MetricShape, PresetShape, StratumShape
+from auditor.metrics.catalog import check_spec
+from auditor.schema import MetricSpec, PerturbationSpec, StratumSpec
+from auditor.strata.assign import MEASURED_AXES
+from perturbations.catalog import PRESETS, get, level_at, levels_for, severity_at
+
+__all__ = ["read_metrics", "read_perturbations", "read_strata"]
+
+_ALL = (1.0, 2.0, 3.0, 4.0, 5.0)
+
+
+def read_perturbations(
+    given: PresetShape | list[str] | dict[str, GridShape],
+    *,
+    modality: str,
+    problems: Problems,
+    warnings: list[str],
+) -> tuple[PerturbationSpec, ...]:
+    """Read the grid of perturbations; levels come from the catalogue.
+
+    Parameters
+    ----------
+    given : a preset, names, or names with severities or levels
+    modality : str
+        Decides levels and units, and which perturbations are physical.
+    problems, warnings : list of str
+        Sentences are added to them.
+
+    Returns
+    -------
+    tuple of PerturbationSpec
+        In the order of the file, severities rising; those that could not be read are left out.
+    """
+    found = []
+    for name, grid in _grids(given, problems).items():
+        where = f"perturbations.{name}"
+        spec = problems.attempt(where, partial(_grid, name, grid, modality))
+        if spec is None:
+            continue
+        found.append(spec)
+        if spec.replicates < grid.replicates:
+            warnings.append(
+                f"{where}.replicates: nothing is drawn here, all draws would be alike; 1 is made "
+                f"instead of {grid.replicates}"
+            )
+    return tuple(found)
+
+
+def _grids(
+    given: PresetShape | list[str] | dict[str, GridShape], problems: Problems
+) -> Mapping[str, GridShape]:
+    if isinstance(given, dict):
+        return given
+    if isinstance(given, list):
+        doubled = sorted({name for name in given if given.count(name) > 1})
+        problems += [f"perturbations.{name}: stands twice" for name in doubled]
+        return dict.fromkeys(given, GridShape())
+    if given.preset in PRESETS:
+        grid = GridShape(severities=given.severities, replicates=given.replicates)
+        return dict.fromkeys(PRESETS[given.preset], grid)
+    near = difflib.get_close_matches(given.preset, PRESETS, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    problems.append(
+        f"perturbations.preset: must be one of {', '.join(PRESETS)}, was {given.preset!r}{hint}"
+    )
+    return {}
+
+
+def _grid(name: str, grid: GridShape, modality: str) -> PerturbationSpec:
+    entry = get(name)
+    if entry.modalities and modality not in entry.modalities:
+        msg = f"is for {', '.join(entry.modalities)}, the cases are {modality}; leave it out"
+        raise ValueError(msg)
+    if grid.levels is not None and grid.severities is not None:
+        msg = "must have severities or levels, has both"
+        raise ValueError(msg)
+    _, unit = levels_for(name, modality)
+    if grid.levels is not None:
+        pairs = sorted((severity_at(name, level, modality), level) for level in grid.levels)
+    else:
+        wanted = sorted(grid.severities or _ALL)
+        pairs = [(severity, level_at(name, severity, modality)) for severity in wanted]
+    severities, levels = zip(*pairs, strict=True)
+    if severities[0] == 0.0:
+        msg = f"levels must not hold {levels[0]:g} {unit}, which changes nothing: that is clean"
+        raise ValueError(msg)
+    if any(low == high for low, high in itertools.pairwise(severities)):
+        msg = f"levels must differ, were {', '.join(f'{level:g}' for level in grid.levels or ())}"
+        raise ValueError(msg)
+    replicates = 1 if entry.draws == "nothing" else grid.replicates
+    return PerturbationSpec(name, severities, levels, unit, replicates)
+
+
+def read_metrics(given: Mapping[str, MetricShape], *, problems: Problems) -> tuple[MetricSpec, ...]:
+    """Read the metrics; those that could not be read are left out.
+
+    Parameters
+    ----------
+    given : mapping of name to MetricShape
+    problems : list of str
+        Sentences are added to it.
+    """
+    if not given and not problems.touch("metrics"):
+        problems.append("metrics: at least one is required, as {dsc: {}}")
+    specs = []
+    for name, shape in given.items():
+        spec = MetricSpec(name, shape.tolerance_mm)
+        if problems.attempt(f"metrics.{name}", partial(check_spec, spec)) is not None:
+            specs.append(spec)
+    return tuple(specs)
+
+
+def read_strata(
+    given: Mapping[str, StratumShape],
+    *,
+    labels: Sequence[str],
+    labels_known: bool,
+    problems: Problems,
+) -> tuple[StratumSpec, ...]:
+    """Read the axes of groups.
+
+    Parameters
+    ----------
+    given : mapping of axis to StratumShape
+        Every axis that is not measured is a column of the table of cases.
+    labels : sequence of str
+        Audited labels.
+    labels_known : bool
+        False when a system could not be read: its labels may be the missing ones.
+    problems : list of str
+        Sentences are added to it.
+    """
+    strata = []
+    for axis, shape in given.items():
+        where = f"strata.{axis}"
+        edges = tuple(shape.edges) if isinstance(shape.edges, list) else shape.edges
+        if axis in MEASURED_AXES:
+            _check_measured(axis, shape, problems)
+            told = must_be_one_of(shape.label, labels)
+            if told and (labels_known or not shape.label):
+                problems.append(f"{where}.label: {told}")
+        elif shape.label is not None:
+            near = difflib.get_close_matches(axis, MEASURED_AXES, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            problems.append(
+                f"{where}.label: must be left out, {axis!r} is a column of the table; measured on a "
+                f"label are {', '.join(MEASURED_AXES)}{hint}"
+            )
+        strata.append(StratumSpec(axis, shape.label or "", edges))
+    return tuple(strata)
+
+
+def _check_measured(axis: str, shape: StratumShape, problems: Problems) -> None:
+    where = f"strata.{axis}.edges"
+    if shape.edges is None:
+        problems.append(
+            f"{where}: is required (rising numbers, or tertiles of the references): a default would "
+            "be a scientific choice"
+        )
+    if not isinstance(shape.edges, list):
+        return
+    inside = all(0.0 < edge < 1.0 for edge in shape.edges)
+    if axis in ("foreground_ratio", "rater_dsc") and not inside:
+        problems.append(f"{where}: must lie between 0 and 1, was {shape.edges}")
+    if axis == "rater_disagreement" and shape.edges[0] <= 0.0:
+        problems.append(f"{where}: must be above 0 (mm, ASSD between raters), was {shape.edges}")
