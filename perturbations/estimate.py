@@ -1,4 +1,4 @@
-"""The inverse: at which level of an axis does a scan lie?
+"""Estimate, the inverse: at which level of an axis a scan lies.
 
 The severity axis is *added* degradation; these estimators see the *total*. What they recover of
 injected levels is stated with each; anatomy looks like noise, edges and non-uniformity, so clean

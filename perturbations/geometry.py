@@ -69,7 +69,8 @@ class Warp:
         positions = self._positions(np.asarray(self.matrix))
         limits = torch.tensor([size - 0.5 for size in self.shape])
         inside = (positions >= -0.5) & (positions <= limits)
-        return inside.all(dim=-1)
+        kept: Tensor = inside.all(dim=-1)
+        return kept
 
     def displacement(self) -> Tensor:
         """(z, y, x): how far each point of the anatomy moves, mm (px)."""

@@ -89,8 +89,9 @@ class Scan:
 
     @cached_property
     def foreground(self) -> Tensor:
-        """(z, y, x), bool: voxels above Otsu's threshold of the first channel (of the nonzero
-        voxels when the background is masked); everything when the scan is constant.
+        """(z, y, x), bool: voxels above Otsu's threshold of the first channel.
+
+        Of the nonzero voxels when the background is masked; everything when the scan is constant.
         """
         first = self.image[0].cpu().numpy()
         values = first[self.support.numpy()] if self.masked_background else first
@@ -136,7 +137,7 @@ class Scan:
         return torch.from_numpy(~touching[parts])
 
 
-def _check_image(image: Tensor) -> None:
+def _check_image(image: object) -> None:
     if not isinstance(image, Tensor):
         msg = f"image must be a torch tensor, got {type(image).__name__}"
         raise TypeError(msg)

@@ -248,18 +248,28 @@ def not_assessed(setup: AnalysisSetup) -> tuple[str, ...]:
 
 
 def limits(setup: AnalysisSetup) -> tuple[str, ...]:
-    """What a reader must not conclude."""
+    """List what a reader must not conclude."""
     return (
-        "Simulated perturbations are no clinical validation; promises under them cover the simulated "
-        "kind of change only.",
-        "Intervals and bounds speak of patients like these: they assume that tomorrow's patients are "
-        "exchangeable with them.",
+        (
+            "Simulated perturbations are no clinical validation; promises under them cover the simulated "
+            "kind of change only."
+        ),
+        (
+            "Intervals and bounds speak of patients like these: they assume that tomorrow's patients are "
+            "exchangeable with them."
+        ),
         "A bound on a new patient's DSC is a statement on the long run of such patients, not on one.",
-        "The phantom bounds are exact for zeros and ones and conjectured, and checked by simulation, for "
-        "other laws on [0, 1].",
-        f"The numbers of {len(setup.metrics)} metrics over {len(setup.perturbations)} perturbations and "
-        f"{len(setup.strata)} axes of strata are many: only declared criteria and simultaneous comparisons "
-        "control their errors, everything else is descriptive.",
-        "Failures are counted at a metric's named worst value in criteria, comparisons and the worst-case "
-        "mean; the plain mean leaves out what has no value.",
+        (
+            "The phantom bounds are exact for zeros and ones and conjectured, and checked by simulation, for "
+            "other laws on [0, 1]."
+        ),
+        (
+            f"The numbers of {len(setup.metrics)} metrics over {len(setup.perturbations)} perturbations and "
+            f"{len(setup.strata)} axes of strata are many: only declared criteria and simultaneous comparisons "
+            "control their errors, everything else is descriptive."
+        ),
+        (
+            "Failures are counted at a metric's named worst value in criteria, comparisons and the worst-case "
+            "mean; the plain mean leaves out what has no value."
+        ),
     )

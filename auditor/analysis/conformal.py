@@ -57,7 +57,7 @@ def needed_pac(alpha: float, delta: float) -> int:
 
 
 def lower_bound(scores: Floats, rank: int) -> float | None:
-    """The rank-th smallest score; None at rank 0."""
+    """Return the rank-th smallest score; None at rank 0."""
     return float(np.sort(scores)[rank - 1]) if rank > 0 else None
 
 

@@ -83,8 +83,8 @@ def attainable(spec: CriterionSpec, patients: int, *, level: float) -> bool:
     Assured claims: with n perfect patients the bound is (1 - level)^(1/n), and a drop below
     1 - (1 - level)^(1/n) cannot be assured. Conditional means need ten patients.
     """
-    if patients < 1:
-        return False
+    if patients < 2:
+        return False  # one patient bounds nothing
     best = 1 - unseen_rate(patients, level=level)
     if spec.form == "share_of_patients_at_least":
         return best >= spec.threshold
@@ -114,13 +114,15 @@ def judge(spec: CriterionSpec, evidence: Evidence, *, level: float, seed: int) -
         why = "a preview gives no verdicts" if evidence.preview else "no patient was evaluated"
         return _result(spec, Verdict.NOT_RUN, n, None, level, None, f"Not run: {why}.")
     scored = _scored(spec, evidence.values)
-    if not attainable(spec, n, level=level):
-        needed = _needed_at_best(spec, level)
-        change = f"No data of {n} patients could meet it; at least {needed} are needed."
-        bounds = _bounds(spec, scored, level, seed) if n > 1 else None
-        return _result(spec, Verdict.NOT_ATTAINABLE, n, bounds, level, needed, change)
-    bounds = _bounds(spec, scored, level, seed)
-    verdict = _verdict(spec, bounds)
+    # one patient bounds nothing, and resampling needs several
+    few = n == 1 or (_resampled(spec) and n < FEW)
+    bounds = None if few else _bounds(spec, scored, level, seed)
+    verdict = Verdict.NOT_ATTAINABLE if bounds is None else _verdict(spec, bounds)
+    if verdict is not Verdict.FAIL and not attainable(spec, n, level=level):
+        best = _needed_at_best(spec, level)
+        change = f"No data of {n} patient(s) could meet it; at least {best} are needed."
+        return _result(spec, Verdict.NOT_ATTAINABLE, n, bounds, level, best, change)
+    assert bounds is not None  # without bounds a claim is not attainable
     needed = None
     if verdict is Verdict.INSUFFICIENT:
         needed = _needed(spec, scored, level, seed)
@@ -170,7 +172,7 @@ def _bounds(spec: CriterionSpec, scored: Floats, level: float, seed: int) -> _Bo
             "Clopper-Pearson",
         )
     column = scored[:, None]
-    if spec.evidence == "conditional":
+    if _resampled(spec):
         weights = bootstrap_weights(n, seed)
         low, high = studentized_bounds(column, weights, level=level)
         return _Bounds(point, float(low[0]), float(high[0]), "studentized bootstrap")
@@ -185,9 +187,13 @@ def _bounds(spec: CriterionSpec, scored: Floats, level: float, seed: int) -> _Bo
     return _Bounds(point, float(low[0]), float(high[0]), "phantom bound")
 
 
+def _resampled(spec: CriterionSpec) -> bool:
+    """Tell whether a claim is judged by resampling: conditional on no unseen collapse."""
+    return spec.evidence == "conditional" and spec.form != "share_of_patients_at_least"
+
+
 def _verdict(spec: CriterionSpec, bounds: _Bounds) -> Verdict:
-    conditional = spec.evidence == "conditional" and spec.form != "share_of_patients_at_least"
-    passed = Verdict.PASS_CONDITIONAL if conditional else Verdict.PASS
+    passed = Verdict.PASS_CONDITIONAL if _resampled(spec) else Verdict.PASS
     if spec.form == "mean_drop_at_most":
         if bounds.upper <= spec.threshold:
             return passed

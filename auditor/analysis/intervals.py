@@ -78,7 +78,7 @@ def studentized_draws(values: Floats, weights: Floats) -> tuple[Floats, Floats, 
 
 
 def order_statistic(draws: Floats, share: float) -> Floats:
-    """The ceil((B + 1) p)-th smallest of B draws, column by column."""
+    """Return the ceil((B + 1) p)-th smallest of B draws, column by column."""
     count = len(draws)
     rank = min(count, max(1, math.ceil(round((count + 1) * share, 9))))
     return np.asarray(np.sort(draws, axis=0)[rank - 1])

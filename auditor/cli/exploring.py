@@ -22,14 +22,13 @@ def inspect(checkpoint: Path, as_json: bool) -> None:
     The file is recognised by its bytes, never by its name, and tried in the sandboxed child process
     with small inputs. What cannot be found out is asked for by name, with the line to add.
     """
-    from auditor.systems import probe, sniff
+    from auditor.systems.probe import probe
+    from auditor.systems.sniff import sniff
 
     sniffed = sniff(checkpoint)
     found = probe(checkpoint)
     if as_json:
-        click.echo(
-            json.dumps({"file": asdict(sniffed), "probe": asdict(found)}, indent=1, default=str)
-        )
+        click.echo(json.dumps({"file": asdict(sniffed), "probe": asdict(found)}, indent=1))
         return
     click.echo(f"file       {checkpoint.name}, {sniffed.size_bytes / 2**20:.1f} MB")
     click.echo(f"format     {sniffed.format} {sniffed.detail}".rstrip())
@@ -133,7 +132,7 @@ def _perturbations() -> list[dict[str, str]]:
 
 
 def _metrics() -> list[dict[str, str]]:
-    from auditor.metrics import METRICS
+    from auditor.metrics.catalog import METRICS
 
     return [
         {

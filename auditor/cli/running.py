@@ -18,15 +18,14 @@ __all__ = ["check", "demo", "run"]
 _FILE = click.Path(path_type=Path)
 
 
-def _workers_option(default: int | None) -> click.decorators.FC:  # type: ignore[valid-type]  # click's own alias
-    return click.option(  # type: ignore[return-value]  # likewise
-        "--workers",
-        "-j",
-        type=click.IntRange(min=1),
-        default=default or max(1, min(4, os.cpu_count() or 1)),
-        show_default=True,
-        help="Worker processes. Changes no number, only the time.",
-    )
+_WORKERS = click.option(
+    "--workers",
+    "-j",
+    type=click.IntRange(min=1),
+    default=max(1, min(4, os.cpu_count() or 1)),
+    show_default=True,
+    help="Worker processes. Changes no number, only the time.",
+)
 
 
 @click.command()
@@ -57,7 +56,7 @@ def check(config: Path, as_json: bool) -> None:
 @click.command()
 @click.argument("config", type=_FILE)
 @click.option("--out", "-o", type=_FILE, help="Folder of the run [default: audit-runs/<audit>].")
-@_workers_option(None)
+@_WORKERS
 @click.option(
     "--limit", type=click.IntRange(min=1), help="Preview: only this many cases, no verdicts."
 )
@@ -99,7 +98,7 @@ def run(
 @click.command()
 @click.option("--out", "-o", type=_FILE, default=Path("audit-runs/demo"), show_default=True)
 @click.option("--patients", type=click.IntRange(min=2), default=60, show_default=True)
-@_workers_option(None)
+@_WORKERS
 @click.option("--quiet", "-q", is_flag=True, help="No progress.")
 def demo(out: Path, patients: int, workers: int, quiet: bool) -> None:
     """Audit three small systems on phantom patients; writes a report.

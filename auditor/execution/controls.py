@@ -61,7 +61,8 @@ def otsu_mask(image: Tensor, labels: tuple[tuple[str, int], ...]) -> Tensor:
     first = image[0]
     result = torch.zeros(first.shape, dtype=torch.int16)
     if bool(first.min() < first.max()):
-        result[first > float(threshold_otsu(first.numpy()))] = labels[0][1]
+        level = threshold_otsu(first.numpy())  # type: ignore[no-untyped-call]  # scikit-image has no types
+        result[first > float(level)] = labels[0][1]
     return result
 
 

@@ -140,9 +140,7 @@ class Scorer:
                         metric=measured.metric,
                         worst=measured.worst,
                     )
-                    for measured in undefined(
-                        self.metrics, status, reason, self.references[name]
-                    )
+                    for measured in undefined(self.metrics, status, reason, self.references[name])
                 ]
         return rows
 

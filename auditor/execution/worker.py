@@ -33,7 +33,7 @@ def main() -> None:
             index = int(line)
             try:
                 written = runner.run(job.plan.units[index])
-                answer = {"done": index, "shards": written}
+                answer: dict[str, object] = {"done": index, "shards": written}
             except AuditError as error:
                 answer = {"stopped": index, "error": type(error).__name__, "why": str(error)}
             answers.write(json.dumps(answer) + "\n")

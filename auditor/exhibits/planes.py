@@ -80,8 +80,8 @@ def cut(
         where = int(np.argmax(target.sum(axis=others))) if target.any() else image.shape[axis] // 2
         planes.append(
             _plane(
-                image.take(where, axis),
-                {name: mask.take(where, axis) for name, mask in masks.items()},
+                np.asarray(image.take(where, axis)),
+                {name: np.asarray(mask.take(where, axis)) for name, mask in masks.items()},
                 "".join(names[other] for other in others),
                 tuple(spacing[other] for other in others),
                 window,
@@ -99,7 +99,7 @@ def contours_of(mask: NDArray[np.bool_]) -> list[list[tuple[float, float]]]:
     return [
         # one pixel of padding away, half a pixel to the centre convention
         [(round(float(x) - 0.5, 2), round(float(y) - 0.5, 2)) for y, x in line]
-        for line in find_contours(padded, 0.5)
+        for line in find_contours(padded, 0.5)  # type: ignore[no-untyped-call]  # scikit-image has no types
     ]
 
 

@@ -9,7 +9,8 @@ from importlib import metadata
 from pathlib import Path
 
 from auditor.errors import AuditError
-from auditor.systems import check_onnxruntime_installation, describe_sandbox
+from auditor.systems.onnx import check_onnxruntime_installation
+from auditor.systems.sandbox import describe_sandbox
 
 __all__ = ["Finding", "examine_installation"]
 

@@ -85,6 +85,13 @@ def _indexed(
     raise Refusal(msg)
 
 
+def _label_numbers(array: NDArray[Any]) -> NDArray[Any]:
+    """Whole numbers as integers, so that windows never average them; others are left to be refused."""
+    if array.dtype.kind == "f" and np.array_equal(array, np.rint(array)):
+        return np.ascontiguousarray(array, dtype=np.int32)
+    return np.ascontiguousarray(array)
+
+
 def _shaped(
     array: NDArray[Any], spec: OutputSpec, batch: NDArray[np.float32]
 ) -> NDArray[Any] | None:
@@ -100,9 +107,9 @@ def _shaped(
         array = np.moveaxis(array, -1, 1)
     if array.ndim != batch.ndim or (array.shape[0], *array.shape[2:]) != (batch.shape[0], *sizes):
         return None
+    if spec.activation == "labels":
+        return _label_numbers(array)
     if array.dtype.kind == "f":
         return np.ascontiguousarray(array, dtype=np.float32)
-    if spec.activation == "labels":
-        return np.ascontiguousarray(array)
     # a model that was declared to give scores and gives whole numbers is still averaged as scores
     return np.ascontiguousarray(array, dtype=np.float32)

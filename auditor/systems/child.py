@@ -101,7 +101,7 @@ def _told(error: BaseException) -> dict[str, str]:
 
 
 def _readable(checkpoint: Path) -> list[Path]:
-    """What an interpreter, its packages and one checkpoint need."""
+    """List what an interpreter, its packages and one checkpoint need."""
     roots = {sys.prefix, sys.base_prefix, sys.exec_prefix, *sysconfig.get_paths().values()}
     # editable installations lie outside the prefix; the packages' own folders, not the working one
     own = Path(__file__).resolve().parents[1]

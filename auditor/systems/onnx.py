@@ -112,7 +112,7 @@ class OnnxModel:
         named = [
             (name, array)
             for name, array in zip(self._outputs, answers, strict=True)
-            if isinstance(array, np.ndarray)
+            if hasattr(array, "dtype")  # sequences and maps are no tensors
         ]
         return chosen(named, output, batch)
 

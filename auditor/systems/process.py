@@ -278,7 +278,7 @@ class ModelProcess:
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None  # asked for by PIPE
         # read in pieces: a checkpoint may print without ever ending a line
-        while piece := process.stdout.read1(4096):
+        while piece := os.read(process.stdout.fileno(), 4096):
             self._printed.extend(piece.decode(errors="replace").splitlines()[-_LAST_LINES:])
 
 

@@ -74,7 +74,7 @@ def sniff(path: Path) -> Sniffed:
     except OSError as error:
         msg = f"the checkpoint must be a readable file: {name}: {error.strerror or error}"
         raise CheckpointError(msg) from error
-    if head.startswith(b"PK\x03\x04") or head.startswith(b"PK\x05\x06"):
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         detail = _inside_zip(path)
         return Sniffed("torchscript", detail, digest, size)
     told = _not_a_model(head)

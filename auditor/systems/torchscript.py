@@ -37,7 +37,9 @@ class TorchScriptModel:
         with warnings.catch_warnings():
             # announced for a later version; the format is still what makers ship
             warnings.filterwarnings("ignore", message=r".*torch\.jit\..* is deprecated.*")
-            module = torch.jit.load(str(path), map_location=self._device)
+            module = torch.jit.load(  # type: ignore[no-untyped-call]  # torch has no types here
+                str(path), map_location=self._device
+            )
             module.eval()
         self._module = module
 
@@ -53,7 +55,7 @@ class TorchScriptModel:
         torch = self._torch
         values = torch.from_numpy(fed(batch, inputs)).to(self._device)
         # the profiling executor compiles after the first calls, and compiled code has other last bits
-        with torch.inference_mode(), torch.jit.optimized_execution(False):
+        with torch.inference_mode(), torch.jit.optimized_execution(should_optimize=False):
             answer = self._module(values)
         return chosen(_named(answer), output, batch)
 

@@ -50,7 +50,7 @@ def send(
         try:
             with os.fdopen(os.dup(handle), "wb", buffering=0) as file:
                 for array in arrays:
-                    _write_all(file.fileno(), memoryview(np.ascontiguousarray(array)).cast("B"))
+                    _write_all(file.fileno(), np.ascontiguousarray(array).data.cast("B"))
             socket.send_fds(channel, [struct.pack("<Q", len(text))], [handle])
             channel.sendall(text)
         finally:
@@ -125,13 +125,13 @@ def _arrays(described: list[dict[str, Any]], handles: Sequence[int]) -> list[NDA
     try:
         kinds = [(tuple(map(int, it["shape"])), np.dtype(it["dtype"])) for it in described]
         needed = sum(math.prod(shape) * dtype.itemsize for shape, dtype in kinds)
-        if not handles or any(dtype.hasobject for _, dtype in kinds):
-            raise ValueError(described)
-        if needed == 0 or needed > os.fstat(handles[0]).st_size:
-            raise ValueError(needed)
     except (KeyError, TypeError, ValueError) as error:
-        msg = "the arrays of a message do not fit its memory"
+        msg = "the arrays of a message are not described as arrays"
         raise TransportError(msg) from error
+    plain = not any(dtype.hasobject for _, dtype in kinds)
+    if not handles or not plain or not 0 < needed <= os.fstat(handles[0]).st_size:
+        msg = "the arrays of a message do not fit its memory"
+        raise TransportError(msg)
     arrays, offset = [], 0
     with mmap.mmap(handles[0], needed, access=mmap.ACCESS_READ) as memory:
         for shape, dtype in kinds:

@@ -1,0 +1,152 @@
+"""A first audit.yaml, from what can be recognised and probed.
+
+What was found stands there as a value with its source; what would be a scientific choice, or what only
+the maker knows, stands there as a line to fill in, so that `segaudit check` asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from auditor.cases import read_manifest, read_mask
+from auditor.errors import DataError
+from auditor.schema import CaseRecord, ReferenceRule
+from auditor.systems.probe import ProbeReport, probe
+
+__all__ = ["draft"]
+
+_PRESETS = {
+    "mr": "mri", "ct": "ct", "us": "ultrasound", "xray": "xray", "microscopy": "microscopy",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where the cases of the draft are."""
+
+    table: Path | None = None
+    folder: Path | None = None
+    images: Path | None = None
+    references: Path | None = None
+    modality: str = "other"
+    state: str = "raw"
+    reference: ReferenceRule = field(default_factory=ReferenceRule)
+
+
+def draft(
+    checkpoint: Path, data: Path, *, modality: str | None, folder: Path
+) -> tuple[str, tuple[str, ...]]:
+    """Write a first configuration.
+
+    Parameters
+    ----------
+    checkpoint : Path
+        The file to audit; it is probed in its sandbox.
+    data : Path
+        CSV table of cases, or a folder in a layout that is recognised.
+    modality : str or None
+        None: left to fill in.
+    folder : Path
+        Of the file to be written; paths in it are relative to this.
+
+    Returns
+    -------
+    text : str
+        audit.yaml.
+    notes : tuple of str
+        What was recognised, and what is left to fill in.
+
+    Raises
+    ------
+    CheckpointError
+        When the file is no checkpoint that can be run.
+    DataError
+        When no case is recognised.
+    """
+    if not data.exists():
+        msg = f"the cases must be a CSV table or a folder, {data} does not exist"
+        raise DataError(msg)
+    source = _Source(folder=data) if data.is_dir() else _Source(table=data)
+    cases = read_manifest(source)
+    report = probe(checkpoint)
+    numbers = _labels(cases)
+    name = checkpoint.stem.replace(" ", "-")
+    patients = len({case.patient for case in cases})
+    raters = max(len(case.raters) for case in cases)
+    notes = [
+        (
+            f"recognised {len(cases)} cases of {patients} patients, {raters} rater(s) each, labels "
+            f"{', '.join(map(str, numbers))} in the first references"
+        ),
+        *(f"fill in: {question.name}: {question.why}" for question in report.questions),
+    ]
+    lines = [
+        f"audit: {name}",
+        "seed: 1",
+        "purpose: exploratory          # confirmatory: declare criteria before the first run",
+        "",
+        "cases:",
+        f"  {'folder' if data.is_dir() else 'table'}: {_relative(data, folder)}",
+        f"  modality: {modality or '   # fill in: ct, mr, us, xray, microscopy, other'}",
+        "  state: raw                  # or windowed, normalised, skull_stripped",
+    ]
+    if raters > 1 and any(case.reference is None for case in cases):
+        lines.append("  reference: {use: majority, tie: above_half}")
+    lines += ["", "systems:", f"  {name}:", f"    checkpoint: {_relative(checkpoint, folder)}"]
+    lines += _contract(report, numbers)
+    preset = _PRESETS.get(modality or "", "generic")
+    label = f"label_{numbers[0]}"
+    lines += [
+        "",
+        f"perturbations: {{preset: {preset}, severities: [1, 2, 3, 4, 5]}}",
+        "metrics: {dsc: {}, hd95: {}, volume_difference: {}}     # nsd: {tolerance_mm: ..}",
+        "strata:",
+        f"  foreground_ratio: {{label: {label}, edges: tertiles}}",
+        "",
+        "# criteria:                    # for purpose: confirmatory",
+        f"#   C-01: {{label: {label}, metric: dsc, at: clean, mean_at_least: .., evidence: assured}}",
+        "",
+    ]
+    return "\n".join(lines), tuple(notes)
+
+
+def _contract(report: ProbeReport, numbers: Sequence[int]) -> list[str]:
+    """Lines of input, window and output: found values, then questions."""
+    parts: dict[str, list[str]] = {"input": [], "output": []}
+    for found in report.fields:
+        part, _, key = found.name.partition(".")
+        if part in parts and key != "labels":
+            parts[part].append(f"      {key}: {found.value}     # {found.source.value}")
+    lines = []
+    for part, own in parts.items():
+        lines += [f"    {part}:", *own]
+        if part == "output":
+            labels = ", ".join(f"label_{number}: {number}" for number in numbers)
+            lines.append(f"      labels: {{{labels}}}     # channel of each label; rename them")
+    for question in report.questions:
+        if question.name != "output.labels":
+            lines.append(f"      # {question.name}: {question.why}")
+            lines.append(f"      # {question.line}")
+    return lines
+
+
+def _labels(cases: Sequence[CaseRecord]) -> list[int]:
+    """Label numbers in the references of the first cases."""
+    import torch
+
+    found: set[int] = set()
+    for case in cases[:5]:
+        path = case.reference or case.raters[0]
+        found |= {int(number) for number in torch.unique(read_mask(path)[0])}
+    found -= {0}
+    if not found:
+        msg = "the references of the first five cases must hold a label, they are all empty"
+        raise DataError(msg)
+    return sorted(found)
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(path.resolve(), folder)).as_posix()
