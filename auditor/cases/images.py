@@ -19,7 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from auditor.cases.geometry import difference
-from auditor.cases.nifti import is_nifti, refuse_incomplete, refuse_twin
+from auditor.cases.nifti import (
+    is_nifti,
+    refuse_incomplete,
+    refuse_not_finite,
+    refuse_twin,
+)
 from auditor.errors import DataError
 from auditor.schema import Geometry
 
@@ -121,6 +126,7 @@ def _read(path: str) -> tuple[NDArray[Any], Geometry]:
     if is_nifti(file):
         refuse_twin(file)
         refuse_incomplete(file)
+        refuse_not_finite(file)
     image = _opened(file)
     array = np.asarray(sitk.GetArrayFromImage(image))
     array = array[None] if image.GetNumberOfComponentsPerPixel() == 1 else np.moveaxis(array, -1, 0)

@@ -41,12 +41,13 @@ def read_table(table: Path) -> tuple[CaseRecord, ...]:
     DataError
         With every problem at once: missing columns, duplicate or empty cases, missing files.
     """
-    columns, rows = _rows(table)
+    columns, rows, too_long = _rows(table)
     images, raters = _numbered(columns, "image"), _numbered(columns, "rater")
     problems = _column_problems(columns, images, raters)
     if problems:
         msg = f"{table.name} is no table of cases:"
         raise DataError(msg, problems)
+    problems += too_long
     records = []
     first_row: dict[str, int] = {}
     for number, row in rows:
@@ -106,8 +107,8 @@ def finished(records: Sequence[CaseRecord]) -> tuple[CaseRecord, ...]:
     )
 
 
-def _rows(table: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """Return the columns, and (row number, cells) of every row that is not blank."""
+def _rows(table: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]], list[str]]:
+    """Return columns, (row number, cells) of every row that is not blank, and problems of rows."""
     try:
         text = table.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -134,10 +135,7 @@ def _rows(table: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
                 )
     except csv.Error as error:
         problems.append(f"row {reader.line_num}: {error}")
-    if problems:
-        msg = f"{len(problems)} problem(s) in {table.name}:"
-        raise DataError(msg, problems)
-    return columns, rows
+    return columns, rows, problems
 
 
 def _numbered(columns: Sequence[str], stem: str) -> list[str]:

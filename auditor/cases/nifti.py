@@ -1,8 +1,8 @@
-"""Two ways in which a NIfTI file is read as another image without a word.
+"""Three ways in which a NIfTI file is read as another image without a word.
 
-SimpleITK reads ``p.nii`` when it is asked for ``p.nii.gz`` and both exist, and fills the missing end
-of a file that was cut off (an interrupted copy) with zeros. Both are refused here, from the header
-and the size alone.
+SimpleITK reads ``p.nii`` when it is asked for ``p.nii.gz`` and both exist, fills the missing end of a
+file that was cut off (an interrupted copy) with zeros, and turns NaN and infinite values into zeros.
+All three are refused here, from the names, the header and the bytes of the file itself.
 """
 
 from __future__ import annotations
@@ -11,11 +11,41 @@ import gzip
 import math
 import struct
 import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from auditor.errors import DataError
 
-__all__ = ["is_nifti", "refuse_incomplete", "refuse_twin"]
+__all__ = ["is_nifti", "refuse_incomplete", "refuse_not_finite", "refuse_twin"]
+
+_CHUNK = 1 << 22
+
+_FLOATS = {16: "f4", 64: "f8"}
+"""NIfTI's codes of the number types that can hold NaN."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """What the header says of the bytes behind it."""
+
+    order: str
+    """Byte order, as NumPy and struct write it."""
+    offset: int
+    """Bytes before the first voxel."""
+    voxels: int
+    """Number of values."""
+    bits: int
+    """Of one value."""
+    datatype: int
+    """NIfTI's code of the number type."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of header and voxels."""
+        return self.offset + self.voxels * self.bits // 8
 
 
 def is_nifti(file: Path) -> bool:
@@ -32,8 +62,7 @@ def refuse_twin(file: Path) -> None:
         Naming both.
     """
     name = file.name
-    compressed = name.lower().endswith(".gz")
-    twin = file.with_name(name[:-3] if compressed else f"{name}.gz")
+    twin = file.with_name(name[:-3] if _compressed(file) else f"{name}.gz")
     if twin.exists() and file.exists():
         msg = (
             f"{name} and {twin.name} lie side by side, and readers take one for the other; remove or "
@@ -56,54 +85,85 @@ def refuse_incomplete(file: Path) -> None:
     DataError
         With both numbers. A header that cannot be understood is left to the reader.
     """
-    compressed = file.name.lower().endswith(".gz")
-    try:
-        with gzip.open(file) if compressed else file.open("rb") as stream:
-            announced = _announced(stream.read(540))
-    except (OSError, EOFError, zlib.error):
-        return
-    if announced is None:
+    header = _header(file)
+    if header is None:
         return
     held = file.stat().st_size
-    if compressed:
+    if _compressed(file):
         with file.open("rb") as raw:
             raw.seek(-4, 2)
             (stated,) = struct.unpack("<I", raw.read(4))
-        held = announced if stated == announced % 2**32 else _content(file)
-    if held < announced:
+        agrees = stated == header.size % 2**32
+        held = header.size if agrees else sum(len(chunk) for chunk in _chunks(file))
+    if held < header.size:
         msg = (
-            f"image must be complete, {file.name} holds {held} of the {announced} bytes that its "
+            f"image must be complete, {file.name} holds {held} of the {header.size} bytes that its "
             "header announces; copy or export it again"
         )
         raise DataError(msg)
 
 
-def _announced(header: bytes) -> int | None:
-    """Bytes of header and voxels: NIfTI-1 and NIfTI-2 of either byte order; None for others."""
+def refuse_not_finite(file: Path) -> None:
+    """Refuse a file with NaN or infinite values, which its reader would turn into zeros.
+
+    Raises
+    ------
+    DataError
+        With the share of such values.
+    """
+    header = _header(file)
+    if header is None or header.datatype not in _FLOATS or header.bits % 32:
+        return
+    dtype = np.dtype(f"{header.order}{_FLOATS[header.datatype]}")
+    bad, skip, rest = 0, header.offset, b""
+    for chunk in _chunks(file):
+        content = rest + chunk[min(skip, len(chunk)) :]
+        skip = max(0, skip - len(chunk))
+        whole = len(content) - len(content) % dtype.itemsize
+        rest = content[whole:]
+        bad += int(np.count_nonzero(~np.isfinite(np.frombuffer(content[:whole], dtype))))
+    if bad:
+        msg = (
+            f"image must be finite, {file.name} holds NaN or infinite values in "
+            f"{bad / header.voxels:.2%} of its voxels; replace them (by air, for instance) before the "
+            "audit"
+        )
+        raise DataError(msg)
+
+
+def _compressed(file: Path) -> bool:
+    return file.name.lower().endswith(".gz")
+
+
+def _chunks(file: Path) -> Iterator[bytes]:
+    """Yield the content, decompressed, up to where it breaks off."""
+    try:
+        with gzip.open(file) if _compressed(file) else file.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                yield chunk
+    except (OSError, EOFError, zlib.error):
+        return
+
+
+def _header(file: Path) -> _Header | None:
+    """Read the header of NIfTI-1 or NIfTI-2, of either byte order; None for anything else."""
+    try:
+        with gzip.open(file) if _compressed(file) else file.open("rb") as stream:
+            start = stream.read(540)
+    except (OSError, EOFError, zlib.error):
+        return None
     for order in "<>":
-        if header[:4] == struct.pack(f"{order}i", 348) and len(header) >= 348:
-            dim = struct.unpack_from(f"{order}8h", header, 40)
-            (bits,) = struct.unpack_from(f"{order}h", header, 72)
-            (offset,) = struct.unpack_from(f"{order}f", header, 108)
-        elif header[:4] == struct.pack(f"{order}i", 540) and len(header) >= 540:
-            dim = struct.unpack_from(f"{order}8q", header, 16)
-            (bits,) = struct.unpack_from(f"{order}h", header, 14)
-            (offset,) = struct.unpack_from(f"{order}q", header, 168)
+        if start[:4] == struct.pack(f"{order}i", 348) and len(start) >= 348:
+            dim = struct.unpack_from(f"{order}8h", start, 40)
+            datatype, bits = struct.unpack_from(f"{order}2h", start, 70)
+            (offset,) = struct.unpack_from(f"{order}f", start, 108)
+        elif start[:4] == struct.pack(f"{order}i", 540) and len(start) >= 540:
+            dim = struct.unpack_from(f"{order}8q", start, 16)
+            datatype, bits = struct.unpack_from(f"{order}2h", start, 12)
+            (offset,) = struct.unpack_from(f"{order}q", start, 168)
         else:
             continue
         if 1 <= dim[0] <= 7 and math.isfinite(offset):
-            voxels: int = math.prod(max(1, n) for n in dim[1 : dim[0] + 1])
-            return int(offset) + voxels * int(bits) // 8
+            voxels = math.prod(max(1, int(n)) for n in dim[1 : dim[0] + 1])
+            return _Header(order, int(offset), voxels, int(bits), int(datatype))
     return None
-
-
-def _content(file: Path) -> int:
-    """Count the bytes of a compressed file, up to where it breaks off."""
-    count = 0
-    try:
-        with gzip.open(file) as stream:
-            while chunk := stream.read(1 << 20):
-                count += len(chunk)
-    except (OSError, EOFError, zlib.error):
-        pass
-    return count

@@ -102,15 +102,26 @@ def test_a_compressed_file_beside_its_uncompressed_twin_is_refused(
         read_volume([str(tmp_path / asked)])
 
 
+@pytest.mark.parametrize("suffix", VOLUMES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_values_that_are_not_finite_are_refused_with_their_share(
-    tmp_path: Path, bad: float
+    tmp_path: Path, bad: float, dtype: type, suffix: str
 ) -> None:
-    array = scan(shape=(2, 5, 10))
+    array = np.asarray(scan(shape=(2, 5, 10)), dtype)
     array[0, 0, 0] = bad  # one of 100
-    path = write_volume(tmp_path / "p.mha", array)
-    with pytest.raises(DataError, match=r"finite, p\.mha holds .* 1\.00% of its voxels"):
+    path = write_volume(tmp_path / f"p{suffix}", array)
+    with pytest.raises(DataError, match=rf"finite, p\{suffix} holds .* 1\.00% of its voxels"):
         read_volume([str(path)])
+
+
+def test_the_last_voxel_of_a_large_volume_is_looked_at(tmp_path: Path) -> None:
+    array = np.ones((110, 100, 101), np.float32)  # more than the 4 MiB that are read at a time
+    array[-1, -1, -1] = np.nan
+    with pytest.raises(DataError, match="must be finite"):
+        read_volume([str(write_volume(tmp_path / "p.nii", array))])
+    array[-1, -1, -1] = 0
+    assert read_volume([str(write_volume(tmp_path / "p.nii", array))])[0].shape[1:] == array.shape
 
 
 def test_numbers_too_large_for_float32_are_refused(tmp_path: Path) -> None:
