@@ -108,7 +108,7 @@ def test_a_compressed_file_beside_its_uncompressed_twin_is_refused(
 def test_values_that_are_not_finite_are_refused_with_their_share(
     tmp_path: Path, bad: float, dtype: type, suffix: str
 ) -> None:
-    array = np.asarray(scan(shape=(2, 5, 10)), dtype)
+    array: np.ndarray[Any, Any] = scan(shape=(2, 5, 10)).astype(dtype)
     array[0, 0, 0] = bad  # one of 100
     path = write_volume(tmp_path / f"p{suffix}", array)
     with pytest.raises(DataError, match=rf"finite, p\{suffix} holds .* 1\.00% of its voxels"):
