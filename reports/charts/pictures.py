@@ -41,36 +41,32 @@ def picture(plane: Plane, *, title: str, images: bool) -> Markup:
                 class_="pixels",
             )
         )
-    for name, dash in _LINES:
-        polygons: tuple[Polygon, ...] = getattr(plane, name)
-        outline = " ".join(
-            svg.path([(x, y * stretch) for x, y in polygon], closed=True) for polygon in polygons
-        )
-        if outline:
-            parts.append(
-                svg.element(
-                    "path",
-                    d=outline,
-                    class_="halo",
-                    stroke_dasharray=dash or None,
-                    vector_effect="non-scaling-stroke",
-                )
-            )
-            parts.append(
-                svg.element(
-                    "path",
-                    d=outline,
-                    class_=f"contour contour-{name}",
-                    stroke_dasharray=dash or None,
-                    vector_effect="non-scaling-stroke",
-                )
-            )
+    parts += [_contour(getattr(plane, name), name, dash, stretch) for name, dash in _LINES]
     seen = [name for name in ("reference", "prediction", "clean") if getattr(plane, name)]
     absent = [name for name in ("reference", "prediction") if not getattr(plane, name)]
     words = f"Contours shown: {', '.join(seen) or 'none'}."
     if absent:
         words += f" Empty on this slice: {', '.join(absent)}."
     return svg.drawing(width, height, *parts, title=title, description=words, class_="picture")
+
+
+def _contour(polygons: tuple[Polygon, ...], name: str, dash: str, stretch: float) -> Markup:
+    """Draw the polygons of one mask over a dark edge, so that they show on any ground."""
+    outline = " ".join(
+        svg.path([(x, y * stretch) for x, y in polygon], closed=True) for polygon in polygons
+    )
+    if not outline:
+        return Markup("")
+    return Markup("").join(
+        svg.element(
+            "path",
+            d=outline,
+            class_=class_,
+            stroke_dasharray=dash or None,
+            vector_effect="non-scaling-stroke",
+        )
+        for class_ in ("halo", f"contour contour-{name}")
+    )
 
 
 def legend() -> Markup:
