@@ -97,14 +97,14 @@ def read_criteria(
 
 
 def _check_names(shape: CriterionShape, system: str, declared: Declared, own: Problems) -> None:
-    labels = declared.labels
-    told = {
-        "system": must_be_one_of(system, declared.systems, broken=declared.broken["systems"]),
-        "label": "" if labels is None else must_be_one_of(shape.label, labels),
-        "metric": must_be_one_of(shape.metric, declared.metrics, broken=declared.broken["metrics"]),
-    }
-    if not shape.system and not declared.systems and declared.broken["systems"]:
-        told["system"] = ""
+    broken = declared.broken
+    told = {}
+    if declared.systems:  # that there is none is told once, under systems
+        told["system"] = must_be_one_of(system, declared.systems, broken=broken["systems"])
+    if declared.labels:
+        told["label"] = must_be_one_of(shape.label, declared.labels)
+    if declared.metrics:
+        told["metric"] = must_be_one_of(shape.metric, declared.metrics, broken=broken["metrics"])
     for axis in shape.stratum or {}:
         told["stratum"] = must_be_one_of(axis, declared.strata)
     own += [f"{key}: {sentence}" for key, sentence in told.items() if sentence]

@@ -123,8 +123,7 @@ def read_metrics(given: Mapping[str, MetricShape], *, problems: Problems) -> tup
 def read_strata(
     given: Mapping[str, StratumShape],
     *,
-    labels: Sequence[str],
-    labels_known: bool,
+    labels: Sequence[str] | None,
     problems: Problems,
 ) -> tuple[StratumSpec, ...]:
     """Read the axes of groups.
@@ -133,10 +132,8 @@ def read_strata(
     ----------
     given : mapping of axis to StratumShape
         Every axis that is not measured is a column of the table of cases.
-    labels : sequence of str
-        Audited labels.
-    labels_known : bool
-        False when a system could not be read: its labels may be the missing ones.
+    labels : sequence of str, optional
+        Audited labels; None when a system could not be read, which may have the missing ones.
     problems : list of str
         Sentences are added to it.
     """
@@ -146,8 +143,8 @@ def read_strata(
         edges = tuple(shape.edges) if isinstance(shape.edges, list) else shape.edges
         if axis in MEASURED_AXES:
             _check_measured(axis, shape, problems)
-            told = must_be_one_of(shape.label, labels)
-            if told and (labels_known or not shape.label):
+            told = must_be_one_of(shape.label, labels) if labels else ""
+            if told:
                 problems.append(f"{where}.label: {told}")
         elif shape.label is not None:
             near = difflib.get_close_matches(axis, MEASURED_AXES, n=1)

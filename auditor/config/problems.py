@@ -46,7 +46,7 @@ def must_be_one_of(value: str | None, choices: Sequence[str], *, broken: Iterabl
         return ""
     if value and any(value == name or value.startswith(f"{name}-") for name in broken):
         return ""
-    known = ", ".join(choices) or "nothing is declared"
+    known = ", ".join(choices) or "none, as nothing is declared"
     if not value:
         return f"is required, one of {known}"
     near = difflib.get_close_matches(value, choices, n=1)

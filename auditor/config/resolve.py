@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,14 @@ from auditor.config.grid import read_metrics, read_perturbations, read_strata
 from auditor.config.problems import Problems
 from auditor.config.records import AuditConfig, CasesConfig, Keep, canonical
 from auditor.config.sentences import Shaped
-from auditor.config.shape import CasesShape
-from auditor.schema import ReferenceRule, SystemSpec
+from auditor.config.shape import CasesShape, Shape
+from auditor.schema import (
+    CriterionSpec,
+    MetricSpec,
+    PerturbationSpec,
+    ReferenceRule,
+    SystemSpec,
+)
 
 __all__ = ["resolve"]
 
@@ -46,47 +51,17 @@ def resolve(
     shape = shaped.shape
     problems = Problems(shaped.problems)
     warnings: list[str] = []
-    cases = _cases(shape.cases, folder, Problems() if "cases" in shaped.damaged else problems)
-    declared = tuple((shape.labels or {}).items())
-    systems = read_systems(
-        shape.systems,
-        Surroundings(folder, callables, declared, shaped.names["systems"]),
-        problems=problems,
-        warnings=warnings,
-    )
-    if not shaped.names["systems"] and "systems" not in shaped.damaged:
-        problems.append("systems: at least one is required")
-    labels_known = not (problems.touch("systems") or problems.touch("labels"))
-    labels = _labels(declared, systems, problems)
-    # without the modality nobody knows which perturbations fit, nor their levels
+    # without the modality nobody knows which perturbations fit: silence beats guesses
+    about_cases = Problems() if "cases" in shaped.damaged else problems
+    cases = _cases(shape.cases, folder, about_cases)
+    around = Surroundings(folder, callables, _declared(shape), shaped.names["systems"])
+    systems, labels = _systems(shaped, around, problems, warnings)
     planned = read_perturbations(
-        shape.perturbations,
-        modality=cases.modality,
-        problems=Problems() if "cases" in shaped.damaged else problems,
-        warnings=warnings,
+        shape.perturbations, modality=cases.modality, problems=about_cases, warnings=warnings
     )
     metrics = read_metrics(shape.metrics, problems=problems)
-    strata = read_strata(
-        shape.strata,
-        labels=[name for name, _ in labels],
-        labels_known=labels_known,
-        problems=problems,
-    )
-    found = Declared(
-        systems=tuple(spec.name for spec in systems),
-        labels=tuple(name for name, _ in labels) if labels_known else None,
-        metrics=tuple(spec.name for spec in metrics),
-        perturbations=planned,
-        strata=tuple(shaped.names["strata"]),
-        broken=_broken(shaped, systems, [it.name for it in metrics], [it.name for it in planned]),
-        levels_known="cases" not in shaped.damaged and not problems.touch("perturbations.preset"),
-    )
-    criteria = read_criteria(shape.criteria, found, problems=problems)
-    if shape.purpose == "confirmatory" and not shaped.names["criteria"]:
-        problems.append(
-            "criteria: a confirmatory audit needs at least one; declare it, or say purpose: "
-            "exploratory"
-        )
+    strata = read_strata(shape.strata, labels=_names(labels), problems=problems)
+    criteria = _criteria(shaped, systems, _names(labels), metrics, planned, problems)
     if problems:
         return None, sorted(set(problems))
     config = AuditConfig(
@@ -96,7 +71,7 @@ def resolve(
         folder=folder,
         cases=cases,
         systems=systems,
-        labels=labels,
+        labels=labels or (),
         perturbations=planned,
         metrics=metrics,
         strata=strata,
@@ -111,16 +86,56 @@ def resolve(
     return dataclasses.replace(config, canonical=canonical(config)), []
 
 
-def _broken(
-    shaped: Shaped, systems: tuple[SystemSpec, ...], metrics: list[str], planned: list[str]
-) -> Mapping[str, frozenset[str]]:
-    """Section -> names that were declared, but could not be read."""
-    read = {
-        "systems": [spec.name for spec in systems],
-        "metrics": metrics,
-        "perturbations": planned,
+def _declared(shape: Shape) -> Labels:
+    return tuple((shape.labels or {}).items())
+
+
+def _names(labels: Labels | None) -> tuple[str, ...] | None:
+    return None if labels is None else tuple(name for name, _ in labels)
+
+
+def _systems(
+    shaped: Shaped, around: Surroundings, problems: Problems, warnings: list[str]
+) -> tuple[tuple[SystemSpec, ...], Labels | None]:
+    """Return the systems and the audited labels; None for labels that cannot be known yet."""
+    systems = read_systems(shaped.shape.systems, around, problems=problems, warnings=warnings)
+    if not around.names and "systems" not in shaped.damaged:
+        problems.append("systems: at least one is required")
+    known = not (problems.touch("systems") or problems.touch("labels"))
+    labels = _labels(around.labels, systems, problems)
+    return systems, labels if known else None
+
+
+def _criteria(
+    shaped: Shaped,
+    systems: tuple[SystemSpec, ...],
+    labels: tuple[str, ...] | None,
+    metrics: tuple[MetricSpec, ...],
+    planned: tuple[PerturbationSpec, ...],
+    problems: Problems,
+) -> tuple[CriterionSpec, ...]:
+    if shaped.shape.purpose == "confirmatory" and not shaped.names["criteria"]:
+        problems.append(
+            "criteria: a confirmatory audit needs at least one; declare it, or say purpose: "
+            "exploratory"
+        )
+    names = {
+        "systems": tuple(spec.name for spec in systems),
+        "metrics": tuple(spec.name for spec in metrics),
+        "perturbations": tuple(spec.name for spec in planned),
     }
-    return {section: frozenset(shaped.names[section]) - {*names} for section, names in read.items()}
+    declared = Declared(
+        systems=names["systems"],
+        labels=labels,
+        metrics=names["metrics"],
+        perturbations=planned,
+        strata=shaped.names["strata"],
+        broken={key: frozenset(shaped.names[key]) - {*read} for key, read in names.items()},
+        levels_known=not (
+            {"cases", "perturbations"} & shaped.damaged or problems.touch("perturbations.preset")
+        ),
+    )
+    return read_criteria(shaped.shape.criteria, declared, problems=problems)
 
 
 def _cases(given: CasesShape, folder: Path, problems: Problems) -> CasesConfig:

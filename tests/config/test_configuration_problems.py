@@ -188,6 +188,11 @@ def test_problems_of_all_kinds_are_told_together_sorted_by_path(folder: Path) ->
         (changed("perturbations", {"preset": "tc"}), "perturbations.preset"),
         (changed(f"{SYSTEM}/output/labels", {"spleen": 0}), "systems.vendor-a.output.labels"),
         (changed("criteria/C-01", 3), "criteria.C-01"),
+        (changed("systems", None), "systems"),
+        (changed("systems", [1]), "systems"),
+        (changed("metrics", ["dsc"]), "metrics"),
+        (changed("perturbations", 5), "perturbations"),
+        (changed("cases", None), "cases"),
     ],
 )
 def test_one_mistake_is_not_repeated_where_its_name_is_used(
@@ -195,6 +200,11 @@ def test_one_mistake_is_not_repeated_where_its_name_is_used(
 ) -> None:
     problems = problems_of(folder, data)
     assert [problem.split(":")[0] for problem in problems] == [start]
+
+
+def test_an_empty_configuration_lists_what_is_required(folder: Path) -> None:
+    required = ["audit", "cases", "metrics", "perturbations", "purpose", "systems"]
+    assert [it.split(":")[0] for it in problems_of(folder, {})] == required
 
 
 def test_an_entry_like_a_wrong_one_is_not_a_second_problem(folder: Path) -> None:
