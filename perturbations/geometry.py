@@ -76,7 +76,8 @@ class Warp:
         """(z, y, x): how far each point of the anatomy moves, mm (px)."""
         start = _grid(self.shape, self.spacing)
         moved = start @ torch.tensor(np.asarray(self.matrix).T)
-        return (moved - start).norm(dim=-1)
+        length: Tensor = (moved - start).norm(dim=-1)
+        return length
 
     @property
     def _inverse(self) -> NDArray[np.float64]:
@@ -86,7 +87,8 @@ class Warp:
         """Voxel coordinates from which each voxel of the result is read."""
         points = _grid(self.shape, self.spacing) @ torch.tensor(matrix.T)
         centre = torch.tensor([(size - 1) / 2 for size in self.shape], dtype=torch.float64)
-        return points / torch.tensor(self.spacing, dtype=torch.float64) + centre
+        voxels: Tensor = points / torch.tensor(self.spacing, dtype=torch.float64) + centre
+        return voxels
 
 
 def rotation(scan: Scan, generator: np.random.Generator) -> Callable[[float], tuple[Tensor, Warp]]:

@@ -27,7 +27,7 @@ def read_table(table: Path) -> tuple[CaseRecord, ...]:
     Parameters
     ----------
     table : Path
-        Columns: ``case``, ``patient`` (the case's name when absent), ``image`` or ``image_1`` ..
+        Columns: ``case``, ``patient`` (without the column: the case's name), ``image`` or ``image_1`` ..
         (one per channel), ``reference`` and/or ``rater_1`` .. ``rater_k``; every other column is
         metadata. Separated by comma, semicolon or tab. Paths are relative to the table.
 
@@ -188,6 +188,9 @@ def _row_problems(
     row: dict[str, str], record: CaseRecord, images: Sequence[str], raters: Sequence[str]
 ) -> list[str]:
     problems = [] if record.case else ["the cell case is empty"]
+    if row.get("patient") == "":
+        # a case of its own would be one patient more than there are, and every interval too narrow
+        problems.append("the cell patient is empty; fill it in, or leave the whole column out")
     where = f"case {record.case!r}"
     problems += [f"{where} has no file in the column {name}" for name in images if not row[name]]
     if record.reference is None and not record.raters:
