@@ -12,6 +12,7 @@ from torch import Tensor
 from auditor.cases.geometry import difference
 from auditor.cases.images import read_mask, read_volume
 from auditor.cases.layouts import CasesSource, find_layout
+from auditor.cases.manifest import names_patients
 from auditor.errors import DataError
 from auditor.schema import CaseRecord, Geometry, ReferenceRule
 
@@ -83,7 +84,7 @@ def _manifest_warnings(cases: Sequence[CaseRecord], source: CasesSource) -> list
     layout = find_layout(source)
     if layout is not None:
         warnings.append(f"cases: recognised {layout.text}, {len(cases)} cases")
-    if len(cases) > 1 and all(record.patient == record.case for record in cases):
+    if len(cases) > 1 and (source.table is None or not names_patients(source.table)):
         warnings.append(
             "cases: every case counts as a patient of its own; intervals and bounds are too narrow if "
             "one patient has several: name them in the column patient of a table"

@@ -18,7 +18,7 @@ from pathlib import Path
 from auditor.errors import DataError
 from auditor.schema import CaseRecord
 
-__all__ = ["finished", "read_table", "roles"]
+__all__ = ["finished", "names_patients", "read_table", "roles"]
 
 
 def read_table(table: Path) -> tuple[CaseRecord, ...]:
@@ -65,6 +65,11 @@ def read_table(table: Path) -> tuple[CaseRecord, ...]:
         msg = f"{len(problems)} problem(s) in {table.name}:"
         raise DataError(msg, problems)
     return finished(records)
+
+
+def names_patients(table: Path) -> bool:
+    """Tell whether a table of cases has the column ``patient``."""
+    return "patient" in _rows(table)[0]
 
 
 def roles(record: CaseRecord) -> tuple[tuple[str, str], ...]:

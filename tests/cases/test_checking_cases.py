@@ -142,6 +142,19 @@ def test_patients_that_were_never_named_are_a_warning(tmp_path: Path) -> None:
     assert "every case counts as a patient of its own" in found.warnings[1]
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_a_column_of_patients_is_believed_even_when_each_has_one_case(
+    tmp_path: Path, *, named: bool
+) -> None:
+    rows: list[dict[str, str]] = []
+    for index in range(2):
+        write_volume(tmp_path / f"c{index}.mha", scan(index))
+        write_volume(tmp_path / f"m{index}.mha", box())
+        row = {"case": f"c{index}", "image": f"c{index}.mha", "reference": f"m{index}.mha"}
+        rows.append(row | ({"patient": f"c{index}"} if named else {}))
+    assert len(checked(write_table(tmp_path / "cases.csv", rows)).warnings) == (not named)
+
+
 def test_scans_of_different_kinds_in_one_audit_are_a_problem(tmp_path: Path) -> None:
     table = write_cases(tmp_path, count=1)
     flat = scan(shape=(6, 11)).astype(np.uint8)
