@@ -386,4 +386,14 @@ def json_schema() -> dict[str, Any]:
         JSON Schema, draft 2020-12.
     """
     schema = Shape.model_json_schema(by_alias=True)
+    properties = schema["properties"]
+    # what is read beside the records: a preset by its name alone, and entries without parameters
+    forms = properties["perturbations"].pop("oneOf")
+    properties["perturbations"]["anyOf"] = [*forms, {"type": "string"}]
+    for owner in (properties["metrics"], properties["strata"], _of_objects(forms)):
+        owner["additionalProperties"] = {"anyOf": [owner["additionalProperties"], {"type": "null"}]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _of_objects(forms: list[dict[str, Any]]) -> dict[str, Any]:
+    return next(form for form in forms if "additionalProperties" in form)
