@@ -14,9 +14,10 @@ from auditor.config.problems import Problems
 from auditor.config.shape import SystemShape
 from auditor.errors import ConfigError
 from auditor.metrics.catalog import get
-from auditor.schema import SystemSpec
+from auditor.schema import Certainty, SystemSpec
 from auditor.systems.contract import (
     PARTS,
+    ContractParts,
     find_contract_file,
     parse_contract,
     read_contract_file,
@@ -143,13 +144,16 @@ def _system(
 ) -> SystemSpec:
     name = where.removeprefix("systems.")
     checkpoint = _checkpoint(where, content.get("checkpoint"), around, problems)
-    sidecar = _sidecar(where, content, checkpoint, around.folder, problems, warnings)
+    file = _contract_file(where, content, checkpoint, around.folder, warnings)
+    sidecar: Mapping[str, Any] = {}
+    if file is not None:
+        sidecar = problems.attempt(f"{where}.contract", partial(read_contract_file, file)) or {}
     declared: dict[str, Any] = {key: content[key] for key in PARTS if key in content}
     output = dict(declared.get("output") or {})
     if around.labels and not _names_labels(output) and not _names_labels(sidecar.get("output")):
         declared["output"] = {**output, "labels": dict(around.labels)}
     parts = parse_contract(declared, where, sidecar=sidecar)
-    problems += parts.problems
+    problems += _with_file(parts, where, file)
     golden = content.get("golden")
     if golden is not None and not (around.folder / golden).is_file():
         problems.append(f"{where}.golden: must be a file, {golden!r} is none")
@@ -191,27 +195,34 @@ def _checkpoint(
     return path
 
 
-def _sidecar(
+def _contract_file(
     where: str,
     content: Mapping[str, Any],
     checkpoint: Path | None,
     folder: Path,
-    problems: Problems,
     warnings: list[str],
-) -> Mapping[str, Any]:
-    """Read the contract file: the one that is named, else one beside the checkpoint."""
-    named = content.get("contract")
-    path = None if named is None else folder / named
-    if path is None and checkpoint is not None and checkpoint.exists():
-        path = find_contract_file(checkpoint)
-        if path is not None:
-            warnings.append(
-                f"{where}: {path.name}, which lies beside the checkpoint, was read; what the "
-                "configuration says wins"
-            )
-    if path is None:
-        return {}
-    return problems.attempt(f"{where}.contract", lambda: read_contract_file(path)) or {}
+) -> Path | None:
+    """Return the contract file that is named, else one beside the checkpoint."""
+    if content.get("contract") is not None:
+        return folder / str(content["contract"])
+    found = None if checkpoint is None else find_contract_file(checkpoint)
+    if found is not None:
+        warnings.append(
+            f"{where}: {found.name}, which lies beside the checkpoint, was read; what the "
+            "configuration says wins"
+        )
+    return found
+
+
+def _with_file(parts: ContractParts, where: str, file: Path | None) -> list[str]:
+    """Name the contract file behind problems of fields that stand there."""
+    sources = dict(parts.sources)
+    problems = []
+    for problem in parts.problems:
+        name = problem.partition(":")[0].removeprefix(f"{where}.")
+        there = file is not None and sources.get(name) is Certainty.SIDECAR
+        problems.append(f"{problem} (in {file.name})" if there and file else problem)
+    return problems
 
 
 def _claims(

@@ -58,6 +58,17 @@ def test_directions_are_the_columns_of_the_matrix_in_the_order_of_the_array(tmp_
     assert np.allclose(geometry.direction, [matrix[:, 2], matrix[:, 1], matrix[:, 0]], atol=1e-6)
 
 
+def test_an_oblique_physical_picture_has_two_axes_and_a_place(tmp_path: Path) -> None:
+    array = scan(shape=(6, 11))
+    turned = oblique()[:2, :2]  # a turn by 20 degrees about z
+    path = write_volume(tmp_path / "p.mha", array, spacing=(0.5, 0.25), direction=turned)
+    image, geometry = read_volume([str(path)])
+    assert torch.equal(image, torch.from_numpy(array)[None])
+    assert (geometry.shape, geometry.spacing, geometry.unit) == ((6, 11), (0.5, 0.25), "mm")
+    told = sitk.ReadImage(str(path)).TransformIndexToPhysicalPoint((9, 4))
+    assert position(geometry, (4, 9)) == pytest.approx(told, abs=1e-4)
+
+
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 def test_pixel_formats_count_in_pixels(tmp_path: Path, suffix: str) -> None:
     array = (scan(shape=(6, 11)) / 4).astype(np.uint8)

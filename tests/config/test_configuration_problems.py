@@ -230,6 +230,17 @@ def test_a_callable_with_a_checkpoint_is_refused(folder: Path) -> None:
         parse_config(valid_data(), folder=folder, callables=("vendor-a",))
 
 
+def test_a_problem_of_a_contract_file_names_the_file(folder: Path) -> None:
+    text = "input: {zscore: maybe, channnels: 1}\noutput: {threshold: 2}\n"
+    (folder / "vendor_a.contract.yaml").write_text(text, encoding="utf-8")
+    told = problems_of(folder, changed(f"{SYSTEM}/output/threshold", 3))
+    assert [re.sub(r": .*[?\d']", ": ..", it) for it in told] == [
+        "systems.vendor-a.input.channnels: .. (in vendor_a.contract.yaml)",
+        "systems.vendor-a.input.zscore: .. (in vendor_a.contract.yaml)",
+        "systems.vendor-a.output.threshold: ..",  # the configuration's own value
+    ]
+
+
 def test_long_values_are_shortened(folder: Path) -> None:
     (problem,) = problems_of(folder, changed("purpose", "x" * 500))
     assert len(problem) < 200
