@@ -38,6 +38,9 @@ Floats = NDArray[np.float64]
 DRAWS = 4000
 """Bootstrap and Dirichlet draws."""
 
+_ROUNDING = 1e-12
+"""A spread below this share of the mean is rounding."""
+
 FEW = 10
 """Fewer patients are described, not inferred from."""
 
@@ -64,17 +67,20 @@ def studentized_draws(values: Floats, weights: Floats) -> tuple[Floats, Floats, 
     """Mean, standard error, and the draws of T = (M_b - m) / s*_b of each column.
 
     s*_b is the standard error inside the draw (Efron & Tibshirani 1993, section 12.5); a draw without
-    spread counts as infinitely far on its side.
+    spread counts as infinitely far on its side. Columns are centred first: T does not change by it, and
+    volumes of a thousand ml lose no digits in the difference of squares.
     """
     n = len(values)
     mean = values.mean(axis=0)
-    error = values.std(axis=0, ddof=1) / math.sqrt(n)
-    drawn = weights @ values / n
-    spread = np.sqrt(np.clip(weights @ (values * values) / n - drawn * drawn, 0, None) / (n - 1))
-    gap = drawn - mean
+    centred = values - mean
+    error = centred.std(axis=0, ddof=1) / math.sqrt(n)
+    # equal numbers may differ in their last bits after averaging; that is no spread
+    error = np.where(error > _ROUNDING * np.abs(mean), error, 0.0)
+    gap = weights @ centred / n
+    spread = np.sqrt(np.clip(weights @ (centred * centred) / n - gap * gap, 0, None) / (n - 1))
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(spread > 1e-15, gap / spread, np.sign(gap) * np.inf)
-    return mean, error, np.where(np.isnan(ratio), 0.0, ratio)
+        ratio = np.where(spread > 1e-6 * error, gap / spread, np.sign(gap) * np.inf)
+    return mean, error, np.where((error > 0) & ~np.isnan(ratio), ratio, 0.0)
 
 
 def order_statistic(draws: Floats, share: float) -> Floats:

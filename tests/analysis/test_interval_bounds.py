@@ -1,0 +1,206 @@
+"""Intervals and bounds: published values, agreement with scipy, exact cases, counted coverage."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from auditor.analysis.intervals import (
+    bootstrap_weights,
+    clopper_pearson,
+    clopper_pearson_lower,
+    clopper_pearson_upper,
+    median_interval,
+    order_statistic,
+    phantom_lower,
+    phantom_upper,
+    seed_of,
+    studentized_bounds,
+    studentized_draws,
+    studentized_interval,
+    unseen_rate,
+)
+
+AIR = np.array([10, 12, 12.5, 12.5, 13.9, 15, 21, 22, 23, 34, 50, 81, 89, 121, 134, 213.0])
+"""Sample of scipy's own test of its bootstrap against R's boot (scipy/stats/tests/test_resampling)."""
+
+
+def column(values: object) -> np.ndarray:
+    return np.asarray(values, dtype=np.float64)[:, None]
+
+
+def test_weights_count_n_picks_and_depend_on_the_seed_alone() -> None:
+    weights = bootstrap_weights(7, 3, draws=500)
+    assert weights.shape == (500, 7)
+    assert (weights.sum(axis=1) == 7).all()
+    assert np.array_equal(weights, bootstrap_weights(7, 3, draws=500))
+    assert not np.array_equal(weights, bootstrap_weights(7, 4, draws=500))
+    # multinomial(7, 1/7): each count has mean 1 and variance 7 * 1/7 * 6/7 = 6/7
+    assert weights.mean() == pytest.approx(1.0)
+    assert weights.var() == pytest.approx(6 / 7, abs=0.06)
+
+
+def test_resampled_means_agree_with_r_and_scipy() -> None:
+    drawn = bootstrap_weights(16, 1, draws=200_000) @ AIR / 16
+    # R boot, percentile interval of the mean: (28.86, 84.21), as quoted by scipy's test
+    assert np.quantile(drawn, [0.025, 0.975]) == pytest.approx([28.86, 84.21], rel=0.01)
+    theirs = stats.bootstrap(
+        (AIR,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(1)
+    ).confidence_interval
+    assert np.quantile(drawn, [0.025, 0.975]) == pytest.approx(list(theirs), rel=0.03)
+
+
+def test_studentized_interval_agrees_with_a_nested_bootstrap() -> None:
+    # the long way: the standard error inside each draw by a second bootstrap of 100 draws
+    rng = np.random.default_rng(0)
+    outer = rng.choice(AIR, (8000, 16))
+    inner = np.stack([rng.choice(row, (100, 16)).mean(axis=1).std() for row in outer])
+    reach = np.quantile((outer.mean(axis=1) - AIR.mean()) / inner, [0.975, 0.025])
+    expected = AIR.mean() - reach * AIR.std() / 4
+    weights = bootstrap_weights(16, 2, draws=100_000)
+    low, high = studentized_interval(column(AIR), weights, level=0.95, bounded=False)
+    assert low[0] == pytest.approx(expected[0], rel=0.03)
+    assert high[0] == pytest.approx(expected[1], rel=0.03)
+
+
+def test_studentized_draws_do_not_change_with_shift_and_scale() -> None:
+    weights = bootstrap_weights(16, 5, draws=2000)
+    _, error, draws = studentized_draws(column(AIR), weights)
+    _, scaled, same = studentized_draws(column(AIR * 7 + 1e6), weights)
+    assert np.allclose(scaled, 7 * error)
+    assert np.allclose(draws, same, rtol=1e-6)
+
+
+def test_a_column_of_equal_large_numbers_has_no_spread() -> None:
+    # averaging 1234.1 over replicates leaves last bits: they must not become an interval
+    values = column([1234.1, (1234.1 + 1234.1 + 1234.1) / 3] * 10)
+    mean, error, draws = studentized_draws(values, bootstrap_weights(20, 1, draws=200))
+    assert error[0] == 0.0
+    assert (draws == 0.0).all()
+    low, high = studentized_bounds(values, bootstrap_weights(20, 1, draws=200), level=0.95)
+    assert low[0] == high[0] == mean[0]
+
+
+def test_columns_that_share_weights_are_paired() -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.uniform(size=(2, 25))
+    weights = bootstrap_weights(25, 9)
+    together = weights @ np.stack([first, second], axis=1)
+    assert np.allclose(together[:, 0] - together[:, 1], weights @ (first - second))
+
+
+def test_an_interval_of_a_ratio_stays_inside_its_range() -> None:
+    values = column([1.0] * 11 + [0.2])
+    low, high = studentized_interval(values, bootstrap_weights(12, 1), level=0.95, bounded=True)
+    assert 0.0 <= low[0] <= values.mean() <= high[0] <= 1.0
+
+
+def test_order_statistics_are_ranks_not_interpolations() -> None:
+    draws = column(np.arange(1, 20))  # 19 draws: (19 + 1) * .05 = 1
+    assert order_statistic(draws, 0.05)[0] == 1
+    assert order_statistic(draws, 0.95)[0] == 19
+    assert order_statistic(draws, 0.5)[0] == 10
+
+
+def test_clopper_pearson_gives_the_textbook_values() -> None:
+    # 8 of 10, 95 %: (.4439, .9748); scipy.stats.binomtest(8, 10) prints .44390, .97479
+    assert clopper_pearson(8, 10, level=0.95) == pytest.approx((0.44390, 0.97479), abs=1e-5)
+    assert clopper_pearson_lower(27, 30, level=0.95) == pytest.approx(0.7614, abs=1e-4)
+    assert clopper_pearson_lower(0, 30, level=0.95) == 0.0
+    assert clopper_pearson_upper(30, 30, level=0.95) == 1.0
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 1), (1, 1), (3, 7), (59, 60), (60, 60)])
+def test_clopper_pearson_agrees_with_scipy(successes: int, n: int) -> None:
+    theirs = stats.binomtest(successes, n).proportion_ci(0.9, method="exact")
+    assert clopper_pearson(successes, n, level=0.9) == pytest.approx((theirs.low, theirs.high))
+
+
+def test_the_rule_of_three_is_the_upper_bound_of_no_failure() -> None:
+    # 1 - .05^(1/n): .139 at 20, .058 at 50, .0295 at 100, about 3 / n
+    assert [round(unseen_rate(n, level=0.95), 3) for n in (20, 50, 100)] == [0.139, 0.058, 0.030]
+    for n in (1, 20, 59):
+        assert unseen_rate(n, level=0.95) == pytest.approx(clopper_pearson_upper(0, n, level=0.95))
+
+
+@pytest.mark.parametrize("successes", [0, 1, 15, 27, 30])
+def test_phantom_bounds_equal_clopper_pearson_on_zeros_and_ones(successes: int) -> None:
+    values = column([1.0] * successes + [0.0] * (30 - successes))
+    low = phantom_lower(values, level=0.95, seed=1, draws=200_000)[0]
+    high = phantom_upper(values, level=0.95, seed=1, draws=200_000)[0]
+    assert low == pytest.approx(clopper_pearson_lower(successes, 30, level=0.95), abs=2e-3)
+    assert high == pytest.approx(clopper_pearson_upper(successes, 30, level=0.95), abs=2e-3)
+
+
+def test_perfect_patients_are_bounded_by_what_none_of_them_shows() -> None:
+    # all ones: 1 - v_0 with v_0 ~ Beta(1, n), so that the bound is .05^(1/n) = .7411 at n = 10
+    bound = phantom_lower(column(np.ones(10)), level=0.95, seed=3, draws=200_000)[0]
+    assert bound == pytest.approx(0.05 ** (1 / 10), abs=2e-3)
+    assert bound == pytest.approx(1 - unseen_rate(10, level=0.95), abs=2e-3)
+
+
+def test_phantom_bounds_mirror_each_other() -> None:
+    values = column(np.random.default_rng(4).beta(9, 2, 25))
+    low = phantom_lower(values, level=0.9, seed=6, draws=39_999)[0]
+    mirrored = phantom_upper(1 - values, level=0.9, seed=6, draws=39_999)[0]
+    assert low == pytest.approx(1 - mirrored, abs=1e-12)
+
+
+@pytest.mark.parametrize("place", [0, 10, 24])
+def test_a_worse_patient_never_raises_a_phantom_bound(place: int) -> None:
+    values = np.random.default_rng(5).beta(9, 2, 25)
+    missed = values.copy()
+    missed[place] = 0.0
+    both = np.stack([values, missed], axis=1)
+    low, high = (bound(both, level=0.95, seed=1) for bound in (phantom_lower, phantom_upper))
+    assert low[1] <= low[0]
+    assert high[1] <= high[0]
+
+
+@pytest.mark.parametrize(("n", "rank"), [(6, 1), (10, 2), (20, 6), (30, 10), (50, 18), (100, 40)])
+def test_median_interval_uses_the_tabulated_ranks(n: int, rank: int) -> None:
+    # ranks of the sign test, 95 %: e.g. Conover, Practical Nonparametric Statistics, table A3
+    assert median_interval(np.arange(1.0, n + 1), level=0.95) == (rank, n + 1 - rank)
+
+
+def test_five_patients_have_no_median_interval() -> None:
+    # 2 * (1/2)^5 = .0625 > .05
+    assert median_interval(np.arange(5.0), level=0.95) is None
+
+
+def test_seeds_come_from_every_part() -> None:
+    assert seed_of(1, "a", "b") == seed_of(1, "a", "b")
+    assert (
+        len({seed_of(1, "a", "b"), seed_of(1, "ab"), seed_of(2, "a", "b"), seed_of(1, "b", "a")})
+        == 4
+    )
+
+
+def rarely_failing(rng: np.random.Generator, n: int) -> np.ndarray:
+    values = rng.beta(18, 2, n)
+    values[rng.uniform(size=n) < 0.05] = 0.0
+    return values
+
+
+@pytest.mark.parametrize("n", [10, 40])
+def test_phantom_bound_covers_a_mean_with_rare_collapses(n: int) -> None:
+    # truth: .95 * .9 = .855; 400 repeats at .95 must miss at most 30 times (P > .9999 at exactly .95)
+    rng = np.random.default_rng(n)
+    missed = sum(
+        phantom_lower(column(rarely_failing(rng, n)), level=0.95, seed=r, draws=600)[0] > 0.855
+        for r in range(400)
+    )
+    assert missed <= stats.binom.ppf(0.9999, 400, 0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("a", "b"), [(18, 2), (4, 1.5)])
+def test_studentized_interval_covers_smooth_laws_at_its_level(a: float, b: float) -> None:
+    # 2000 repeats at n = 30: .946 and .950 were simulated; the limits allow .93 to .965
+    rng = np.random.default_rng(8)
+    weights = bootstrap_weights(30, 8, draws=1999)
+    samples = rng.beta(a, b, (30, 2000))
+    low, high = studentized_interval(samples, weights, level=0.95, bounded=True)
+    covered = int(((low <= a / (a + b)) & (a / (a + b) <= high)).sum())
+    assert stats.binom.ppf(1e-4, 2000, 0.94) <= covered <= stats.binom.ppf(1 - 1e-4, 2000, 0.955)
