@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from auditor.errors import StoreError
+from auditor.errors import DataError, StoreError
 from auditor.schema.results import RESULTS_VERSION, Results, decode
 from reports import html
 from reports.document import Exhibit, Page
@@ -55,10 +55,10 @@ def build(run: Path, *, images: bool = True, out: Path | None = None) -> Path:
 
     Raises
     ------
-    StoreError
-        ``results.json`` is missing or foreign, or the report cannot be written.
     DataError
-        A file of an exhibit is not what it must be.
+        ``results.json`` is missing or foreign, or a file of an exhibit is not what it must be.
+    StoreError
+        The report cannot be written.
     """
     results = read_results(run)
     chosen = [exhibit.id for exhibit in results.exhibits]
@@ -98,7 +98,7 @@ def read_results(run: Path) -> Results:
 
     Raises
     ------
-    StoreError
+    DataError
         It is missing, or of another version or tool.
     """
     path = run / "results.json"
@@ -109,24 +109,24 @@ def read_results(run: Path) -> Results:
             f"a report needs results.json in the folder of the run, and {run.name!r} has none; "
             "finish the run first"
         )
-        raise StoreError(msg) from error
+        raise DataError(msg) from error
     except (OSError, UnicodeDecodeError) as error:
         msg = f"results.json of {run.name!r} cannot be read: {error}"
-        raise StoreError(msg) from error
+        raise DataError(msg) from error
     try:
         results = decode(text, Results)
-    except (ValueError, AttributeError) as error:  # the latter for JSON that is no object
+    except ValueError as error:
         msg = (
             f"results.json of {run.name!r} must be written by segaudit with results version "
             f"{RESULTS_VERSION}; {error}"
         )
-        raise StoreError(msg) from error
+        raise DataError(msg) from error
     if results.version != RESULTS_VERSION:
         msg = (
             f"results.json of {run.name!r} must have results version {RESULTS_VERSION}, got "
             f"{results.version!r}; make the report with the version of segaudit that ran the audit"
         )
-        raise StoreError(msg)
+        raise DataError(msg)
     return results
 
 
@@ -135,7 +135,7 @@ def read_provenance(run: Path) -> dict[str, str]:
 
     Raises
     ------
-    StoreError
+    DataError
         It is there and is no JSON object.
     """
     path = run / "provenance.json"
@@ -145,10 +145,10 @@ def read_provenance(run: Path) -> dict[str, str]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         msg = f"provenance.json of {run.name!r} must be a JSON object, and cannot be read: {error}"
-        raise StoreError(msg) from error
+        raise DataError(msg) from error
     if not isinstance(data, dict):
         msg = f"provenance.json of {run.name!r} must be a JSON object, got {type(data).__name__}"
-        raise StoreError(msg)
+        raise DataError(msg)
     return dict(_flat(data))
 
 

@@ -84,8 +84,8 @@ def _hardest(
 def _steepest(
     own: Sequence[Summary], order: Sequence[str], setup: AnalysisSetup
 ) -> list[tuple[str, str, float, float | None, str, Estimate]]:
-    """Per system, the largest drop at severity 2, or the planned one nearest to it."""
-    wanted = {(spec.name, _nearest(spec, 2.0)) for spec in setup.perturbations if spec.severities}
+    """Per system, the largest drop at severity 3, or the planned one nearest to it."""
+    wanted = {(spec.name, _nearest(spec, 3.0)) for spec in setup.perturbations if spec.severities}
     found = []
     for name in order:
         drops = [

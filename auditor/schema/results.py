@@ -390,8 +390,8 @@ class Headline:
     hardest: tuple[tuple[str, str, str, Estimate], ...]
     """(system, axis, stratum, mean): the stratum with the lowest mean."""
     steepest: tuple[tuple[str, str, float, float | None, str, Estimate], ...]
-    """(system, perturbation, severity, level, unit, drop): largest drop at severity 2 (or the
-    nearest planned one)."""
+    """(system, perturbation, severity, level, unit, drop): largest drop at severity 3, the last that
+    is meant to lie in what is seen in practice (or the nearest planned one)."""
     promised: tuple[tuple[str, Estimate, int, int], ...]
     """(system, marginal conformal bound on clean scans, held, counted)."""
     best_clean: tuple[str, ...]
@@ -470,6 +470,9 @@ def decode(text: str, record: type[Stored]) -> Stored:
     # Numbers that happen to be whole were written by other tools without a point.
     converter.register_structure_hook(float, lambda value, _: float(value))
     data: Any = json.loads(text)
+    if not isinstance(data, dict):
+        msg = f"this is no {record.__name__}: it must be a JSON object, was {type(data).__name__}"
+        raise ValueError(msg)  # noqa: TRY004  # one error for all that does not fit
     try:
         return converter.structure(data, record)
     except (cattrs.BaseValidationError, KeyError, TypeError) as error:

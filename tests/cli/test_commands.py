@@ -136,7 +136,7 @@ def test_a_mask_on_another_grid_names_both_files_and_both_values(
     config = tiny_config(tmp_path)
     mask_path = next((tmp_path / "cases").rglob("*rater*1*.nii.gz"))
     mask = sitk.ReadImage(str(mask_path))
-    mask.SetSpacing((4.5, 1.8, 1.8))
+    mask.SetSpacing((4.5, 1.8, 1.8))  # type: ignore[no-untyped-call]  # SimpleITK has no types
     sitk.WriteImage(mask, str(mask_path))
     assert _run(["check", str(config)]) == 4
     _, err = told(capsys)
@@ -210,7 +210,7 @@ def test_gate_without_criteria_is_status_5_and_undecided_is_6(
     assert _run(["gate", str(tmp_path / "plain")]) == 5
     claim = {"label": "organ", "metric": "dsc", "at": "clean", "evidence": "assured"}
     strict = tiny_config(
-        tmp_path, perturbations=grid, criteria={"C-01": {**claim, "mean_at_least": 0.99}}
+        tmp_path, perturbations=grid, criteria={"C-01": {**claim, "mean_at_least": 0.85}}
     )
     arguments = ["run", str(strict), "-o", str(tmp_path / "strict"), "-q", "-j", "1", "--gate"]
     assert _run(arguments) == 6

@@ -18,14 +18,14 @@ from reports.exhibits import read_exhibits
 def test_a_folder_without_results_is_refused_by_name(tmp_path: Path) -> None:
     run = tmp_path / "spleen"
     run.mkdir()
-    with pytest.raises(StoreError, match=r"results\.json .* 'spleen' has none"):
+    with pytest.raises(DataError, match=r"results\.json .* 'spleen' has none"):
         build(run)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 1}', "\x00"])
 def test_a_foreign_results_file_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "results.json").write_text(text, encoding="utf-8")
-    with pytest.raises(StoreError, match="must be written by segaudit"):
+    with pytest.raises(DataError, match="must be written by segaudit"):
         read_results(tmp_path)
 
 
@@ -33,7 +33,7 @@ def test_results_of_another_version_are_refused(tmp_path: Path) -> None:
     data = json.loads(encode(results_samples.samples()["one case"]))
     data["version"] = 999
     (tmp_path / "results.json").write_text(json.dumps(data), encoding="utf-8")
-    with pytest.raises(StoreError, match=r"must have results version .*, got 999"):
+    with pytest.raises(DataError, match=r"must have results version .*, got 999"):
         read_results(tmp_path)
 
 
@@ -68,7 +68,7 @@ def test_nested_provenance_becomes_dotted_names(tmp_path: Path) -> None:
 
 def test_provenance_that_is_no_object_is_refused(tmp_path: Path) -> None:
     (tmp_path / "provenance.json").write_text("[1]")
-    with pytest.raises(StoreError, match="must be a JSON object, got list"):
+    with pytest.raises(DataError, match="must be a JSON object, got list"):
         read_provenance(tmp_path)
 
 
