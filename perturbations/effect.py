@@ -77,7 +77,9 @@ def _ssim(clean: NDArray[np.float32], image: NDArray[np.float32], span: float) -
     ma, mb = mean(a), mean(b)
     va, vb, cov = mean(a * a) - ma * ma, mean(b * b) - mb * mb, mean(a * b) - ma * mb
     score = ((2 * ma * mb + c1) * (2 * cov + c2)) / ((ma**2 + mb**2 + c1) * (va + vb + c2))
-    return float(score.mean())
+    # windows that reach beyond the border are left out, as scikit-image does
+    inner = tuple(slice(window // 2, size - window // 2) for size in clean.shape)
+    return float(score[inner].mean())
 
 
 def _contrast(clean: Scan, image: Tensor) -> float | None:

@@ -1,0 +1,77 @@
+"""Scans with known structure: anisotropic, 2-D and 3-D, one and several channels."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from perturbations import Scan
+
+SPACING = (3.0, 1.2, 1.5)
+
+
+def head(*, channels: int = 1, noise: float = 1.0, seed: int = 0) -> Scan:
+    """Textured MR-like head on an anisotropic grid, with its own Rician noise."""
+    values = np.stack([_anatomy((24, 48, 40), SPACING, seed + c) for c in range(channels)])
+    rng = np.random.default_rng(seed + 100)
+    real = values + noise * rng.standard_normal(values.shape)
+    noisy = np.hypot(real, noise * rng.standard_normal(values.shape))
+    return Scan(
+        image=torch.from_numpy(noisy.astype(np.float32)),
+        spacing=SPACING,
+        modality="mr",
+        region=torch.from_numpy(_ball((24, 48, 40), SPACING, 14.0)),
+    )
+
+
+def body() -> Scan:
+    """CT-like body in HU: air, soft tissue, an organ."""
+    shape, spacing = (20, 40, 40), (5.0, 1.0, 1.0)
+    image = np.full(shape, -1000.0)
+    image[_ball(shape, spacing, 18.0)] = 40.0
+    image[_ball(shape, spacing, 8.0)] = 110.0
+    image += np.random.default_rng(5).normal(0, 8, shape)
+    return Scan(
+        image=torch.from_numpy(image.astype(np.float32))[None],
+        spacing=spacing,
+        modality="ct",
+        region=torch.from_numpy(_ball(shape, spacing, 8.0)),
+    )
+
+
+def cells() -> Scan:
+    """Bright 2-D microscopy-like image in pixels, two channels."""
+    rng = np.random.default_rng(9)
+    y, x = np.mgrid[0:64, 0:72]
+    image = np.full((2, 64, 72), 20.0)
+    for _ in range(12):
+        cy, cx, r = rng.uniform(8, 56), rng.uniform(8, 64), rng.uniform(3, 6)
+        image[:, (y - cy) ** 2 + (x - cx) ** 2 < r * r] += 90.0
+    image += rng.normal(0, 2, image.shape)
+    return Scan(
+        image=torch.from_numpy(image.astype(np.float32)),
+        spacing=(1.0, 1.0),
+        unit="px",
+        modality="microscopy",
+    )
+
+
+def _positions(shape: tuple[int, ...], spacing: tuple[float, ...]) -> list[NDArray[np.float64]]:
+    axes = [(np.arange(n) - (n - 1) / 2) * s for n, s in zip(shape, spacing, strict=True)]
+    return list(np.meshgrid(*axes, indexing="ij"))
+
+
+def _ball(shape: tuple[int, ...], spacing: tuple[float, ...], radius: float) -> NDArray[np.bool_]:
+    inside = sum(axis**2 for axis in _positions(shape, spacing)) < radius**2
+    return np.asarray(inside)
+
+
+def _anatomy(shape: tuple[int, ...], spacing: tuple[float, ...], seed: int) -> NDArray[np.float64]:
+    rng = np.random.default_rng(seed)
+    z, y, x = _positions(shape, spacing)
+    image = 60.0 * ((z / 32) ** 2 + (y / 25) ** 2 + (x / 26) ** 2 < 1)
+    for _ in range(6):
+        cz, cy, cx = rng.uniform(-12, 12, 3)
+        image[(z - cz) ** 2 + (y - cy) ** 2 + (x - cx) ** 2 < rng.uniform(3, 7) ** 2] += 40.0
+    return np.asarray(image)
