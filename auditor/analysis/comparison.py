@@ -38,7 +38,12 @@ class Pair:
 
 
 def paired(
-    values: Mapping[str, Floats], weights: Floats, *, level: float, higher_is_better: bool
+    values: Mapping[str, Floats],
+    weights: Floats,
+    *,
+    level: float,
+    higher_is_better: bool,
+    reach: float | None,
 ) -> list[Pair]:
     """Compare every pair of systems at one condition.
 
@@ -50,39 +55,65 @@ def paired(
         See `bootstrap_weights`.
     level : simultaneous confidence level
     higher_is_better : direction of the metric
+    reach : largest difference that the metric allows (1 for metrics in [0, 1]); None: unbounded
     """
     pairs = list(itertools.combinations(values, 2))
     if not pairs:
         return []
     differences = np.stack([values[a] - values[b] for a, b in pairs], axis=1)
+    estimates = _estimates(differences, weights, level, reach)
+    sign = 1.0 if higher_is_better else -1.0
+    return [
+        Pair(a, b, estimate, _preferred(a, b, estimate, sign))
+        for (a, b), estimate in zip(pairs, estimates, strict=True)
+    ]
+
+
+def _estimates(
+    differences: Floats, weights: Floats, level: float, reach: float | None
+) -> list[Estimate]:
+    """Mean difference of each pair with its simultaneous interval, where there can be one."""
     n = len(differences)
     mean = differences.mean(axis=0)
     if n < FEW:
-        note = f"{n} patients are too few to compare; at least {FEW} are needed"
-        return [
-            Pair(a, b, Estimate(float(m), n, "descriptive", status="too_few", note=note), NO_WINNER)
-            for (a, b), m in zip(pairs, mean, strict=True)
-        ]
+        note = f"{n} patient(s) are too few to compare; at least {FEW} are needed"
+        return [Estimate(float(m), n, "descriptive", status="too_few", note=note) for m in mean]
     _, error, draws = studentized_draws(differences, weights)
+    # a pair without spread has draws of 0 and does not widen the others' intervals
     largest = np.max(np.abs(draws), axis=1, keepdims=True)
-    reach = float(order_statistic(largest, level)[0])
-    found = []
-    for (a, b), m, e in zip(pairs, mean, error, strict=True):
-        half = reach * float(e) if e > 0 and math.isfinite(reach) else (0.0 if e == 0 else math.inf)
-        low, high = max(-1e9, float(m) - half), min(1e9, float(m) + half)
-        estimate = Estimate(
-            float(m),
-            n,
-            "paired studentized bootstrap, max-T over pairs",
-            "two-sided",
-            level,
-            low,
-            high,
-        )
-        gain = (low > 0) if higher_is_better else (high < 0)
-        loss = (high < 0) if higher_is_better else (low > 0)
-        found.append(Pair(a, b, estimate, a if gain else b if loss else NO_WINNER))
-    return found
+    times = float(order_statistic(largest, level)[0])
+    return [
+        _estimate(float(m), float(e), times, n, level, reach)
+        for m, e in zip(mean, error, strict=True)
+    ]
+
+
+def _estimate(
+    mean: float, error: float, times: float, n: int, level: float, reach: float | None
+) -> Estimate:
+    if error == 0:
+        note = "the difference is the same in all patients; resampling says nothing of others"
+        return Estimate(mean, n, "descriptive", status="degenerate", note=note)
+    half = times * error
+    low, high = mean - half, mean + half
+    if reach is not None:
+        low, high = max(-reach, low), min(reach, high)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        note = "too few patients differ for a resampling interval"
+        return Estimate(mean, n, "descriptive", status="degenerate", note=note)
+    method = "paired studentized bootstrap, max-T over pairs"
+    return Estimate(mean, n, method, "two-sided", level, low, high)
+
+
+def _preferred(first: str, second: str, difference: Estimate, sign: float) -> str:
+    """Name the system that the interval favours; `sign` is -1 where lower is better."""
+    if difference.low is None or difference.high is None:
+        return NO_WINNER
+    if difference.low > 0:
+        return first if sign > 0 else second
+    if difference.high < 0:
+        return second if sign > 0 else first
+    return NO_WINNER
 
 
 def best_set(systems: Sequence[str], pairs: Sequence[Pair]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.analysis.comparison import best_set, paired
+from auditor.analysis.comparison import Pair, best_set, paired
 from auditor.analysis.conformal import (
     leave_one_out,
     lower_bound,
@@ -60,8 +60,9 @@ def _bound(
     known = scores[~np.isnan(scores)]
     n = len(known)
     rank, strict = marginal_rank(n, alpha), pac_rank(n, alpha, delta)
+    # both counts speak of the same patients: those with a score here and on the clean scan
     both = ~np.isnan(scores) & ~np.isnan(clean)
-    held = leave_one_out(known, alpha)
+    held = leave_one_out(scores[both], alpha)
     carried = transferred(clean[both], scores[both], alpha)
     return ConformalBound(
         system=key.system,
@@ -116,6 +117,7 @@ def comparisons(
             setup.weights(n),
             level=setup.audit.interval_level,
             higher_is_better=info.higher_is_better,
+            reach=1.0 if info.high == 1.0 else None,
         ):
             rows.append(
                 Comparison(
@@ -143,8 +145,6 @@ def best_at(
     label: str,
 ) -> tuple[str, ...]:
     """Systems that none beats significantly at one condition."""
-    from auditor.analysis.comparison import Pair
-
     pairs = [
         Pair(row.first, row.second, row.difference, row.verdict)
         for row in rows
