@@ -44,7 +44,7 @@ def headline(
     clean = [it for it in own if it.perturbation == CLEAN]
     overall = {it.system: it for it in clean if it.axis == "all"}
     order = [record.name for record in setup.systems]
-    noise = _noise(setup.perturbations)
+    noise = _noise(setup)
     severity = _nearest(noise, 3.0) if noise else 0.0
     level, unit = _level(noise, severity)
     return Headline(
@@ -134,12 +134,14 @@ def _promised(
     return found
 
 
-def _noise(perturbations: Sequence[PerturbationSpec]) -> PerturbationSpec | None:
-    named = {spec.name: spec for spec in perturbations if spec.severities}
+def _noise(setup: AnalysisSetup) -> PerturbationSpec | None:
+    """Find the axis that stands for noise: the modality's own, else the first planned."""
+    named = {spec.name: spec for spec in setup.perturbations if spec.severities}
     for name in ("rician_noise", "gaussian_noise"):
         if name in named:
             return named[name]
-    return next(iter(named.values()), None)
+    noises = [spec for name, spec in named.items() if setup.families.get(name) == "noise"]
+    return next(iter([*noises, *named.values()]), None)
 
 
 def _nearest(spec: PerturbationSpec, wanted: float) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.analysis.intervals import (
+    DRAWS,
     FEW,
     bootstrap_weights,
     clopper_pearson_lower,
@@ -28,6 +29,12 @@ __all__ = ["Evidence", "attainable", "claim_text", "judge", "overall"]
 
 Floats = NDArray[np.float64]
 
+_SEARCH_DRAWS = 1000
+"""Draws of each step of that search, which is said to be approximate."""
+
+_MANY = 1_000_000
+"""A claim that no perfect data of so many patients could meet cannot be met."""
+
 _MOST_PATIENTS = 20
 """A needed number of patients is looked for up to so many times the present one."""
 
@@ -37,7 +44,8 @@ class Evidence:
     """The numbers that a criterion is judged on, one per patient."""
 
     values: Floats
-    """Means and shares: the metric. Drops: the change for the worse from clean, in [-1, 1]."""
+    """Means and shares: the metric; shares: infinite on the wrong side where it failed. Drops: the change
+    for the worse from clean, in [-1, 1]."""
     failed: int
     """Patients that count at a worst value."""
     contract: ContractStatus
@@ -48,9 +56,11 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class _Bounds:
-    point: float
-    lower: float
-    upper: float
+    """A point estimate with its one-sided bounds; None where too few patients bound anything."""
+
+    point: float | None
+    lower: float | None
+    upper: float | None
     method: str
 
 
@@ -112,17 +122,24 @@ def judge(spec: CriterionSpec, evidence: Evidence, *, level: float, seed: int) -
     n = len(evidence.values)
     if evidence.preview or n == 0:
         why = "a preview gives no verdicts" if evidence.preview else "no patient was evaluated"
-        return _result(spec, Verdict.NOT_RUN, n, None, level, None, f"Not run: {why}.")
+        nothing = _Bounds(None, None, None, "none")
+        return _result(spec, Verdict.NOT_RUN, n, nothing, level, None, f"Not run: {why}.")
     scored = _scored(spec, evidence.values)
     # one patient bounds nothing, and resampling needs several
     few = n == 1 or (_resampled(spec) and n < FEW)
-    bounds = None if few else _bounds(spec, scored, level, seed)
-    verdict = Verdict.NOT_ATTAINABLE if bounds is None else _verdict(spec, bounds)
-    if verdict is not Verdict.FAIL and not attainable(spec, n, level=level):
+    bounds = (
+        _Bounds(float(scored.mean()), None, None, "none")
+        if few
+        else _bounds(spec, scored, level, seed)
+    )
+    verdict = _verdict(spec, bounds)
+    # scans that came out better than clean can meet a drop that no absence of a drop could
+    improved = spec.form == "mean_drop_at_most" and float(scored.mean()) < 0
+    settled = verdict is Verdict.FAIL or (improved and verdict is not Verdict.INSUFFICIENT)
+    if not settled and not attainable(spec, n, level=level):
         best = _needed_at_best(spec, level)
-        change = f"No data of {n} patient(s) could meet it; at least {best} are needed."
+        change = _beyond_reach(n, best)
         return _result(spec, Verdict.NOT_ATTAINABLE, n, bounds, level, best, change)
-    assert bounds is not None  # without bounds a claim is not attainable
     needed = None
     if verdict is Verdict.INSUFFICIENT:
         needed = _needed(spec, scored, level, seed)
@@ -143,7 +160,7 @@ def overall(results: tuple[CriterionResult, ...], *, purpose: str, preview: bool
     told = f"{len(met)} of {len(required)} declared claims supported"
     order = (
         Verdict.FAIL, Verdict.CONTRACT_IN_DOUBT, Verdict.NOT_RUN, Verdict.NOT_ATTAINABLE,
-        Verdict.INSUFFICIENT,
+        Verdict.INSUFFICIENT, Verdict.PASS_CONDITIONAL,
     )  # fmt: skip
     found = {result.verdict for result in required}
     worst = next((verdict for verdict in order if verdict in found), Verdict.PASS)
@@ -160,7 +177,9 @@ def _scored(spec: CriterionSpec, values: Floats) -> Floats:
     return (values <= spec.value_at_most).astype(np.float64)
 
 
-def _bounds(spec: CriterionSpec, scored: Floats, level: float, seed: int) -> _Bounds:
+def _bounds(
+    spec: CriterionSpec, scored: Floats, level: float, seed: int, draws: int = DRAWS
+) -> _Bounds:
     n = len(scored)
     point = float(scored.mean())
     if spec.form == "share_of_patients_at_least":
@@ -173,17 +192,17 @@ def _bounds(spec: CriterionSpec, scored: Floats, level: float, seed: int) -> _Bo
         )
     column = scored[:, None]
     if _resampled(spec):
-        weights = bootstrap_weights(n, seed)
+        weights = bootstrap_weights(n, seed, draws)
         low, high = studentized_bounds(column, weights, level=level)
         return _Bounds(point, float(low[0]), float(high[0]), "studentized bootstrap")
     if spec.form == "mean_drop_at_most":
         # differences live in [-1, 1]; the phantom patient falls from perfect to zero
         column = (column + 1) / 2
-        low = 2 * phantom_lower(column, level=level, seed=seed) - 1
-        high = 2 * phantom_upper(column, level=level, seed=seed) - 1
+        low = 2 * phantom_lower(column, level=level, seed=seed, draws=draws) - 1
+        high = 2 * phantom_upper(column, level=level, seed=seed, draws=draws) - 1
         return _Bounds(point, float(low[0]), float(high[0]), "phantom bound, paired")
-    low = phantom_lower(column, level=level, seed=seed)
-    high = phantom_upper(column, level=level, seed=seed)
+    low = phantom_lower(column, level=level, seed=seed, draws=draws)
+    high = phantom_upper(column, level=level, seed=seed, draws=draws)
     return _Bounds(point, float(low[0]), float(high[0]), "phantom bound")
 
 
@@ -193,6 +212,8 @@ def _resampled(spec: CriterionSpec) -> bool:
 
 
 def _verdict(spec: CriterionSpec, bounds: _Bounds) -> Verdict:
+    if bounds.lower is None or bounds.upper is None:
+        return Verdict.INSUFFICIENT
     passed = Verdict.PASS_CONDITIONAL if _resampled(spec) else Verdict.PASS
     if spec.form == "mean_drop_at_most":
         if bounds.upper <= spec.threshold:
@@ -215,19 +236,32 @@ def _needed(spec: CriterionSpec, scored: Floats, level: float, seed: int) -> int
         if spec.form == "share_of_patients_at_least":
             grown = np.zeros(size)
             grown[: round(float(scored.mean()) * size)] = 1.0
-        if _verdict(spec, _bounds(spec, grown, level, seed)) is not Verdict.INSUFFICIENT:
+        if _decided(spec, grown, level, seed):
             return size
     return None
 
 
-def _needed_at_best(spec: CriterionSpec, level: float) -> int:
-    """Fewest patients of whom perfect data would pass."""
-    n = 1
-    while not attainable(spec, n, level=level):
-        n += 1
-        if n > 100_000:
-            break
-    return n
+def _decided(spec: CriterionSpec, scored: Floats, level: float, seed: int) -> bool:
+    bounds = _bounds(spec, scored, level, seed, _SEARCH_DRAWS)
+    return _verdict(spec, bounds) is not Verdict.INSUFFICIENT
+
+
+def _needed_at_best(spec: CriterionSpec, level: float) -> int | None:
+    """Fewest patients of whom perfect data would pass; None: no number would."""
+    if not attainable(spec, _MANY, level=level):
+        return None
+    low, high = 1, _MANY  # one patient never suffices
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if attainable(spec, middle, level=level) else (middle, high)
+    return high
+
+
+def _beyond_reach(n: int, best: int | None) -> str:
+    told = f"No data of {n} patient(s) could meet it; "
+    if best is None:
+        return told + "no number of patients could assure a threshold at the end of the range."
+    return told + f"at least {best} are needed."
 
 
 def _change(
@@ -242,7 +276,7 @@ def _change(
     told = []
     if verdict is Verdict.INSUFFICIENT:
         told.append(
-            f"About {needed - n} more patients like these would decide it."
+            f"About {needed - n} more patient(s) like these would decide it."
             if needed is not None
             else f"More patients like these would not decide it within {_MOST_PATIENTS} times as many: "
             "the estimate lies close to the threshold."
@@ -263,6 +297,8 @@ def _change(
 
 
 def _gap(spec: CriterionSpec, bounds: _Bounds) -> str:
+    assert bounds.lower is not None  # a claim fails by its bounds
+    assert bounds.upper is not None
     if spec.form == "mean_drop_at_most":
         return f"the mean drop to be at least {bounds.lower - spec.threshold:.3f} smaller"
     what = "share" if spec.form == "share_of_patients_at_least" else "mean"
@@ -273,7 +309,7 @@ def _result(
     spec: CriterionSpec,
     verdict: Verdict,
     n: int,
-    bounds: _Bounds | None,
+    bounds: _Bounds,
     level: float,
     needed: int | None,
     change: str,
@@ -281,14 +317,14 @@ def _result(
     drop = spec.form == "mean_drop_at_most"
 
     def bound(side: str) -> Estimate:
-        if bounds is None:
-            return Estimate(None, n, "none", status="not_assessable", note=change)
         value = bounds.lower if side == "lower" else bounds.upper
+        if value is None:
+            return Estimate(None, n, "none", status="not_assessable", note=change)
         return Estimate(value, n, bounds.method, side, level)  # type: ignore[arg-type]  # lower or upper
 
     point = (
         Estimate(None, n, "none", status="not_assessable", note=change)
-        if bounds is None
+        if bounds.point is None
         else Estimate(bounds.point, n, "mean over patients")
     )
     return CriterionResult(

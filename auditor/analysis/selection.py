@@ -124,7 +124,7 @@ def _candidates(columns: Mapping[Key, Column], setup: AnalysisSetup) -> list[_Ca
     found = []
     for key, column in main_columns(columns, metric).items():
         clean = columns.get(clean_key(key))
-        change = None if clean is None else drops(column, clean, info, judged=True)
+        change = None if clean is None else drops(clean.value, column.judged, info)
         for place, record in enumerate(setup.cases):
             if np.isnan(column.judged[place]):
                 continue

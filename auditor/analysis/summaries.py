@@ -25,7 +25,7 @@ from auditor.analysis.setup import AnalysisSetup
 from auditor.analysis.table import Column, Key, counted, over_patients
 from auditor.schema import CLEAN, Estimate, MetricInfo, Region, Summary
 
-__all__ = ["clean_key", "drops", "summaries"]
+__all__ = ["clean_key", "drops", "summaries", "worst_drops"]
 
 Floats = NDArray[np.float64]
 
@@ -46,16 +46,26 @@ def clean_key(key: Key) -> Key:
     return key._replace(perturbation=CLEAN, severity=0.0, region=Region.WHOLE.value)
 
 
-def drops(column: Column, clean: Column, info: MetricInfo, *, judged: bool = False) -> Floats:
-    """Change for the worse from clean, per case: positive is worse, whatever the metric's direction.
+def drops(before: Floats, after: Floats, info: MetricInfo) -> Floats:
+    """Change for the worse from clean: positive is worse, whatever the metric's direction.
 
     Parameters
     ----------
-    judged : bool
-        Count failed cases at their worst value instead of leaving them out.
+    before, after : (cases,)
+        Values on the clean scan and under the condition; NaN where there is none.
     """
-    before, after = (clean.judged, column.judged) if judged else (clean.value, column.value)
     return before - after if info.higher_is_better else after - before
+
+
+def worst_drops(column: Column, clean: Column, info: MetricInfo) -> Floats:
+    """Change for the worse from clean, with what failed counted against the system.
+
+    A failure under the condition counts at its named worst value. A failure on the clean scan counts at
+    the metric's best value there: at its worst, a crash would look like an improvement.
+    """
+    best = info.high if info.higher_is_better else info.low
+    before = np.where(clean.missing, np.nan if best is None else best, clean.judged)
+    return drops(before, column.judged, info)
 
 
 def summaries(columns: Mapping[Key, Column], setup: AnalysisSetup) -> tuple[Summary, ...]:
@@ -73,7 +83,7 @@ def summaries(columns: Mapping[Key, Column], setup: AnalysisSetup) -> tuple[Summ
             change = (
                 np.full(len(patients), np.nan)
                 if clean is None or key.perturbation == CLEAN
-                else drops(column, clean, info)
+                else drops(clean.value, column.value, info)
             )
             jobs.append(
                 _Job(

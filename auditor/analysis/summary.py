@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auditor.analysis.answers import control_rows, headline, limits, not_assessed
 from auditor.analysis.criteria import Evidence, judge, overall
@@ -15,7 +16,7 @@ from auditor.analysis.promises import comparisons, conformal_bounds, main_column
 from auditor.analysis.scans import case_rows, conditions, difficulty
 from auditor.analysis.selection import digests, exhibits, worst_cases
 from auditor.analysis.setup import AnalysisSetup
-from auditor.analysis.summaries import clean_key, drops, summaries
+from auditor.analysis.summaries import clean_key, summaries, worst_drops
 from auditor.analysis.table import Column, Key, Rows, counted, measurements, of_kind, over_patients
 from auditor.schema import (
     RESULTS_VERSION,
@@ -116,21 +117,33 @@ def _judged(
     record = next((it for it in setup.systems if it.name == spec.system), None)
     contract = record.contract.status if record else ContractStatus.DECLARED_ONLY
     values, failed = np.empty(0), 0
-    if key is not None:
-        column = columns[key]
+    clean = None if key is None else columns.get(clean_key(key))
+    if key is not None and clean is not None:
         inside = _inside(spec, setup)
-        used = column.judged
-        if spec.form == "mean_drop_at_most":
-            used = drops(column, columns[clean_key(key)], setup.metric(spec.metric), judged=True)
+        used, missing = _evidence(spec, columns[key], clean, setup)
         values = over_patients(used, setup.patient_numbers, inside)
-        failed = int((np.isnan(column.value) & ~np.isnan(column.judged) & inside).sum())
+        failed = len(set(setup.patient_numbers[missing & inside]))
     evidence = Evidence(values, failed, contract, setup.audit.preview)
     return judge(
         spec, evidence, level=setup.audit.criteria_level, seed=setup.seed("criterion", spec.id)
     )
 
 
-def _inside(spec: CriterionSpec, setup: AnalysisSetup) -> np.ndarray:
+def _evidence(
+    spec: CriterionSpec, column: Column, clean: Column, setup: AnalysisSetup
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Per case: the number that a claim is judged on, and whether a failure stands behind it."""
+    if spec.form == "mean_drop_at_most":
+        used = worst_drops(column, clean, setup.metric(spec.metric))
+        return used, (column.missing | clean.missing) & ~np.isnan(used)
+    if spec.form == "share_of_patients_at_least":
+        # what failed lies beyond every value, also beyond one that the named worst value would reach
+        beyond = -np.inf if spec.value_at_least is not None else np.inf
+        return np.where(column.missing, beyond, column.judged), column.missing
+    return column.judged, column.missing
+
+
+def _inside(spec: CriterionSpec, setup: AnalysisSetup) -> NDArray[np.bool_]:
     if spec.stratum is None:
         return np.ones(len(setup.cases), dtype=bool)
     axis, name = spec.stratum

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.metrics.policy import FAILURES
 from auditor.schema import Record, StatusCount
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class Column:
     """(cases,), NaN without a value."""
     judged: Floats
     """(cases,), the named worst case where there is no value."""
+    missing: NDArray[np.bool_]
+    """(cases,), True where an evaluation that should have a value has none."""
     statuses: tuple[tuple[str, ...], ...]
     """Per case, of each replicate."""
     reasons: tuple[str, ...]
@@ -97,7 +100,8 @@ def measurements(rows: Rows, cases: Sequence[str]) -> dict[Key, Column]:
 
 def _column(rows: Rows, cells: list[list[int]]) -> Column:
     value, worst = rows.columns["value"], rows.columns["worst"]
-    values, judged, statuses, reasons = [], [], [], []
+    status = rows.columns["status"]
+    values, judged, missing, statuses, reasons = [], [], [], [], []
     first = next(i for cell in cells for i in cell)
     for cell in cells:
         own = [float(value[i]) for i in cell if value[i] is not None]
@@ -108,7 +112,10 @@ def _column(rows: Rows, cells: list[list[int]]) -> Column:
         ]
         values.append(np.mean(own) if own else np.nan)
         judged.append(np.mean(harsh) if harsh else np.nan)
-        statuses.append(tuple(rows.columns["status"][i] for i in cell))
+        missing.append(
+            any(value[i] is None and (worst[i] is not None or status[i] in FAILURES) for i in cell)
+        )
+        statuses.append(tuple(status[i] for i in cell))
         reasons.append(
             next((rows.columns["reason"][i] for i in cell if rows.columns["reason"][i]), "")
         )
@@ -118,6 +125,7 @@ def _column(rows: Rows, cells: list[list[int]]) -> Column:
         unit=rows.columns["unit"][first],
         value=np.array(values, dtype=np.float64),
         judged=np.array(judged, dtype=np.float64),
+        missing=np.array(missing, dtype=np.bool_),
         statuses=tuple(statuses),
         reasons=tuple(reasons),
     )
