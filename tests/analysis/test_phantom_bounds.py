@@ -18,7 +18,7 @@ def column(values: object) -> np.ndarray:
     return np.asarray(values, dtype=np.float64)[:, None]
 
 
-@pytest.mark.parametrize("n", [1, 2, 10, 30, 59, 300, 1000])
+@pytest.mark.parametrize("n", [1, 2, 10, 59, 300])
 @pytest.mark.parametrize("level", [0.9, 0.95, 0.975])
 def test_bounds_of_zeros_and_ones_are_those_of_clopper_and_pearson(n: int, level: float) -> None:
     for successes in {0, 1, n // 2, n - 1, n}:
