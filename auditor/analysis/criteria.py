@@ -194,6 +194,9 @@ def _bounds(
     if _resampled(spec):
         weights = bootstrap_weights(n, seed, draws)
         low, high = studentized_bounds(column, weights, level=level)
+        # where hardly any patient differs the resampled bound is infinite: the range itself bounds then
+        least = -1.0 if spec.form == "mean_drop_at_most" else 0.0
+        low, high = np.clip(low, least, 1.0), np.clip(high, least, 1.0)
         return _Bounds(point, float(low[0]), float(high[0]), "studentized bootstrap")
     if spec.form == "mean_drop_at_most":
         # differences live in [-1, 1]; the phantom patient falls from perfect to zero
