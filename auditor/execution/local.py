@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from auditor import errors
 from auditor.errors import AuditError, StoreError
 from auditor.execution.job import Job, failed_rows
-from auditor.execution.store import has_shard, write_shard
+from auditor.execution.store import has_shard, shard_path, write_shard
 from auditor.plan import Unit
 from auditor.schema import Status
 
@@ -31,6 +31,9 @@ __all__ = ["Progress", "pending_units", "run_local"]
 
 _TRIES = 2
 """Workers that may die on one unit before it is quarantined."""
+
+_HOPELESS = 3
+"""Units that may be quarantined before any is finished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,7 @@ class _Supervisor:
         self._total = len(job.plan.units)
         self._earlier = self._total - len(todo)
         self._finished = 0
+        self._quarantined: list[Unit] = []
         self._wanted = workers
         self._report = report
         self._deaths: Counter[int] = Counter()
@@ -126,6 +130,8 @@ class _Supervisor:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
+            # an interrupt at the keyboard is for the supervisor, which then ends its workers
+            start_new_session=True,
         )
         worker = _Worker(process)
         self._workers.append(worker)
@@ -204,6 +210,9 @@ class _Supervisor:
     def _died(self, worker: _Worker) -> None:
         self._workers.remove(worker)
         code = worker.process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            assert worker.process.stdin is not None  # asked for by PIPE at the start
+            worker.process.stdin.close()
         if worker.stopping and worker.unit is None:
             return
         if worker.unit is None:
@@ -217,11 +226,25 @@ class _Supervisor:
                 if not has_shard(self._job.run, key):
                     rows = failed_rows(self._job, unit, name, Status.QUARANTINED, reason)
                     write_shard(self._job.run, key, rows)
+            self._quarantined.append(unit)
             self._advance(f"quarantined: {unit.perturbation.name}, {reason}")
+            if len(self._quarantined) == self._finished >= _HOPELESS:
+                self._forget()
+                msg = (
+                    f"the first {_HOPELESS} units ended two worker processes each, so the others would "
+                    "too; see the messages above (memory? a broken installation? `segaudit doctor`)"
+                )
+                raise StoreError(msg)
         else:
             self._todo.insert(0, unit)
         if self._todo:
             self._start()
+
+    def _forget(self) -> None:
+        """Take the rows of quarantined units back: once mended, they are worth another try."""
+        for unit in self._quarantined:
+            for _, key in unit.shards:
+                shard_path(self._job.run, key).unlink(missing_ok=True)
 
     def _stop(self) -> None:
         for worker in self._workers:

@@ -1,0 +1,109 @@
+"""A plan is a value: it lists everything, and its keys change exactly when the numbers would."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tiny_audits import tiny_config
+
+from auditor.config import AuditConfig, load_config
+from auditor.plan import AuditPlan, digest_of, make_plan, preview, shard_of
+from auditor.schema import CONTROLS, CaseRecord, InputSpec, MetricSpec, WindowSpec
+
+CASES = tuple(
+    CaseRecord(case=name, patient=patient, images=(f"{name}.nii",), reference=f"{name}_m.nii",
+               digests=(("image_1", f"{name}1"), ("reference", f"{name}2")))
+    for name, patient in (("a", "p1"), ("b", "p1"), ("c", "p2"))
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> AuditConfig:
+    return load_config(tiny_config(tmp_path_factory.mktemp("plan"), patients=1))
+
+
+def planned(config: AuditConfig, cases: tuple[CaseRecord, ...] = CASES) -> AuditPlan:
+    return make_plan(config, cases, {spec.name: "f" * 64 for spec in config.systems})
+
+
+def test_clean_comes_first_and_every_case_meets_every_perturbation(config: AuditConfig) -> None:
+    plan = planned(config)
+    assert [(unit.case, unit.perturbation.name) for unit in plan.units] == [
+        (case, name) for case in "abc" for name in ("clean", "rician_noise", "rotation")
+    ]
+    assert [unit.index for unit in plan.units] == list(range(9))
+    # clean 1 + noise 2 + rotation 1, three cases, one system
+    assert plan.evaluations == 12
+    assert len(plan.keys) == len(set(plan.keys)) == 18
+
+
+def test_the_control_mask_is_another_patients(config: AuditConfig) -> None:
+    others = {unit.case: unit.other for unit in planned(config).units}
+    assert others == {"a": "c", "b": "c", "c": "a"}
+    alone = planned(config, CASES[:2])
+    assert {unit.other for unit in alone.units} == {""}
+
+
+def test_the_same_declaration_gives_the_same_plan(config: AuditConfig) -> None:
+    assert planned(config) == planned(config)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"input": InputSpec(axes="LPS")},
+        {"window": WindowSpec((16, 16, 16))},
+        {"batch": 7},
+        {"threads": 2},
+        {"device": "cuda"},
+    ],
+)
+def test_what_predictions_depend_on_changes_the_keys_of_that_system_only(
+    config: AuditConfig, change: dict[str, object]
+) -> None:
+    system = replace(config.systems[0], **change)  # type: ignore[arg-type]  # fields of several types
+    before, after = planned(config), planned(replace(config, systems=(system,)))
+    for one, other in zip(before.units, after.units, strict=True):
+        assert shard_of(one, "unet") != shard_of(other, "unet")
+        assert shard_of(one, CONTROLS) == shard_of(other, CONTROLS)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"family": "x"}, {"training_seed": 3}, {"timeout_s": 5.0}, {"claimed": (("dsc", 0.9),)}],
+)
+def test_what_no_prediction_depends_on_changes_no_key(
+    config: AuditConfig, change: dict[str, object]
+) -> None:
+    system = replace(config.systems[0], **change)  # type: ignore[arg-type]  # fields of several types
+    assert planned(replace(config, systems=(system,))).keys == planned(config).keys
+
+
+def test_another_checkpoint_seed_metric_or_file_changes_the_keys(config: AuditConfig) -> None:
+    keys = set(planned(config).keys)
+    other = make_plan(config, CASES, {"unet": "e" * 64})
+    assert len(keys & set(other.keys)) == 9  # the controls stay
+    for changed in (
+        replace(config, seed=99),
+        replace(config, metrics=(MetricSpec("dsc"),)),
+        replace(config, labels=(("organ", 2),)),
+    ):
+        assert not keys & set(planned(changed).keys)
+    touched = replace(CASES[0], digests=(("image_1", "new"), ("reference", "a2")))
+    after = planned(config, (touched, *CASES[1:]))
+    assert len(keys & set(after.keys)) == 18 - 6 - 3  # and the controls of the case that borrows it
+
+
+def test_a_preview_keeps_whole_cases_and_says_so(config: AuditConfig) -> None:
+    plan = planned(config)
+    short = preview(plan, 1)
+    assert {unit.case for unit in short.units} == {"a"}
+    assert short.preview
+    assert short.digest != plan.digest
+    assert set(short.keys) <= set(plan.keys)
+
+
+def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
+    assert digest_of({"a": 1, "b": [2, 3]}) == digest_of({"b": [2, 3], "a": 1})
+    assert digest_of([1, 2]) != digest_of([2, 1])
