@@ -79,12 +79,14 @@ def _estimates(
         note = f"{n} patient(s) are too few to compare; at least {FEW} are needed"
         return [Estimate(float(m), n, "descriptive", status="too_few", note=note) for m in mean]
     _, error, draws = studentized_draws(differences, weights)
-    # a pair without spread has draws of 0 and does not widen the others' intervals
-    largest = np.max(np.abs(draws), axis=1, keepdims=True)
-    times = float(order_statistic(largest, level)[0])
+    size = np.abs(draws)
+    # nothing is claimed of a pair that differs in too few patients, so it must not widen the others
+    usable = np.isfinite(order_statistic(size, level)) & (error > 0)
+    largest = np.max(size[:, usable], axis=1, initial=0.0)
+    times = float(order_statistic(largest[:, None], level)[0])
     return [
-        _estimate(float(m), float(e), times, n, level, reach)
-        for m, e in zip(mean, error, strict=True)
+        _estimate(float(m), float(e), times if ok else math.inf, n, level, reach)
+        for m, e, ok in zip(mean, error, usable, strict=True)
     ]
 
 
@@ -94,13 +96,12 @@ def _estimate(
     if error == 0:
         note = "the difference is the same in all patients; resampling says nothing of others"
         return Estimate(mean, n, "descriptive", status="degenerate", note=note)
-    half = times * error
-    low, high = mean - half, mean + half
-    if reach is not None:
-        low, high = max(-reach, low), min(reach, high)
-    if not (math.isfinite(low) and math.isfinite(high)):
+    if not math.isfinite(times):
         note = "too few patients differ for a resampling interval"
         return Estimate(mean, n, "descriptive", status="degenerate", note=note)
+    low, high = mean - times * error, mean + times * error
+    if reach is not None:
+        low, high = max(-reach, low), min(reach, high)
     method = "paired studentized bootstrap, max-T over pairs"
     return Estimate(mean, n, method, "two-sided", level, low, high)
 

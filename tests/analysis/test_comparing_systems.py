@@ -66,14 +66,19 @@ def test_one_patient_who_differs_makes_no_winner_and_no_infinite_interval() -> N
     a = np.full(10, 0.5)
     b = a.copy()
     b[3] = 0.1
-    bounded = compare({"a": a, "b": b})[0]
-    assert (bounded.verdict, bounded.difference.low, bounded.difference.high) == (
-        NO_WINNER,
-        -1.0,
-        1.0,
-    )
-    open_ended = compare({"a": a, "b": b}, reach=None)[0].difference
-    assert (open_ended.status, open_ended.low, open_ended.high) == ("degenerate", None, None)
+    for reach in (1.0, None):
+        pair = compare({"a": a, "b": b}, reach=reach)[0]
+        assert (pair.verdict, pair.difference.status) == (NO_WINNER, "degenerate")
+        assert (pair.difference.low, pair.difference.high) == (None, None)
+
+
+def test_two_almost_equal_systems_hide_no_difference_from_a_third() -> None:
+    rng = np.random.default_rng(9)
+    good = rng.normal(0.9, 0.02, 20)
+    nearly = good.copy()
+    nearly[3] -= 0.01
+    found = compare({"good": good, "nearly": nearly, "poor": good - rng.normal(0.2, 0.02, 20)})
+    assert [pair.verdict for pair in found] == [NO_WINNER, "good", "nearly"]
 
 
 def test_nine_patients_are_described() -> None:
