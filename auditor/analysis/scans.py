@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +25,10 @@ _MEASURED = ("nrmse", "psnr", "ssim", "contrast_to_noise", "estimated_level")
 def conditions(scans: Rows, setup: AnalysisSetup) -> tuple[Condition, ...]:
     """Median measured effect of every condition over its scans."""
     grouped: dict[tuple[str, float], list[int]] = {}
-    for i in range(len(scans)):
-        # one row a label; what is measured on the scan is the same on each
-        if scans.columns["label"][i] == setup.labels[0]:
-            place = (scans.columns["perturbation"][i], float(scans.columns["severity"][i]))
-            grouped.setdefault(place, []).append(i)
+    names, severities = scans.columns["perturbation"], scans.columns["severity"]
+    # one row a label; what is measured on the scan is the same on each
+    for i in np.flatnonzero(scans.columns["label"] == setup.labels[0]):
+        grouped.setdefault((names[i], float(severities[i])), []).append(int(i))
     return tuple(
         _condition(name, severity, members, scans, setup)
         for (name, severity), members in sorted(grouped.items())
@@ -44,15 +43,15 @@ def _condition(
     usable = [
         i for i, it in zip(members, status, strict=True) if it in (Status.OK, Status.NO_EFFECT)
     ]
-    medians = {field: _median([columns[field][i] for i in usable]) for field in _MEASURED}
-    native = [columns["native_level"][i] for i in usable if columns["native_level"][i] is not None]
-    low, high = np.quantile(native, [0.05, 0.95]) if native else (None, None)
-    level = columns["level"][members[0]]
+    medians = {field: _median(columns[field][usable]) for field in _MEASURED}
+    native = columns["native_level"][usable]
+    native = native[~np.isnan(native)]
+    low, high = np.quantile(native, [0.05, 0.95]) if native.size else (np.nan, np.nan)
     return Condition(
         perturbation=name,
         family=setup.families.get(name, ""),
         severity=severity,
-        level=None if level is None else float(level),
+        level=_or_none(columns["level"][members[0]]),
         unit=columns["unit"][members[0]],
         n_scans=len(members),
         n_no_effect=status.count(Status.NO_EFFECT.value),
@@ -61,8 +60,8 @@ def _condition(
         ssim=medians["ssim"],
         contrast_to_noise=medians["contrast_to_noise"],
         native_level=_median(native),
-        native_low=None if low is None else float(low),
-        native_high=None if high is None else float(high),
+        native_low=_or_none(low),
+        native_high=_or_none(high),
         estimated_level=medians["estimated_level"],
         stress=severity >= _STRESS_FROM,
     )
@@ -72,11 +71,8 @@ def of_cases(scans: Rows, field: str) -> dict[tuple[str, str], float | None]:
     """Read one field of the clean scans: (case, label) -> value."""
     columns = scans.columns
     return {
-        (columns["case"][i], columns["label"][i]): (
-            None if columns[field][i] is None else float(columns[field][i])
-        )
-        for i in range(len(scans))
-        if columns["perturbation"][i] == CLEAN
+        (columns["case"][i], columns["label"][i]): _or_none(columns[field][i])
+        for i in np.flatnonzero(columns["perturbation"] == CLEAN)
     }
 
 
@@ -181,10 +177,14 @@ def _rank_correlations(x: Floats, y: Floats) -> Floats:
     return np.asarray(np.where(size > 0, (a * b).sum(axis=1) / np.where(size > 0, size, 1), 0.0))
 
 
-def _median(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.median(known)) if known else None
+def _median(values: Floats) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if known.size else None
 
 
 def _number(value: float | None) -> float:
     return np.nan if value is None else value
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

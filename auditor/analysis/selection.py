@@ -129,7 +129,7 @@ def _candidates(columns: Mapping[Key, Column], setup: AnalysisSetup) -> list[_Ca
             if np.isnan(column.judged[place]):
                 continue
             value = column.value[place]
-            statuses = column.statuses[place]
+            statuses = [it for it in column.statuses[place] if it]
             status = next((it for it in statuses if it != Status.OK.value), Status.OK.value)
             fall = None if change is None or key.perturbation == CLEAN else change[place]
             found.append(

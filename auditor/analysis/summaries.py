@@ -182,12 +182,6 @@ def _summary(
     job: _Job, mean: Estimate, lower: Estimate, change: Estimate, setup: AnalysisSetup
 ) -> Summary:
     key, column, group = job.key, job.column, job.group
-    statuses = [
-        status
-        for case, inside in enumerate(group.inside)
-        if inside
-        for status in column.statuses[case]
-    ]
     judged = over_patients(column.judged, setup.patient_numbers, group.inside)
     if key.perturbation == CLEAN:
         note = "clean scans are what others are compared with"
@@ -204,7 +198,7 @@ def _summary(
         region=key.region,
         axis=group.axis,
         stratum=group.name,
-        statuses=counted(statuses),
+        statuses=counted(column.statuses[group.inside].ravel()),
         mean=mean,
         lower=lower,
         drop=change,

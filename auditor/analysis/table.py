@@ -10,9 +10,9 @@ patient by `over_patients`. Rows are sorted first, so the order in which they ca
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,18 @@ if TYPE_CHECKING:
 __all__ = ["Column", "Key", "Rows", "counted", "measurements", "of_kind", "over_patients"]
 
 Floats = NDArray[np.float64]
+Texts = NDArray[np.object_]
+
+_TEXTS = (
+    "system", "case", "perturbation", "unit", "status", "reason", "label", "metric", "region",
+    "reference", "mask_digest",
+)  # fmt: skip
+_SORTED_BY = (
+    "system", "perturbation", "severity", "label", "metric", "region", "case", "replicate",
+    "reference",
+)  # fmt: skip
+_SCORED = "reference"
+"""What a measurement that counts is scored against."""
 
 
 class Key(NamedTuple):
@@ -53,18 +65,20 @@ class Column:
     """(cases,), the named worst case where there is no value."""
     missing: NDArray[np.bool_]
     """(cases,), True where an evaluation that should have a value has none."""
-    statuses: tuple[tuple[str, ...], ...]
-    """Per case, of each replicate."""
-    reasons: tuple[str, ...]
-    """Per case, of the first row that gives one."""
+    first: Floats
+    """(cases,), value of replicate 0 alone: what a picture of one evaluation must reproduce."""
+    statuses: Texts
+    """(cases, replicates); empty text where there is no row."""
+    reasons: Texts
+    """(cases,), of the first replicate that gives one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
     """Rows of one kind as plain columns, sorted."""
 
-    columns: Mapping[str, NDArray[np.object_]]
-    """Name to values."""
+    columns: Mapping[str, NDArray[Any]]
+    """Name to values: texts as objects, None where null; numbers as float64, NaN where null."""
 
     def __len__(self) -> int:
         return len(self.columns["case"])
@@ -76,59 +90,130 @@ def of_kind(table: pa.Table, record: Record) -> Rows:
     import pyarrow.compute as pc
 
     part = table.filter(pc.equal(table["record"].cast(pa.string()), record.value))
-    columns = {name: np.array(part[name].to_pylist(), dtype=object) for name in part.column_names}
-    keys = ("replicate", "reference", "region", "metric", "label", "severity", "perturbation",
-            "case", "system")  # fmt: skip
-    text = [
-        columns[key].astype(float) if key in ("severity", "replicate") else columns[key].astype(str)
-        for key in keys
-    ]
-    order = np.lexsort(text) if len(part) else np.arange(0)
+    columns: dict[str, NDArray[Any]] = {}
+    ranks: dict[str, NDArray[Any]] = {}
+    for name in part.column_names:
+        if name in _TEXTS:
+            columns[name], ranks[name] = _texts(part[name])
+        elif name not in ("record", "patient", "seconds"):
+            columns[name] = part[name].cast(pa.float64()).to_numpy().astype(np.float64)
+    keys = [ranks.get(name, columns[name]) for name in reversed(_SORTED_BY)]
+    order = np.lexsort(keys) if len(part) else np.arange(0)
     return Rows({name: values[order] for name, values in columns.items()})
 
 
+def _texts(column: pa.ChunkedArray) -> tuple[Texts, NDArray[np.intp]]:
+    """Objects of a text column, and the alphabetical rank of each (0: null)."""
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    coded = column.unify_dictionaries().combine_chunks()
+    if isinstance(coded, pa.ChunkedArray):  # a column without rows stays in chunks
+        return np.empty(0, dtype=object), np.empty(0, dtype=np.intp)
+    words = coded.dictionary.to_pylist()
+    codes = coded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False).astype(np.intp)
+    ranks = np.zeros(len(words) + 1, dtype=np.intp)
+    for rank, place in enumerate(sorted(range(len(words)), key=words.__getitem__), start=1):
+        ranks[place] = rank
+    return np.array([*words, None], dtype=object)[codes], ranks[codes]
+
+
 def measurements(rows: Rows, cases: Sequence[str]) -> dict[Key, Column]:
-    """Arrange measurement rows as columns over the cases."""
-    place = {name: i for i, name in enumerate(cases)}
-    collected: dict[Key, list[list[int]]] = {}
-    names = ("system", "perturbation", "severity", "label", "metric", "region", "case")
-    for i, (*key, case) in enumerate(zip(*(rows.columns[name] for name in names), strict=True)):
-        cells = collected.setdefault(Key(*key), [[] for _ in cases])
-        cells[place[case]].append(i)
-    return {key: _column(rows, cells) for key, cells in sorted(collected.items())}
+    """Arrange measurement rows as columns over the cases, sorted by key.
+
+    Raises
+    ------
+    ValueError
+        When a row is about a case that is not listed.
+    """
+    rows = _scored(rows)
+    if not len(rows):
+        return {}
+    columns = rows.columns
+    first = _first_of_each(rows)
+    key = np.cumsum(first) - 1
+    place = _places(columns["case"], cases)
+    replicate = columns["replicate"].astype(np.intp)
+    shape = (int(key[-1]) + 1, len(cases), int(replicate.max()) + 1)
+    at = (key, place, replicate)
+
+    def spread(values: NDArray[Any], *, blank: object = np.nan, kind: type = float) -> NDArray[Any]:
+        cells: NDArray[Any] = np.full(shape, blank, dtype=kind)
+        cells[at] = values
+        return cells
+
+    value = spread(columns["value"])
+    worst = spread(columns["worst"])
+    judged = _mean_of_known(np.where(np.isnan(value), worst, value))
+    mean = _mean_of_known(value)
+    statuses = spread(columns["status"], blank="", kind=object)
+    failures = np.isin(columns["status"].astype(str), sorted(FAILURES))
+    missing = np.isnan(value) & (~np.isnan(worst) | spread(failures, blank=False, kind=bool))
+    reasons = spread(columns["reason"], blank="", kind=object)
+    starts = np.flatnonzero(first)
+    return {
+        _key(rows, int(start)): Column(
+            level=_or_none(columns["level"][start]),
+            unit=columns["unit"][start],
+            value=mean[i],
+            judged=judged[i],
+            missing=missing[i].any(axis=-1),
+            first=value[i, :, 0],
+            statuses=statuses[i],
+            reasons=_first_text(reasons[i]),
+        )
+        for i, start in enumerate(starts)
+    }
 
 
-def _column(rows: Rows, cells: list[list[int]]) -> Column:
-    value, worst = rows.columns["value"], rows.columns["worst"]
-    status = rows.columns["status"]
-    values, judged, missing, statuses, reasons = [], [], [], [], []
-    first = next(i for cell in cells for i in cell)
-    for cell in cells:
-        own = [float(value[i]) for i in cell if value[i] is not None]
-        harsh = [
-            float(value[i] if value[i] is not None else worst[i])
-            for i in cell
-            if value[i] is not None or worst[i] is not None
-        ]
-        values.append(np.mean(own) if own else np.nan)
-        judged.append(np.mean(harsh) if harsh else np.nan)
-        missing.append(
-            any(value[i] is None and (worst[i] is not None or status[i] in FAILURES) for i in cell)
-        )
-        statuses.append(tuple(status[i] for i in cell))
-        reasons.append(
-            next((rows.columns["reason"][i] for i in cell if rows.columns["reason"][i]), "")
-        )
-    level = rows.columns["level"][first]
-    return Column(
-        level=None if level is None else float(level),
-        unit=rows.columns["unit"][first],
-        value=np.array(values, dtype=np.float64),
-        judged=np.array(judged, dtype=np.float64),
-        missing=np.array(missing, dtype=np.bool_),
-        statuses=tuple(statuses),
-        reasons=tuple(reasons),
+def _scored(rows: Rows) -> Rows:
+    """Keep what is scored against the reference that counts."""
+    against = rows.columns["reference"]
+    kept = (against == _SCORED) | (against == None)  # noqa: E711  # elementwise on objects
+    return rows if kept.all() else Rows({name: it[kept] for name, it in rows.columns.items()})
+
+
+def _first_of_each(rows: Rows) -> NDArray[np.bool_]:
+    """Mark the first row of every key; rows are sorted."""
+    new = np.zeros(len(rows), dtype=bool)
+    new[0] = True
+    for name in Key._fields:
+        values = rows.columns[name]
+        new[1:] |= values[1:] != values[:-1]
+    return new
+
+
+def _key(rows: Rows, i: int) -> Key:
+    system, perturbation, severity, label, metric, region = (
+        rows.columns[name][i] for name in Key._fields
     )
+    return Key(system, perturbation, float(severity), label, metric, region)
+
+
+def _places(names: Texts, cases: Sequence[str]) -> NDArray[np.intp]:
+    known = {name: i for i, name in enumerate(cases)}
+    strangers = sorted(set(names.tolist()) - set(known))
+    if strangers:
+        msg = f"every stored row must be about a case of the audit, got {strangers[0]!r}"
+        raise ValueError(msg)
+    return np.array([known[name] for name in names.tolist()], dtype=np.intp)
+
+
+def _mean_of_known(values: Floats) -> Floats:
+    """Mean over the last axis without NaN; NaN where there is nothing else."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=-1)
+    total = np.where(known, values, 0.0).sum(axis=-1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _first_text(texts: Texts) -> Texts:
+    return np.array([next((text for text in row if text), "") for row in texts], dtype=object)
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def over_patients(values: Floats, patients: NDArray[np.intp], inside: NDArray[np.bool_]) -> Floats:
@@ -154,6 +239,7 @@ def over_patients(values: Floats, patients: NDArray[np.intp], inside: NDArray[np
     return np.asarray(total[count > 0] / count[count > 0])
 
 
-def counted(statuses: Sequence[str]) -> tuple[StatusCount, ...]:
-    """Count statuses, sorted by name."""
-    return tuple(StatusCount(name, n) for name, n in sorted(Counter(statuses).items()))
+def counted(statuses: Iterable[str]) -> tuple[StatusCount, ...]:
+    """Count statuses, sorted by name; empty texts are no statuses."""
+    found = Counter(status for status in statuses if status)
+    return tuple(StatusCount(name, n) for name, n in sorted(found.items()))
