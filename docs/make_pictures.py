@@ -36,11 +36,12 @@ def main() -> None:
             aspect = one.spacing[0] / one.spacing[2] if side else one.spacing[1] / one.spacing[2]
             cell.imshow(image, cmap="gray", vmin=0, vmax=float(scan.s_ref) * 1.2, aspect=aspect)
             cell.set_title(
-                "clean" if severity == 0 else f"{severity}: {result.level:.3g} {result.unit}",
+                f"{name}: clean"
+                if severity == 0
+                else f"{severity}: {result.level:.3g} {result.unit}",
                 fontsize=7,
             )
             cell.axis("off")
-        row[0].set_title(f"{name}\nclean", fontsize=7, loc="left")
     figure.tight_layout(pad=0.4)
     target = Path(__file__).parent / "images" / "perturbations.png"
     figure.savefig(target, dpi=75)
