@@ -34,13 +34,14 @@ _BLOCK = 128
 """Columns that are solved together."""
 
 
-def phantom_lower(values: Floats, *, level: float) -> Floats:
+def phantom_lower(values: Floats, *, level: float, counts: Floats | None = None) -> Floats:
     """Lower bound of the mean of each column, with one phantom patient at 0.
 
     Parameters
     ----------
     values : (patients, columns), in [0, 1]
     level : one-sided confidence level
+    counts : (patients,), > 0; how many patients each row stands for; None: one
 
     Returns
     -------
@@ -57,16 +58,18 @@ def phantom_lower(values: Floats, *, level: float) -> Floats:
         raise ValueError(msg)
     blocks = range(0, values.shape[1], _BLOCK)
     return np.concatenate(
-        [np.empty(0), *(_quantile(values[:, i : i + _BLOCK], 1 - level) for i in blocks)]
+        [np.empty(0), *(_quantile(values[:, i : i + _BLOCK], counts, 1 - level) for i in blocks)]
     )
 
 
-def phantom_upper(values: Floats, *, level: float) -> Floats:
+def phantom_upper(values: Floats, *, level: float, counts: Floats | None = None) -> Floats:
     """Upper bound of the mean of each column, with one phantom patient at 1."""
-    return np.asarray(1 - phantom_lower(1 - values, level=level))
+    return np.asarray(1 - phantom_lower(1 - values, level=level, counts=counts))
 
 
-def paired_bounds(differences: Floats, *, level: float) -> tuple[Floats, Floats]:
+def paired_bounds(
+    differences: Floats, *, level: float, counts: Floats | None = None
+) -> tuple[Floats, Floats]:
     """Lower and upper bound of the mean of differences in [-1, 1], each at the level.
 
     Rescaled to [0, 1]; the phantom patient goes from perfect to zero, or back.
@@ -74,37 +77,44 @@ def paired_bounds(differences: Floats, *, level: float) -> tuple[Floats, Floats]
     Parameters
     ----------
     differences : (patients, columns)
+    level, counts
+        See `phantom_lower`.
     """
     shares = (differences + 1) / 2
-    low, high = phantom_lower(shares, level=level), phantom_upper(shares, level=level)
+    low = phantom_lower(shares, level=level, counts=counts)
+    high = phantom_upper(shares, level=level, counts=counts)
     return 2 * low - 1, 2 * high - 1
 
 
-def _quantile(values: Floats, share: float) -> Floats:
+def _quantile(values: Floats, counts: Floats | None, share: float) -> Floats:
     """Quantile of the Dirichlet mean of each column with a phantom at 0."""
+    powers = None if counts is None else np.concatenate([[1.0], counts])
     points = np.vstack([np.zeros(values.shape[1]), values])
     top = points.max(axis=0)
     found = np.zeros(len(top))
     open_ = np.flatnonzero(top > 0)  # a column of zeros is bounded by 0
     if open_.size:
         solved = elementwise.find_root(
-            lambda t, column: _share_below(points[:, column.astype(np.intp)], t) - share,
+            lambda t, column: _share_below(points[:, column.astype(np.intp)], powers, t) - share,
             (np.zeros(open_.size), top[open_]),
             args=(open_.astype(np.float64),),
             tolerances={"xatol": 1e-10, "xrtol": 0.0, "fatol": 1e-12, "frtol": 0.0},
         )
         found[open_] = solved.x
-    return np.clip(found, 0.0, values.mean(axis=0))
+    return np.clip(found, 0.0, np.average(values, axis=0, weights=counts))
 
 
-def _share_below(points: Floats, t: Floats) -> Floats:
+def _share_below(points: Floats, powers: Floats | None, t: Floats) -> Floats:
     """P(sum v_i y_i <= t) of each column of points (n + 1, columns)."""
     apart = points - t
-    scale = np.sqrt((apart * apart).sum(axis=0))
+    each = np.ones(len(points)) if powers is None else powers
+    scale = np.sqrt(each @ (apart * apart))
     scale = np.where(scale > 0, scale, 1.0)
-    step = _STEP * min(1.0, (40 / len(points)) ** 0.5)
+    step = _STEP * min(1.0, (40 / float(each.sum())) ** 0.5)
     nodes = np.exp(np.arange(*_SPAN, step))
     phi = np.ones((len(nodes), points.shape[1]), dtype=np.complex128)
-    for row in apart / scale:
-        phi /= 1 - 1j * np.outer(nodes, row)
+    for row, power in zip(apart / scale, each, strict=True):
+        factor = 1 - 1j * np.outer(nodes, row)
+        # p patients of one value weigh like one whose share is drawn from Gamma(p)
+        phi /= factor if powers is None else factor**power
     return np.asarray(0.5 - step / np.pi * phi.imag.sum(axis=0))

@@ -133,3 +133,13 @@ def test_a_paired_drop_is_assured_wrongly_in_at_most_one_audit_of_twenty(n: int)
     drops = (rng.uniform(size=(n, 1000)) < 0.091).astype(np.float64)
     wrong = int((paired_bounds(drops, level=0.95)[1] <= 0.09).sum())
     assert wrong <= stats.binom.ppf(0.9999, 1000, 0.05)
+
+
+def test_a_row_that_counts_several_times_stands_for_as_many_patients() -> None:
+    values = column([0.3, 0.7, 0.9])
+    repeated = np.repeat(values, [4, 1, 15], axis=0)
+    counts = np.array([4.0, 1.0, 15.0])
+    for bound in (phantom_lower, phantom_upper):
+        assert bound(values, level=0.95, counts=counts)[0] == pytest.approx(
+            bound(repeated, level=0.95)[0], abs=1e-8
+        )
