@@ -79,9 +79,10 @@ def _indexed(
     named = dict(outputs)
     if isinstance(index, str) and index in named:
         return index, named[index]
-    if isinstance(index, int) and index < len(outputs):
+    if isinstance(index, int) and 0 <= index < len(outputs):
         return outputs[index]
-    msg = f"output.index must be one of {', '.join(named)} or a number below {len(outputs)}, was {index!r}"
+    known = ", ".join(named)
+    msg = f"output.index must be one of {known} or from 0 to {len(outputs) - 1}, was {index!r}"
     raise Refusal(msg)
 
 

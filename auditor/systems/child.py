@@ -3,68 +3,83 @@
 Limits are set first, before torch or onnxruntime is imported; then it answers one message after the
 other until its parent is gone. Whatever the checkpoint prints goes to the parent's record of the last
 lines, never into the messages.
+
+**Messages.** First the settings come. The child answers ``ready`` once its libraries are imported, so
+that a slow disk is not taken for a checkpoint that hangs, and then what it knows of the loaded checkpoint.
+Each later message asks for one run. Every answer has ``ok``, or a status and one sentence.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
+import shutil
+import signal
+import site
 import socket
 import sys
 import sysconfig
+import threading
 from pathlib import Path
 from typing import Any
 
+from auditor.systems.sandbox import confine
+from auditor.systems.transport import TransportError, receive, send
+
 __all__ = ["main"]
 
+_LOOK_EVERY_S = 0.25
 
-def main(arguments: list[str]) -> None:
+
+def main(channel: socket.socket) -> None:
     """Serve one checkpoint.
 
     Parameters
     ----------
-    arguments : list of str
-        Descriptor of the channel, and the settings as JSON.
+    channel : socket
+        To the parent.
     """
-    channel = socket.socket(fileno=int(arguments[0]))
-    settings = json.loads(arguments[1])
-    checkpoint = Path(settings["checkpoint"])
-    from auditor.systems.sandbox import confine
-
+    settings, _ = receive(channel)
+    checkpoint, scratch = Path(settings["checkpoint"]), Path(settings["scratch"])
+    beside = [Path(name) for name in settings["beside"]]
+    on_cpu = settings["device"] == "cpu"
     layers = confine(
-        readable=_readable(checkpoint),
-        writable=[Path(settings["scratch"]), Path("/dev/null"), *_devices(settings["device"])],
-        memory_gb=settings["memory_gb"] if settings["device"] == "cpu" else None,
+        readable=[*_interpreter(), checkpoint, *beside],
+        writable=[scratch, Path("/dev/null"), *([] if on_cpu else _gpus())],
+        memory_gb=settings["memory_gb"] if on_cpu else None,
+        dies_with_thread=settings["dies_with_thread"],
     )
-    from auditor.systems.transport import TransportError, send
-
+    # a namespace can be left only by a process of one thread, so this comes after it
+    limit = None if on_cpu and sys.platform == "linux" else settings["memory_gb"]
+    threading.Thread(target=_watch, args=(scratch, limit), daemon=True).start()
     try:
-        model = _load(checkpoint, settings)
+        # from here on torch or onnxruntime is in this process
+        kind = _runtime(settings["format"])
+        send(channel, {"ok": True, "ready": True})
+        model = kind(checkpoint, device=settings["device"], threads=settings["threads"])
     except BaseException as error:  # noqa: BLE001  # whatever a checkpoint does while it is loaded
         send(channel, {"ok": False, **_told(error)})
         return
-    send(channel, {"ok": True, "sandbox": list(layers), "input_shape": model.input_shape})
-    try:
-        while True:
-            _serve(channel, model, settings["batch"])
-    except TransportError:
-        return  # the parent has closed us
+    known = {"inputs": model.inputs, "outputs": model.outputs, "findings": list(model.findings)}
+    send(channel, {"ok": True, "sandbox": [*layers, "ends with its parent"], **known})
+    while True:
+        _serve(channel, model, settings["batch"])
 
 
-def _load(checkpoint: Path, settings: dict[str, Any]) -> Any:  # noqa: ANN401  # either kind of model
-    keep = {"device": settings["device"], "threads": settings["threads"]}
-    if settings["format"] == "onnx":
+def _runtime(format_: str) -> Any:  # noqa: ANN401  # a class of either kind of model
+    if format_ == "onnx":
         from auditor.systems.onnx import OnnxModel
 
-        return OnnxModel(checkpoint, **keep)
+        OnnxModel.import_runtime()
+        return OnnxModel
     from auditor.systems.torchscript import TorchScriptModel
 
-    return TorchScriptModel(checkpoint, **keep)
+    TorchScriptModel.import_runtime()
+    return TorchScriptModel
 
 
 def _serve(channel: socket.socket, model: Any, batch: int) -> None:  # noqa: ANN401  # either kind
     from auditor.schema import InputSpec, OutputSpec, WindowSpec
-    from auditor.systems.transport import receive, send
     from auditor.systems.window import run_images
 
     header, images = receive(channel)
@@ -74,10 +89,12 @@ def _serve(channel: socket.socket, model: Any, batch: int) -> None:  # noqa: ANN
     spec = None if window is None else WindowSpec(**{**window, "size": tuple(window["size"])})
     try:
         answers = run_images(images, lambda b: model(b, inputs, output), spec, batch)
+        del images
+        send(channel, {"ok": True}, answers)
+    except TransportError:
+        raise
     except BaseException as error:  # noqa: BLE001  # whatever a checkpoint raises is a row
         send(channel, {"ok": False, **_told(error)})
-        return
-    send(channel, {"ok": True}, answers)
 
 
 def _told(error: BaseException) -> dict[str, str]:
@@ -90,9 +107,12 @@ def _told(error: BaseException) -> dict[str, str]:
     text = text[:300]
     lower = str(error).lower()
     if isinstance(error, MemoryError) or any(
-        word in lower for word in ("bad_alloc", "bad allocation", "can't allocate", "out of memory")
-    ):
-        return {"status": "crashed", "reason": f"it asked for more memory than it may have: {text}"}
+        word in lower
+        for word in ("bad_alloc", "bad allocation", "can't allocate", "out of memory",
+                     "failed to allocate", "cannot allocate", "no shared memory")
+    ):  # fmt: skip
+        reason = f"it asked for more memory than it may have: {text}".removesuffix(": ")
+        return {"status": "crashed", "reason": reason}
     if isinstance(error, Refusal | ValueError | AuditError):
         return {"status": "rejected", "reason": " ".join(str(error).split())[:500]}
     if isinstance(error, SystemExit | KeyboardInterrupt):
@@ -100,24 +120,67 @@ def _told(error: BaseException) -> dict[str, str]:
     return {"status": "rejected", "reason": f"the model refused its input: {text}"}
 
 
-def _readable(checkpoint: Path) -> list[Path]:
-    """List what an interpreter, its packages and one checkpoint need."""
+def _watch(scratch: Path, memory_gb: float | None) -> None:
+    """End this process, and all that it started, when its parent is gone or its memory too large.
+
+    The parent holds the other end of stdin and writes nothing. Memory is watched only where the
+    system cannot limit it: on a GPU, whose drivers reserve addresses far beyond what they use, and on
+    macOS.
+    """
+    import select
+
+    if memory_gb is not None and os.name == "posix":
+        while not select.select([0], [], [], _LOOK_EVERY_S)[0]:
+            if _peak_gb() > memory_gb:
+                os.write(2, f"\nit used more than {memory_gb:g} GB of memory\n".encode())
+                break
+    else:
+        with contextlib.suppress(OSError):
+            os.read(0, 1)
+    for inside in scratch.glob("*"):
+        shutil.rmtree(inside, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            inside.unlink()
+    if os.name == "posix":
+        os.killpg(os.getpgid(0), signal.SIGKILL)
+    os._exit(1)
+
+
+def _peak_gb() -> float:
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit / 2**30
+
+
+def _interpreter() -> list[Path]:
+    """List what an interpreter and its packages need."""
     roots = {sys.prefix, sys.base_prefix, sys.exec_prefix, *sysconfig.get_paths().values()}
-    # editable installations lie outside the prefix; the packages' own folders, not the working one
+    roots |= set(site.getsitepackages()) | {site.getusersitepackages()}
+    for name in ("PYTHONPATH", "LD_LIBRARY_PATH"):
+        roots |= {entry for entry in os.environ.get(name, "").split(os.pathsep) if entry}
+    # this package may lie in a working folder, of which nothing else is needed
     own = Path(__file__).resolve().parents[1]
+    roots -= {str(own.parent)}
     folders = [Path(root) for root in sorted(roots)]
-    folders += [own, own.parent / "perturbations", Path("/usr"), Path("/lib"), Path("/lib64")]
+    folders += [own, Path("/usr"), Path("/lib"), Path("/lib64")]
     folders += [Path("/etc/ld.so.cache"), Path("/etc/localtime"), Path("/proc"), Path("/sys")]
-    folders += [Path("/dev/urandom"), Path("/dev/zero"), Path("/dev/shm"), checkpoint]
-    # the weights of a large ONNX graph lie in files beside it, named by the graph
-    return [*folders, *checkpoint.parent.glob(f"{checkpoint.name}*")]
+    return [*folders, Path("/dev/urandom"), Path("/dev/zero")]
 
 
-def _devices(device: str) -> list[Path]:
-    return [] if device == "cpu" else [*Path("/dev").glob("nvidia*"), Path("/dev/shm")]
+def _gpus() -> list[Path]:
+    return [*Path("/dev").glob("nvidia*"), Path("/dev/shm")]
+
+
+def _channel(argument: str) -> socket.socket:
+    """Take over the socket that the parent made: a descriptor, or on Windows a shared handle."""
+    if sys.platform == "win32":
+        return socket.fromshare(bytes.fromhex(sys.stdin.readline().strip()))
+    return socket.socket(fileno=int(argument))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    with contextlib.suppress(TransportError):  # the parent has closed us
+        main(_channel(sys.argv[1]))
     sys.stdout.flush()
     os._exit(0)  # a library's threads must not keep a finished child alive

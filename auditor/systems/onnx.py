@@ -59,17 +59,37 @@ def check_onnxruntime_installation() -> str:
 
 
 class OnnxModel:
-    """A graph that was loaded."""
+    """A graph that was loaded.
+
+    Parameters
+    ----------
+    path : Path
+        The graph; its weights may lie beside it.
+    device : str
+        cpu, cuda or cuda:1.
+    threads : int
+        Of one forward pass.
+
+    Raises
+    ------
+    Refusal
+        When the device is not there, or the graph is none of one image.
+    CheckpointError
+        When onnxruntime is not properly installed.
+    """
+
+    findings: tuple[str, ...] = ()
+    """A graph of the standard's operators reads and writes nothing."""
 
     def __init__(self, path: Path, *, device: str, threads: int) -> None:
-        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-        check_onnxruntime_installation()
         import onnxruntime as ort
 
+        check_onnxruntime_installation()
         ort.set_default_logger_severity(3)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        # threads that wait in a loop take the processor from the other streams
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
         self._session = ort.InferenceSession(
@@ -78,46 +98,96 @@ class OnnxModel:
         self._session.disable_fallback()
         used = self._session.get_providers()[0]
         if device != "cpu" and used != "CUDAExecutionProvider":
-            msg = (
-                f"device {device} was asked for, but onnxruntime can only use {used} here; install the "
-                "CUDA libraries (pip install 'segaudit[cuda]') or declare device: cpu"
-            )
-            raise Refusal(msg)
+            raise Refusal(_no_gpu(device))
         if len(self._session.get_inputs()) != 1:
-            names = ", ".join(node.name for node in self._session.get_inputs())
-            msg = f"the graph must have one input, it has {names}"
+            names = ", ".join(node.name for node in self._session.get_inputs()) or "none"
+            msg = f"the graph must have one input, the image; it has {names}"
             raise Refusal(msg)
         self._input = self._session.get_inputs()[0]
         if self._input.type not in _TYPES:
             msg = f"the input must be a tensor of numbers, it is {self._input.type}"
             raise Refusal(msg)
-        self._outputs = [node.name for node in self._session.get_outputs()]
+        self._declared = _sizes(self._input)
+        self.inputs = (_described(self._input),)
+        """Name, type and sizes of the input."""
+        self.outputs = tuple(map(_described, self._session.get_outputs()))
+        """Name, type and sizes of each output."""
 
-    @property
-    def input_shape(self) -> list[int | None]:
-        """Declared sizes of the input, None where they are free."""
-        return [size if isinstance(size, int) else None for size in self._input.shape]
+    @staticmethod
+    def import_runtime() -> None:
+        """Import onnxruntime, which must be told first to report nothing to its maker."""
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+        import onnxruntime  # noqa: F401  # only loaded
 
     def __call__(
         self, batch: NDArray[np.float32], inputs: InputSpec, output: OutputSpec
     ) -> NDArray[Any]:
         """Run (n, channel, *sizes); see `chosen` for the answer."""
-        values = fed(batch, inputs).astype(_TYPES[self._input.type])
-        fixed = self.input_shape[0] if self.input_shape else None
-        if fixed is not None and fixed != len(values) and fixed == 1:
-            parts = [self._run(values[i : i + 1]) for i in range(len(values))]
-            answers = [np.concatenate(it) for it in zip(*parts, strict=True)]
-        else:
-            answers = self._run(values)
+        values = _as_type(fed(batch, inputs), _TYPES[self._input.type])
+        self._compare(values.shape)
+        answers = self._in_fixed_batches(values)
         named = [
-            (name, array)
-            for name, array in zip(self._outputs, answers, strict=True)
+            (str(node["name"]), array)
+            for node, array in zip(self.outputs, answers, strict=True)
             if hasattr(array, "dtype")  # sequences and maps are no tensors
         ]
         return chosen(named, output, batch)
 
+    def _compare(self, fed_shape: tuple[int, ...]) -> None:
+        """Say before onnxruntime does, and better, that sizes do not fit; the batch is fitted later."""
+        if not self._declared:
+            return
+        pairs = list(zip(self._declared, fed_shape, strict=False))[1:]
+        if len(self._declared) != len(fed_shape) or any(
+            want not in (None, is_) for want, is_ in pairs
+        ):
+            wanted = ", ".join("any" if size is None else str(size) for size in self._declared)
+            msg = (
+                f"the input must have the sizes ({wanted}) that the graph declares, it was fed "
+                f"{fed_shape}; see input.channels, input.layout, input.dims, input.size and window"
+            )
+            raise Refusal(msg)
+
+    def _in_fixed_batches(self, values: NDArray[Any]) -> list[Any]:
+        """Run in the batch that the graph was exported for, when it was for one."""
+        fixed = self._declared[0] if self._declared else None
+        if not fixed or fixed == len(values):
+            return self._run(values)
+        parts = []
+        for start in range(0, len(values), fixed):
+            part = values[start : start + fixed]
+            filled = np.concatenate([part, np.repeat(part[-1:], fixed - len(part), axis=0)])
+            # an output without a batch axis is kept whole, and then refused for its shape
+            parts.append([out[: len(part)] if np.ndim(out) else out for out in self._run(filled)])
+        return [np.concatenate(it) if np.ndim(it[0]) else it[0] for it in zip(*parts, strict=True)]
+
     def _run(self, values: NDArray[Any]) -> list[Any]:
         return list(self._session.run(None, {self._input.name: values}))
+
+
+def _as_type(values: NDArray[np.float32], kind: type) -> NDArray[Any]:
+    """Cast to the declared type; whole numbers are rounded and stay in its range."""
+    if np.issubdtype(kind, np.integer):
+        limits = np.iinfo(kind)
+        return np.clip(np.rint(values), limits.min, limits.max).astype(kind)
+    return values.astype(kind)
+
+
+def _sizes(node: Any) -> tuple[int | None, ...]:  # noqa: ANN401  # of onnxruntime, without types
+    return tuple(size if isinstance(size, int) else None for size in node.shape or ())
+
+
+def _described(node: Any) -> dict[str, Any]:  # noqa: ANN401  # of onnxruntime, without types
+    return {"name": str(node.name)[:200], "dtype": str(node.type), "sizes": list(_sizes(node))}
+
+
+def _no_gpu(device: str) -> str:
+    import onnxruntime as ort
+
+    cure = "install the CUDA libraries (pip install 'segaudit[cuda]') or declare device: cpu"
+    if "CUDAExecutionProvider" not in ort.get_available_providers():
+        cure = "install onnxruntime-gpu instead of onnxruntime, or declare device: cpu"
+    return f"device {device} was asked for, but onnxruntime can only use the CPU here; {cure}"
 
 
 def _providers(device: str) -> list[Any]:
@@ -125,6 +195,8 @@ def _providers(device: str) -> list[Any]:
         return ["CPUExecutionProvider"]
     import onnxruntime as ort
 
+    if "CUDAExecutionProvider" not in ort.get_available_providers():
+        raise Refusal(_no_gpu(device))
     if hasattr(ort, "preload_dlls"):
         ort.preload_dlls()
     number = int(device.partition(":")[2] or 0)

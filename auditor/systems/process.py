@@ -1,22 +1,24 @@
 """The parent's side of a child process that runs one checkpoint.
 
-Nothing of the checkpoint is opened here. The child leads a process group of its own, so that a time-out
-ends it with everything it started.
+Nothing of the checkpoint is opened here but its bytes. The child leads a process group of its own, so
+that a time-out ends it with everything it started; it ends itself when this process is gone, even by
+a kill, because it watches a pipe that this process holds.
 """
 
 from __future__ import annotations
 
-import collections
 import contextlib
-import json
+import math
 import os
 import shutil
 import signal
+import site
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,11 +29,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.schema import InputSpec, OutputSpec, Status, WindowSpec
+from auditor.systems.reasons import how_it_ended, plain
+from auditor.systems.sandbox import missing_layers
+from auditor.systems.sniff import files_beside
 from auditor.systems.transport import TransportError, receive, send
 
-__all__ = ["ModelFailure", "ModelInfo", "ModelProcess"]
+__all__ = ["ModelFailure", "ModelInfo", "ModelProcess", "TensorInfo"]
 
-_LAST_LINES = 20
+_KEPT_OUTPUT = 8192
+_IMPORTS_S = 180.0
+"""Longest time for Python and the libraries to come up, which is no fault of a checkpoint."""
+
+_PASSED_ON = (
+    "PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES",
+    "CUDA_HOME", "CUDA_PATH", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "PYTHONHOME",
+    "PYTHONNOUSERSITE", "SYSTEMROOT", "WINDIR", "COMSPEC", "PATHEXT",
+)  # fmt: skip
+"""All that a child inherits of the environment: others hold secrets, or change numbers."""
 
 
 class ModelFailure(Exception):  # a failure of the model, not of this program
@@ -41,8 +55,20 @@ class ModelFailure(Exception):  # a failure of the model, not of this program
         self.status = status
         """crashed, timed_out, rejected or failed."""
         self.reason = reason
-        """One sentence."""
+        """One sentence; names no folder of this machine."""
         super().__init__(f"{status.value}: {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """An input or output as a graph declares it."""
+
+    name: str
+    """In the graph."""
+    dtype: str
+    """tensor(float), tensor(int64) ..."""
+    sizes: tuple[int | None, ...]
+    """With the batch; None where free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +79,15 @@ class ModelInfo:
     """Layers that hold."""
     findings: tuple[str, ...]
     """Worth saying in the report."""
-    input_shape: tuple[int | None, ...] | None
-    """Declared sizes of the input (ONNX), None where free; None: nothing declared."""
+    inputs: tuple[TensorInfo, ...]
+    """As declared (ONNX); empty: nothing declared (TorchScript)."""
+    outputs: tuple[TensorInfo, ...]
+    """As declared (ONNX)."""
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...] | None:
+        """Declared sizes of the input, None where free; None: nothing declared."""
+        return self.inputs[0].sizes if self.inputs else None
 
 
 class ModelProcess:
@@ -71,9 +104,9 @@ class ModelProcess:
     threads, batch : int
         Of one stream; windows per forward pass.
     timeout_s : float
-        Longest time of one call, wall clock.
+        Longest time of one call, and of loading the checkpoint; wall clock.
     memory_gb : float
-        Address space on CPU.
+        Memory of the child: of its addresses on a CPU, resident on a GPU.
     """
 
     def __init__(  # one record of the contract, spelled out
@@ -87,9 +120,10 @@ class ModelProcess:
         timeout_s: float = 600.0,
         memory_gb: float = 8.0,
     ) -> None:
-        self._timeout = timeout_s
+        self._path, self._timeout = path.absolute(), timeout_s
+        self._most_bytes = memory_gb * 2**30
         self._settings: dict[str, Any] = {
-            "checkpoint": str(path.resolve()),
+            "checkpoint": str(self._path),
             "format": format,
             "device": device,
             "threads": threads,
@@ -100,7 +134,7 @@ class ModelProcess:
         self._channel: socket.socket | None = None
         self._reader: threading.Thread | None = None
         self._scratch = ""
-        self._printed: collections.deque[str] = collections.deque(maxlen=_LAST_LINES)
+        self._printed = b""
         self._info: ModelInfo | None = None
 
     def __enter__(self) -> Self:
@@ -129,50 +163,32 @@ class ModelProcess:
         return None if self._process is None else self._process.pid
 
     def start(self) -> None:
-        """Start the child and load the checkpoint in it.
+        """Start the child and load the checkpoint in it; ends an earlier one.
 
         Raises
         ------
         ModelFailure
             When the checkpoint cannot be loaded, crashes or hangs while it is.
+        CheckpointError
+            When a file that the checkpoint needs is missing.
         """
         self.close()
-        ours, theirs = socket.socketpair()
-        self._channel = ours
-        self._scratch = tempfile.mkdtemp(prefix="segaudit-")
-        settings = json.dumps({**self._settings, "scratch": self._scratch})
-        threads = str(self._settings["threads"])
-        environment = {
-            **os.environ,
-            "ORT_DISABLE_TELEMETRY": "1",
-            "HOME": self._scratch,
-            "TMPDIR": self._scratch,
-            "OMP_NUM_THREADS": threads,
-            "OPENBLAS_NUM_THREADS": "1",
-            "MKL_NUM_THREADS": threads,
-            "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "auditor.systems.child", str(theirs.fileno()), settings],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=[theirs.fileno()],
-                env=environment,
-                start_new_session=True,
-            )
-        self._printed.clear()
-        self._reader = threading.Thread(target=self._listen, args=(self._process,), daemon=True)
-        self._reader.start()
-        answer, _ = self._await()
-        shape = answer["input_shape"]
-        self._info = ModelInfo(
-            sandbox=tuple(map(str, answer["sandbox"])),
-            findings=(),
-            input_shape=None if shape is None else tuple(shape),
-        )
+        beside = files_beside(self._path) if self._settings["format"] == "onnx" else ()
+        try:
+            self._scratch = tempfile.mkdtemp(prefix="segaudit-")
+            self._channel = self._launch()
+            settings = {
+                **self._settings,
+                "scratch": self._scratch,
+                "beside": list(map(str, beside)),
+                "dies_with_thread": threading.current_thread() is threading.main_thread(),
+            }
+            self._ask(settings, (), limit_s=max(_IMPORTS_S, self._timeout))
+            header, _ = self._answer(time.monotonic() + self._timeout, self._timeout)
+            self._info = self._told(header)
+        except BaseException:
+            self.close()
+            raise
 
     def run(
         self,
@@ -197,11 +213,10 @@ class ModelProcess:
         ------
         ModelFailure
             The child crashed, took too long, or the model refused. A crashed or stopped child is
-            gone; `start` begins another.
+            gone; `start`, or the next `run`, begins another.
         """
-        if self._process is None or self._channel is None:
+        if self._process is None:
             self.start()
-        assert self._channel is not None  # start() sets it or raises
         header = {
             "window": None if window is None else asdict(window),
             "output": {
@@ -211,12 +226,17 @@ class ModelProcess:
             },
             "input_layout": input.layout,
         }
-        self._channel.settimeout(self._timeout)
-        try:
-            send(self._channel, header, [np.ascontiguousarray(it, np.float32) for it in images])
-        except TransportError as error:
-            raise self._gone() from error
-        return self._await()[1]
+        asked = [np.ascontiguousarray(image, np.float32) for image in images]
+        _, answers = self._ask(header, asked, limit_s=self._timeout)
+        fits = len(asked) == len(answers) and all(
+            answer.ndim == image.ndim and answer.shape[1:] == image.shape[1:]
+            for image, answer in zip(asked, answers, strict=True)
+        )
+        if not fits:
+            # the child checks its model's answers, so this child is no longer our program
+            self.close()
+            raise ModelFailure(Status.CRASHED, "its process sent what is no answer")
+        return answers
 
     def close(self) -> None:
         """End the child and everything that it started."""
@@ -231,55 +251,143 @@ class ModelProcess:
         if self._reader is not None:
             self._reader.join(timeout=5)
             self._reader = None
-        if process is not None and process.stdout is not None:
-            process.stdout.close()
+        if process is not None:
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
         if self._scratch:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch = ""
 
-    def _await(self) -> tuple[dict[str, Any], list[NDArray[Any]]]:
-        assert self._channel is not None  # called after start
-        self._channel.settimeout(self._timeout)
+    def _launch(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        command = [sys.executable, "-P", "-m", "auditor.systems.child"]
+        posix: dict[str, Any] = {}
+        if sys.platform != "win32":
+            command.append(str(theirs.fileno()))
+            posix = {"pass_fds": [theirs.fileno()], "start_new_session": True}
         try:
-            header, arrays = receive(self._channel)
-        except TimeoutError as error:
-            self.close()
-            reason = f"no answer within {self._timeout:g} s; the process was stopped"
-            raise ModelFailure(Status.TIMED_OUT, reason) from error
+            with theirs:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    env=_environment(self._scratch, self._settings["threads"]),
+                    **posix,
+                )
+                self._process = process
+                if sys.platform == "win32":
+                    assert process.stdin is not None  # asked for by PIPE
+                    process.stdin.write(theirs.share(process.pid).hex().encode() + b"\n")
+                    process.stdin.flush()
+        except BaseException:
+            ours.close()
+            raise
+        self._printed = b""
+        self._reader = threading.Thread(target=self._listen, args=(process,), daemon=True)
+        self._reader.start()
+        return ours
+
+    def _ask(
+        self, header: dict[str, Any], arrays: Sequence[NDArray[Any]], *, limit_s: float
+    ) -> tuple[dict[str, Any], list[NDArray[Any]]]:
+        """Send a message and wait for its answer."""
+        assert self._channel is not None  # called after start
+        deadline = time.monotonic() + limit_s if math.isfinite(limit_s) else math.inf
+        try:
+            send(self._channel, header, arrays, deadline=deadline)
         except TransportError as error:
             raise self._gone() from error
-        if not header.get("ok"):
-            status = Status(str(header.get("status", "failed")))
-            reason = str(header.get("reason", "it gave no reason"))
-            if status is Status.CRASHED:
-                self.close()
-            raise ModelFailure(status, reason)
-        return header, arrays
+        except TimeoutError as error:
+            raise self._late(limit_s) from error
+        return self._answer(deadline, limit_s)
+
+    def _answer(self, deadline: float, limit_s: float) -> tuple[dict[str, Any], list[NDArray[Any]]]:
+        assert self._channel is not None  # called after start
+        try:
+            header, arrays = receive(self._channel, deadline=deadline, most_bytes=self._most_bytes)
+        except TimeoutError as error:
+            raise self._late(limit_s) from error
+        except TransportError as error:
+            raise self._gone() from error
+        except BaseException:
+            self.close()  # interrupted: a later question must not get this one's answer
+            raise
+        if header.get("ok") is True:
+            return header, arrays
+        reason = self._plain(str(header.get("reason", "it gave no reason")))
+        if header.get("status") == Status.REJECTED.value:
+            raise ModelFailure(Status.REJECTED, reason)
+        self.close()
+        raise ModelFailure(Status.CRASHED, reason)
+
+    def _late(self, limit_s: float) -> ModelFailure:
+        self.close()
+        reason = f"no answer within {limit_s:g} s; the process was stopped"
+        return ModelFailure(Status.TIMED_OUT, reason)
 
     def _gone(self) -> ModelFailure:
         """Say how the child ended."""
-        process = self._process
-        code = None
+        process, code = self._process, None
         if process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = process.wait(timeout=5)
         if self._reader is not None:
             self._reader.join(timeout=2)
-        printed = next((line for line in reversed(self._printed) if line.strip()), "")
+        reason = self._plain(how_it_ended(code, self._printed))
         self.close()
-        if code is not None and code < 0:
-            with contextlib.suppress(ValueError):
-                how = f"its process was ended by {signal.Signals(-code).name}"
-                return ModelFailure(Status.CRASHED, _with_printed(how, printed))
-        return ModelFailure(
-            Status.CRASHED, _with_printed(f"its process ended (exit status {code})", printed)
-        )
+        return ModelFailure(Status.CRASHED, reason)
+
+    def _plain(self, text: str) -> str:
+        return plain(text, folders=(self._scratch, str(self._path.parent)))
+
+    def _told(self, header: dict[str, Any]) -> ModelInfo:
+        """Take over what the child knows of its checkpoint; words of the file stay short."""
+        try:
+            layers = tuple(map(str, header["sandbox"]))
+            findings = tuple(self._plain(str(it)) for it in header["findings"])
+            inputs = tuple(map(_tensor, header["inputs"]))
+            outputs = tuple(map(_tensor, header["outputs"]))
+        except (KeyError, TypeError, ValueError) as error:
+            reason = "its process sent what is no answer"
+            raise ModelFailure(Status.CRASHED, reason) from error
+        return ModelInfo(layers, (*findings, *missing_layers(layers)), inputs, outputs)
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None  # asked for by PIPE
         # read in pieces: a checkpoint may print without ever ending a line
-        while piece := os.read(process.stdout.fileno(), 4096):
-            self._printed.extend(piece.decode(errors="replace").splitlines()[-_LAST_LINES:])
+        with contextlib.suppress(OSError):
+            while piece := os.read(process.stdout.fileno(), 4096):
+                self._printed = (self._printed + piece)[-_KEPT_OUTPUT:]
+
+
+def _environment(scratch: str, threads: int) -> dict[str, str]:
+    """Make the environment of a child."""
+    # a child finds this package however its parent found it
+    own = str(Path(__file__).resolve().parents[2])
+    paths = [own, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return {
+        **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+        "PYTHONPATH": os.pathsep.join(map(os.path.abspath, paths)),
+        "PYTHONUSERBASE": site.getuserbase(),  # it hangs on HOME, which moves
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUTF8": "1",
+        "HOME": scratch,
+        "TMPDIR": scratch,
+        "TEMP": scratch,
+        "TMP": scratch,
+        "ORT_DISABLE_TELEMETRY": "1",
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": "1",
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    }
+
+
+def _tensor(given: dict[str, Any]) -> TensorInfo:
+    sizes = tuple(None if size is None else int(size) for size in given["sizes"])
+    return TensorInfo(plain(str(given["name"])), str(given["dtype"])[:40], sizes)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -288,7 +396,3 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(ProcessLookupError):
         process.kill()
-
-
-def _with_printed(how: str, printed: str) -> str:
-    return f"{how}; it last printed: {printed[:200]}" if printed else how

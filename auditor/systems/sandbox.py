@@ -12,11 +12,12 @@ import contextlib
 import ctypes
 import os
 import signal
+import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-__all__ = ["confine", "describe_sandbox"]
+__all__ = ["confine", "describe_sandbox", "missing_layers"]
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
@@ -27,23 +28,33 @@ _CLONE_NEWNET = 0x40000000
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _READ = 0b1101  # execute, read file, read folder
 _ALL_V1 = (1 << 13) - 1
+_EXECUTE = 1
+_OF_FILES = 0b111  # execute, write and read; the other rights are those of folders
 _REFER, _TRUNCATE, _IOCTL = 1 << 13, 1 << 14, 1 << 15
 _CONNECT_AND_BIND = 0b11
+_SOCKETS_AND_SIGNALS = 0b11  # abstract sockets of, and signals to, processes outside
 
 
 def confine(
-    *, readable: Iterable[Path], writable: Iterable[Path], memory_gb: float | None
+    *,
+    readable: Sequence[Path],
+    writable: Sequence[Path],
+    memory_gb: float | None,
+    dies_with_thread: bool,
 ) -> tuple[str, ...]:
     """Put every layer around this process that the system has.
 
     Parameters
     ----------
-    readable : iterable of Path
+    readable : sequence of Path
         Files and folders that may be read: the interpreter, the packages, the checkpoint.
-    writable : iterable of Path
+    writable : sequence of Path
         Folders that may be written: scratch.
     memory_gb : float or None
         Limit of the address space; None on a GPU, whose drivers reserve far more than they use.
+    dies_with_thread : bool
+        Let the kernel end this process when the *thread* that started it ends; only right when that
+        is the main one.
 
     Returns
     -------
@@ -52,11 +63,14 @@ def confine(
     """
     layers = ["own process"]
     if sys.platform == "linux":
-        layers += _process_flags()
+        layers += _no_new_privileges()
     layers += _resources(memory_gb)
     if sys.platform == "linux":
-        layers += _no_network()
+        layers += _no_network([*readable, *writable])
         layers += _files(readable, writable)
+        if dies_with_thread:
+            # last, because the kernel forgets it when a namespace is left
+            _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     return tuple(layers)
 
 
@@ -68,18 +82,34 @@ def describe_sandbox() -> str:
     return f"own process, limits; Landlock {f'ABI {version}' if version > 0 else 'not available'}"
 
 
+def missing_layers(layers: Sequence[str]) -> tuple[str, ...]:
+    """Say what the layers that hold do not keep a hostile checkpoint from.
+
+    Parameters
+    ----------
+    layers : sequence of str
+        As `confine` returned them.
+
+    Returns
+    -------
+    tuple of str
+        Sentences for the report; none when files and network are closed.
+    """
+    advice = "run unknown checkpoints in a container"
+    missing = []
+    if not any(layer.startswith("files") for layer in layers):
+        missing.append(f"nothing kept the checkpoint from the user's files; {advice}")
+    if not any(layer.startswith("no network") for layer in layers):
+        missing.append(f"nothing kept the checkpoint from the network; {advice}")
+    return tuple(missing)
+
+
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _process_flags() -> list[str]:
-    libc = _libc()
-    layers = []
-    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) == 0:
-        layers.append("ends with its parent")
-    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0:
-        layers.append("no new privileges")
-    return layers
+def _no_new_privileges() -> list[str]:
+    return ["no new privileges"] if _libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 else []
 
 
 def _resources(memory_gb: float | None) -> list[str]:
@@ -99,17 +129,38 @@ def _resources(memory_gb: float | None) -> list[str]:
     return layers
 
 
-def _no_network() -> list[str]:
-    """Leave the network namespace; refused on some hardened hosts."""
-    before = os.getuid(), os.getgid()
-    if _libc().unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
+def _no_network(needed: Iterable[Path]) -> list[str]:
+    """Leave the network namespace; refused on some hardened hosts.
+
+    A user namespace comes with it, in which nobody is privileged: good against the checkpoint, but root
+    may then no longer read what only its privilege let it read, and stays where it was.
+    """
+    libc = _libc()
+    uid, gid = os.geteuid(), os.getegid()
+    if uid == 0 and any(_needs_privilege(path) for path in needed):
+        return ["no network"] if libc.unshare(_CLONE_NEWNET) == 0 else []
+    if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
         return []
     # keep the user's own number inside, so that files look as before
     with contextlib.suppress(OSError):
         Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
-        Path("/proc/self/uid_map").write_text(f"{before[0]} {before[0]} 1", encoding="ascii")
-        Path("/proc/self/gid_map").write_text(f"{before[1]} {before[1]} 1", encoding="ascii")
+        Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1", encoding="ascii")
+        Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1", encoding="ascii")
     return ["no network"]
+
+
+def _needs_privilege(path: Path) -> bool:
+    """Tell whether root reads a path only because it is root: other people's private files."""
+    try:
+        resolved = path.resolve()
+        for part in (resolved, *resolved.parents):
+            found = part.stat()
+            wanted = stat.S_IROTH if part == resolved else stat.S_IXOTH
+            if found.st_uid != 0 and not found.st_mode & wanted:
+                return True
+    except OSError:
+        return False  # what cannot be seen is not needed
+    return False
 
 
 def _landlock_version() -> int:
@@ -119,7 +170,7 @@ def _landlock_version() -> int:
 
 
 class _Ruleset(ctypes.Structure):
-    _fields_ = [("fs", ctypes.c_uint64), ("net", ctypes.c_uint64)]
+    _fields_ = [("fs", ctypes.c_uint64), ("net", ctypes.c_uint64), ("scope", ctypes.c_uint64)]
 
 
 class _PathRule(ctypes.Structure):
@@ -136,8 +187,13 @@ def _files(readable: Iterable[Path], writable: Iterable[Path]) -> list[str]:
         handled |= right if version >= since else 0
     libc = _libc()
     libc.syscall.restype = ctypes.c_long
-    rules = _Ruleset(handled, _CONNECT_AND_BIND if version >= 4 else 0)
-    size = ctypes.c_size_t(ctypes.sizeof(rules) if version >= 4 else 8)
+    rules = _Ruleset(
+        handled,
+        _CONNECT_AND_BIND if version >= 4 else 0,
+        _SOCKETS_AND_SIGNALS if version >= 6 else 0,
+    )
+    # the record grew: older kernels refuse fields that they do not know
+    size = ctypes.c_size_t(8 if version < 4 else 16 if version < 6 else 24)
     ruleset = int(libc.syscall(_CREATE_RULESET, ctypes.byref(rules), size, ctypes.c_uint32(0)))
     if ruleset < 0:
         return []
@@ -145,7 +201,7 @@ def _files(readable: Iterable[Path], writable: Iterable[Path]) -> list[str]:
         for path in readable:
             _allow(libc, ruleset, path, _READ)
         for path in writable:
-            _allow(libc, ruleset, path, handled)
+            _allow(libc, ruleset, path, handled & ~_EXECUTE)
         if libc.syscall(_RESTRICT_SELF, ruleset, ctypes.c_uint32(0)) != 0:
             return []
     finally:
@@ -160,7 +216,7 @@ def _allow(libc: ctypes.CDLL, ruleset: int, path: Path, rights: int) -> None:
         return  # what does not exist needs no rule
     try:
         if not path.is_dir():
-            rights &= 0b110 | 1 | _TRUNCATE | _IOCTL  # rights that files have
+            rights &= _OF_FILES | _TRUNCATE | _IOCTL
         rule = _PathRule(rights, handle)
         libc.syscall(_ADD_RULE, ruleset, ctypes.c_int(1), ctypes.byref(rule), ctypes.c_uint32(0))
     finally:

@@ -10,16 +10,21 @@ import stat
 import struct
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from auditor.errors import CheckpointError
+from auditor.systems.onnx_file import Damaged, Outline, outline
 
-__all__ = ["Sniffed", "sniff"]
+__all__ = ["Sniffed", "files_beside", "sniff"]
 
 _EXPORT = (
     "export the model itself, with torch.jit.trace(model, example).save('model.pt') or "
     "torch.onnx.export(model, example, 'model.onnx')"
 )
+_INTERRUPTED = "was the copy or download interrupted?"
+
+_LEGACY_TORCH = bytes.fromhex("8a0a6cfc9c46f9206aa85019")
+"""The magic number that torch.save pickled first before it wrote zip archives (torch < 1.6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +36,10 @@ class Sniffed:
     detail: str
     """What else the bytes tell."""
     sha256: str
-    """Of the whole file."""
+    """Of the file; of an ONNX graph whose weights lie in files beside it, of the list of all
+    digests, so that other weights are another system."""
     size_bytes: int
-    """Of the file."""
+    """Of the file and the files beside it that belong to it."""
 
 
 def sniff(path: Path) -> Sniffed:
@@ -54,34 +60,57 @@ def sniff(path: Path) -> Sniffed:
     CheckpointError
         For everything else: what the file is instead, and what to do.
     """
-    name = path.name
     try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        msg = f"the checkpoint must be a readable file: {name}: {error.strerror or error}"
-        raise CheckpointError(msg) from error
-    if stat.S_ISDIR(mode):
-        msg = f"the checkpoint must be one file, {name} is a folder; name the file inside it"
-        raise CheckpointError(msg)
-    if not stat.S_ISREG(mode):
-        msg = f"the checkpoint must be a regular file, {name} is a device, pipe or socket"
-        raise CheckpointError(msg)
-    try:
+        _require_file(path)
         with path.open("rb") as file:
             head = file.read(1 << 16)
-            size = path.stat().st_size
-            digest = _digest(path)
+        if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+            detail = _inside_zip(path)
+            return Sniffed("torchscript", detail, _digest(path), path.stat().st_size)
+        told = _not_a_model(head)
+        if told:
+            msg = f"{path.name} cannot be audited: {told}"
+            raise CheckpointError(msg)
+        return _onnx(path)
     except OSError as error:
-        msg = f"the checkpoint must be a readable file: {name}: {error.strerror or error}"
+        msg = f"the checkpoint must be a readable file: {path.name}: {error.strerror or error}"
         raise CheckpointError(msg) from error
-    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        detail = _inside_zip(path)
-        return Sniffed("torchscript", detail, digest, size)
-    told = _not_a_model(head)
-    if told:
-        msg = f"{name} cannot be audited: {told}"
+
+
+def files_beside(path: Path) -> tuple[Path, ...]:
+    """List the files beside an ONNX graph that hold its weights.
+
+    Parameters
+    ----------
+    path : Path
+        An ONNX file.
+
+    Raises
+    ------
+    CheckpointError
+        When one is missing, or named outside the folder of the graph.
+    """
+    return _beside(path, outline(path))
+
+
+def _require_file(path: Path) -> None:
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        msg = f"the checkpoint must be one file, {path.name} is a folder{_folder_hint(path)}"
         raise CheckpointError(msg)
-    return Sniffed("onnx", _walk_onnx(name, head, size), digest, size)
+    if not stat.S_ISREG(mode):
+        msg = f"the checkpoint must be a regular file, {path.name} is a device, pipe or socket"
+        raise CheckpointError(msg)
+
+
+def _folder_hint(path: Path) -> str:
+    if (path / "saved_model.pb").exists():
+        return " (a TensorFlow SavedModel); convert it with tf2onnx"
+    if (path / "models" / "model.ts").exists():
+        return " (a MONAI bundle); name its models/model.ts"
+    if (path / "plans.json").exists() or (path / "dataset.json").exists():
+        return f" (a training of nnU-Net); {_EXPORT}"
+    return "; name the file inside it"
 
 
 def _digest(path: Path) -> str:
@@ -91,16 +120,19 @@ def _digest(path: Path) -> str:
 
 def _not_a_model(head: bytes) -> str:
     """Say what a file without zip signature is, when it is surely no ONNX graph."""
-    lower = head[:512].lstrip().lower()
+    lower = head[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     signatures = (
-        (not head, "it is empty; was the copy or download interrupted?"),
+        (not head, f"it is empty; {_INTERRUPTED}"),
         (head.startswith(b"version https://git-lfs"),
          "it is a Git LFS pointer, not the file; run `git lfs pull`"),
-        (lower.startswith((b"<!doctype html", b"<html", b"<?xml")),
+        (lower.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<!--")),
          "it is a web page, not the file; the download failed or needs a login"),
+        (_LEGACY_TORCH in head[:32],
+         f"it is a pickle of torch.save before version 1.6, which runs code when it is read; {_EXPORT}"),
         (head.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")),
          f"it is a Python pickle, which runs code when it is read; {_EXPORT}"),
         (head.startswith(b"\x89HDF"), "it is HDF5 (Keras); convert it with tf2onnx"),
+        (head.startswith(b"\x93NUMPY"), f"it is a numpy array; {_EXPORT}"),
         (head[4:8] == b"ORTM", "it is in ORT format; give the ONNX file it was made from"),
         (head[4:8] == b"TFL3", "it is TensorFlow Lite; convert it with tf2onnx"),
         (head[4:8] in (b"ET12", b"ET11"), f"it is an ExecuTorch program; {_EXPORT}"),
@@ -123,14 +155,13 @@ def _is_safetensors(head: bytes) -> bool:
 
 def _inside_zip(path: Path) -> str:
     """Tell TorchScript from the other archives; the content is listed, never loaded."""
-    name = path.name
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         msg = (
-            f"{name} cannot be audited: it begins as an archive (TorchScript or a weights file) but its "
-            "end is missing or damaged; was the copy or download interrupted?"
+            f"{path.name} cannot be audited: it begins as an archive (TorchScript or a weights file) "
+            f"but its end is missing or damaged; {_INTERRUPTED}"
         )
         raise CheckpointError(msg) from error
     tails = {entry.partition("/")[2] for entry in names}
@@ -139,65 +170,80 @@ def _inside_zip(path: Path) -> str:
     ):
         told = f"it is a torch.export archive (.pt2), which this version does not run; {_EXPORT}"
     elif "constants.pkl" in tails and any(tail.startswith("code/") for tail in tails):
-        return "mobile" if "bytecode.pkl" in tails else ""
+        return "for mobile devices" if "bytecode.pkl" in tails else ""
     elif "data.pkl" in tails:
         told = f"it is a state_dict or pickled module of torch.save, weights without a program; {_EXPORT}"
     elif names and all(entry.endswith(".npy") for entry in names):
         told = f"it is a numpy archive (npz); {_EXPORT}"
     elif "config.json" in names and any(entry.endswith(".h5") for entry in names):
         told = "it is a Keras archive; convert it with tf2onnx"
+    elif any(entry.endswith((".pt", ".pth", ".onnx", ".ts")) for entry in names):
+        told = "it is a zip archive that holds models; unpack it and name the file inside"
     else:
         told = f"it is a zip archive without a TorchScript program; {_EXPORT}"
-    msg = f"{name} cannot be audited: {told}"
+    msg = f"{path.name} cannot be audited: {told}"
     raise CheckpointError(msg)
 
 
-_MODEL_FIELDS = {
-    1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2,
-}  # fmt: skip
-"""Field numbers and wire types of ONNX ModelProto (onnx.proto)."""
+def _onnx(path: Path) -> Sniffed:
+    try:
+        found = outline(path)
+    except Damaged as damage:
+        raise CheckpointError(_why_no_onnx(path, damage)) from damage
+    beside = _beside(path, found)
+    detail = f"IR version {found.version}"
+    detail += f", made by {_printable(found.producer)}" if found.producer else ""
+    digest, size = _digest(path), path.stat().st_size
+    if beside:
+        names = [part.relative_to(path.parent).as_posix() for part in beside]
+        detail += f", weights in {', '.join(names)}"
+        listed = [f"{_digest(part)} {name}" for part, name in zip(beside, names, strict=True)]
+        digest = hashlib.sha256("\n".join([digest, *listed]).encode()).hexdigest()
+        size += sum(part.stat().st_size for part in beside)
+    return Sniffed("onnx", detail, digest, size)
 
 
-def _walk_onnx(name: str, head: bytes, size: int) -> str:
-    """Walk the top-level fields of a protobuf; ONNX has no signature of its own.
+def _why_no_onnx(path: Path, damage: Damaged) -> str:
+    begins = _begins_as_onnx(path)
+    if damage.missing and begins:
+        short = f" at least {damage.missing} bytes of" if damage.missing > 1 else ""
+        return (
+            f"{path.name} cannot be audited: it begins as ONNX but{short} its end is missing; "
+            f"{_INTERRUPTED}"
+        )
+    if begins:
+        return f"{path.name} cannot be audited: it begins as ONNX but is damaged ({damage})"
+    return f"{path.name} cannot be audited: it is neither TorchScript nor ONNX; {_EXPORT}"
 
-    Only fields of ModelProto with their wire types may occur, and a graph (7) whose announced
-    length fits the file.
-    """
-    msg = f"{name} cannot be audited: it is neither TorchScript nor ONNX; {_EXPORT}"
-    position, version = 0, 0
-    while position < min(len(head), size):
-        key, position = _varint(head, position)
-        number, wire = key >> 3, key & 7
-        if _MODEL_FIELDS.get(number) != wire:
+
+def _begins_as_onnx(path: Path) -> bool:
+    """Look for ir_version, field 1 and below 128, which every exporter writes first."""
+    with path.open("rb") as file:
+        head = file.read(3)
+    return len(head) == 3 and head[0] == 0x08 and 1 <= head[1] < 0x80 and head[2] & 7 in (0, 2)
+
+
+def _beside(path: Path, found: Outline) -> tuple[Path, ...]:
+    files = []
+    for location in found.external:
+        inner = PurePosixPath(location.replace("\\", "/"))
+        if not inner.parts or inner.is_absolute() or ".." in inner.parts or ":" in location:
+            msg = (
+                f"{path.name} cannot be audited: its weights must lie in the folder of the file, it asks "
+                f"for {_printable(location)!r}"
+            )
             raise CheckpointError(msg)
-        if wire == 0:
-            value, position = _varint(head, position)
-            version = value if number == 1 else version
-            continue
-        length, position = _varint(head, position)
-        if number == 7:
-            if position + length > size:
-                short = (
-                    f"{name} cannot be audited: it is an ONNX file of which {position + length - size} "
-                    "bytes are missing; was the copy or download interrupted?"
-                )
-                raise CheckpointError(short)
-            if length == 0 or version == 0:
-                raise CheckpointError(msg)
-            return f"IR version {version}"
-        position += length
-    raise CheckpointError(msg)
+        beside = path.parent / inner
+        if not beside.is_file():
+            msg = (
+                f"{path.name} cannot be audited: its weights lie in {_printable(location)!r}, which must "
+                "be in the same folder and is not; copy that file too"
+            )
+            raise CheckpointError(msg)
+        files.append(beside)
+    return tuple(files)
 
 
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    """Read a protobuf varint; beyond the data counts as 0 at the end."""
-    value = shift = 0
-    while position < len(data) and shift < 70:
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if not byte & 0x80:
-            return value, position
-    return 0, len(data)
+def _printable(text: str) -> str:
+    """Cut a file's own words for a message, and drop control characters."""
+    return "".join(letter for letter in text[:80] if letter.isprintable())

@@ -1,6 +1,7 @@
 """Run a TorchScript program in the child.
 
-Loading alone runs code of the file, so this module is imported nowhere else.
+Loading alone runs code of the file, so this module is imported nowhere else. The program is run as it is:
+freezing it would fold its normalisations into other last bits, and was no faster where measured.
 """
 
 from __future__ import annotations
@@ -14,26 +15,43 @@ from numpy.typing import NDArray
 
 from auditor.schema import InputSpec, OutputSpec
 from auditor.systems.answers import Refusal, chosen, fed
+from auditor.systems.archive import examine_archive
 
 __all__ = ["TorchScriptModel"]
 
 
 class TorchScriptModel:
-    """A program that was loaded."""
+    """A program that was loaded.
+
+    Parameters
+    ----------
+    path : Path
+        The archive.
+    device : str
+        cpu, cuda or cuda:1.
+    threads : int
+        Of one forward pass.
+
+    Raises
+    ------
+    Refusal
+        When the device is not there, or the archive is damaged.
+    """
+
+    inputs: tuple[dict[str, Any], ...] = ()
+    """TorchScript declares nothing about its inputs ..."""
+    outputs: tuple[dict[str, Any], ...] = ()
+    """... nor its outputs."""
 
     def __init__(self, path: Path, *, device: str, threads: int) -> None:
         import torch
 
+        self.findings = examine_archive(path)
+        """What its code does that a network has no need of."""
         torch.set_num_threads(threads)
         torch.set_num_interop_threads(1)
-        if device != "cpu" and not torch.cuda.is_available():
-            msg = f"device {device} was asked for, but torch sees no GPU here; declare device: cpu"
-            raise Refusal(msg)
-        torch.backends.cudnn.allow_tf32 = False
-        torch.backends.cuda.matmul.allow_tf32 = False
-        torch.backends.cudnn.benchmark = False
         self._torch = torch
-        self._device = torch.device(device)
+        self._device = _found(torch.device(device))
         with warnings.catch_warnings():
             # announced for a later version; the format is still what makers ship
             warnings.filterwarnings("ignore", message=r".*torch\.jit\..* is deprecated.*")
@@ -42,22 +60,50 @@ class TorchScriptModel:
             )
             module.eval()
         self._module = module
+        self._dtype = _common_dtype(module)
 
-    @property
-    def input_shape(self) -> None:
-        """TorchScript declares no sizes."""
-        return
+    @staticmethod
+    def import_runtime() -> None:
+        """Import torch, which takes its time."""
+        import torch  # noqa: F401  # only loaded
 
     def __call__(
         self, batch: NDArray[np.float32], inputs: InputSpec, output: OutputSpec
     ) -> NDArray[Any]:
         """Run (n, channel, *sizes); see `chosen` for the answer."""
         torch = self._torch
-        values = torch.from_numpy(fed(batch, inputs)).to(self._device)
+        values = torch.from_numpy(fed(batch, inputs)).to(self._device, self._dtype)
         # the profiling executor compiles after the first calls, and compiled code has other last bits
         with torch.inference_mode(), torch.jit.optimized_execution(should_optimize=False):
             answer = self._module(values)
         return chosen(_named(answer), output, batch)
+
+
+def _found(device: Any) -> Any:  # noqa: ANN401  # torch is imported by the caller only
+    """Refuse a GPU that is not there, and ask one that is for numbers that can be repeated."""
+    import torch
+
+    if device.type == "cpu":
+        return device
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if (device.index or 0) >= count:
+        msg = (
+            f"device {device} was asked for, but torch sees {count} GPUs here; declare device: cpu"
+        )
+        raise Refusal(msg)
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    return device
+
+
+def _common_dtype(module: Any) -> Any:  # noqa: ANN401  # a ScriptModule
+    """Return the type of the weights, float32 when there are none or of several types."""
+    import torch
+
+    kinds = {it.dtype for it in module.state_dict().values() if it.is_floating_point()}
+    return kinds.pop() if len(kinds) == 1 else torch.float32
 
 
 def _named(answer: Any) -> list[tuple[str, NDArray[Any]]]:  # noqa: ANN401  # whatever a model returns

@@ -2,19 +2,24 @@
 
 **Conventions.** A message is the length of its header (8 bytes, little endian), the header as JSON, and,
 when it carries arrays, the descriptor of one anonymous memory file that holds them one after the
-other. Nothing has a name, so nothing is left behind by a killed process. The receiver believes no
-number of the header: sizes are compared with the memory that came.
+other. Nothing has a name, so nothing is left behind by a killed process. Where descriptors cannot travel
+(Windows) the arrays follow the header in the stream.
+
+The child may be hostile. The receiver believes no number of the header; it reads the memory like a file,
+because a mapping of it would end this process if the sender made it shorter meanwhile; and it waits until
+one moment for the whole message, however slowly it comes.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import mmap
 import os
 import socket
+import stat
 import struct
 import tempfile
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +29,12 @@ from numpy.typing import NDArray
 __all__ = ["TransportError", "receive", "send"]
 
 _MOST_HEADER = 1 << 20
+_SHARED = hasattr(socket, "send_fds")
+_MOST_DIMENSIONS = 8
+_DTYPES = frozenset(
+    np.dtype(kind).str
+    for kind in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
+)
 
 
 class TransportError(Exception):
@@ -31,75 +42,170 @@ class TransportError(Exception):
 
 
 def send(
-    channel: socket.socket, header: dict[str, Any], arrays: Sequence[NDArray[Any]] = ()
+    channel: socket.socket,
+    header: dict[str, Any],
+    arrays: Sequence[NDArray[Any]] = (),
+    *,
+    deadline: float = math.inf,
+    shared: bool = _SHARED,
 ) -> None:
     """Send one message.
+
+    Parameters
+    ----------
+    channel : socket of a pair.
+    header : what JSON can hold.
+    arrays : of numbers.
+    deadline : moment of `time.monotonic` by which everything must be sent.
+    shared : through shared memory, where descriptors can travel; else in the stream.
 
     Raises
     ------
     TransportError
         When the other side is gone.
+    TimeoutError
+        When it does not take the message by the deadline.
+    MemoryError
+        When there is no memory for the arrays; nothing was sent.
     """
     described = [{"shape": list(array.shape), "dtype": array.dtype.str} for array in arrays]
     text = json.dumps({**header, "arrays": described}).encode()
+    length = struct.pack("<Q", len(text))
+    views = [_bytes_of(np.ascontiguousarray(array)) for array in arrays]
+    handle = _memory(views) if arrays and shared else None
     try:
-        if not arrays:
-            channel.sendall(struct.pack("<Q", len(text)) + text)
-            return
-        handle = _memory(sum(array.nbytes for array in arrays))
-        try:
-            with os.fdopen(os.dup(handle), "wb", buffering=0) as file:
-                for array in arrays:
-                    _write_all(file.fileno(), np.ascontiguousarray(array).data.cast("B"))
-            socket.send_fds(channel, [struct.pack("<Q", len(text))], [handle])
-            channel.sendall(text)
-        finally:
-            os.close(handle)
+        channel.settimeout(_left(deadline))
+        if handle is not None:
+            socket.send_fds(channel, [length], [handle])
+            views = []
+        else:
+            channel.sendall(length)
+        channel.sendall(text)
+        for view in views:
+            channel.settimeout(_left(deadline))
+            channel.sendall(view)
+    except TimeoutError:
+        raise
     except OSError as error:
         msg = f"the other process is gone ({error.strerror or error})"
         raise TransportError(msg) from error
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
-def receive(channel: socket.socket) -> tuple[dict[str, Any], list[NDArray[Any]]]:
+def receive(
+    channel: socket.socket, *, deadline: float = math.inf, most_bytes: float = math.inf
+) -> tuple[dict[str, Any], list[NDArray[Any]]]:
     """Receive one message; the arrays are copies of this process.
+
+    Parameters
+    ----------
+    channel : socket of a pair.
+    deadline : moment of `time.monotonic` by which everything must have come.
+    most_bytes : more bytes of arrays than this are refused.
 
     Raises
     ------
     TransportError
         When the other side is gone, or sent what is no message.
     TimeoutError
-        When nothing came within the timeout of the channel.
+        When the message did not come by the deadline.
     """
+    handles: list[int] = []
     try:
-        first, handles, _, _ = socket.recv_fds(channel, 8, 1)
-        if not first:
-            msg = "the other process is gone"
-            raise TransportError(msg)
-        first += _exactly(channel, 8 - len(first))
+        first, handles = _first(channel, deadline)
         (length,) = struct.unpack("<Q", first)
         if length > _MOST_HEADER:
             msg = f"a header of {length} bytes is no header"
             raise TransportError(msg)
-        header = json.loads(_exactly(channel, length))
+        text = bytearray(length)
+        _fill(channel, memoryview(text), deadline)
+        header = json.loads(text)
+        if not isinstance(header, dict):
+            msg = "the header of a message is no record"
+            raise TransportError(msg)
+        arrays = _empty_arrays(header.pop("arrays", []), most_bytes)
+        views = [_bytes_of(array) for array in arrays]
+        if handles:
+            _read_memory(handles[0], views)
+        else:
+            for view in views:
+                _fill(channel, view, deadline)
     except TimeoutError:
         raise
-    except (OSError, ValueError) as error:
-        msg = f"the other process is gone ({error})"
+    except (OSError, ValueError, RecursionError) as error:
+        msg = f"the other process is gone, or sent no message ({error})"
         raise TransportError(msg) from error
-    try:
-        return header, _arrays(header.pop("arrays", []), handles)
     finally:
         for handle in handles:
             os.close(handle)
+    return header, arrays
 
 
-def _memory(size: int) -> int:
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("segaudit", os.MFD_CLOEXEC)
-    with tempfile.TemporaryFile() as file:  # unlinked at once
-        file.truncate(max(1, size))
-        file.seek(0)
-        return os.dup(file.fileno())
+def _left(deadline: float) -> float | None:
+    if math.isinf(deadline):
+        return None
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def _first(channel: socket.socket, deadline: float) -> tuple[bytes, list[int]]:
+    """Receive the 8 bytes of the length, and the descriptor that may come with them."""
+    channel.settimeout(_left(deadline))
+    if _SHARED:
+        flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+        first, handles, _, _ = socket.recv_fds(channel, 8, 1, flags)
+    else:
+        first, handles = channel.recv(8), []
+    if not first:
+        msg = "the other process is gone"
+        raise TransportError(msg)
+    rest = bytearray(8 - len(first))
+    try:
+        _fill(channel, memoryview(rest), deadline)
+    except BaseException:
+        for handle in handles:
+            os.close(handle)
+        raise
+    return first + rest, handles
+
+
+def _fill(channel: socket.socket, view: memoryview, deadline: float) -> None:
+    while view:
+        channel.settimeout(_left(deadline))
+        count = channel.recv_into(view)
+        if not count:
+            msg = "the other process is gone"
+            raise TransportError(msg)
+        view = view[count:]
+
+
+def _bytes_of(array: NDArray[Any]) -> memoryview:
+    """View a contiguous array as bytes; a cast of the array itself refuses empty ones."""
+    return array.reshape(-1).view(np.uint8).data
+
+
+def _memory(views: Sequence[memoryview]) -> int:
+    """Put bytes into an anonymous memory file."""
+    try:
+        if hasattr(os, "memfd_create"):
+            handle = os.memfd_create("segaudit", os.MFD_CLOEXEC)
+        else:
+            with tempfile.TemporaryFile() as file:  # has no name from the beginning
+                handle = os.dup(file.fileno())
+        try:
+            for view in views:
+                _write_all(handle, view)
+        except OSError:
+            os.close(handle)
+            raise
+    except OSError as error:
+        msg = f"no shared memory for {sum(view.nbytes for view in views)} bytes ({error.strerror})"
+        raise MemoryError(msg) from error
+    return handle
 
 
 def _write_all(handle: int, view: memoryview) -> None:
@@ -107,37 +213,45 @@ def _write_all(handle: int, view: memoryview) -> None:
         view = view[os.write(handle, view) :]
 
 
-def _exactly(channel: socket.socket, count: int) -> bytes:
-    parts = []
-    while count > 0:
-        part = channel.recv(min(count, 1 << 16))
-        if not part:
-            msg = "the other process is gone"
-            raise TransportError(msg)
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)
+def _empty_arrays(described: object, most_bytes: float) -> list[NDArray[Any]]:
+    """Make room for the arrays that a header describes."""
+    if not isinstance(described, list):
+        msg = "the arrays of a message must be a list"
+        raise TransportError(msg)
+    kinds = [_kind(entry) for entry in described]
+    needed = sum(math.prod(shape) * dtype.itemsize for shape, dtype in kinds)
+    if needed > most_bytes:
+        msg = f"the arrays of a message need {needed} bytes, more than the {most_bytes:.0f} allowed"
+        raise TransportError(msg)
+    return [np.empty(shape, dtype) for shape, dtype in kinds]
 
 
-def _arrays(described: list[dict[str, Any]], handles: Sequence[int]) -> list[NDArray[Any]]:
-    if not described:
-        return []
-    try:
-        kinds = [(tuple(map(int, it["shape"])), np.dtype(it["dtype"])) for it in described]
-        needed = sum(math.prod(shape) * dtype.itemsize for shape, dtype in kinds)
-    except (KeyError, TypeError, ValueError) as error:
-        msg = "the arrays of a message are not described as arrays"
-        raise TransportError(msg) from error
-    plain = not any(dtype.hasobject for _, dtype in kinds)
-    if not handles or not plain or not 0 < needed <= os.fstat(handles[0]).st_size:
+def _kind(entry: object) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    shape = entry.get("shape") if isinstance(entry, dict) else None
+    name = entry.get("dtype") if isinstance(entry, dict) else None
+    if (
+        not isinstance(shape, list)
+        or len(shape) > _MOST_DIMENSIONS
+        or not all(type(size) is int and size >= 0 for size in shape)
+        or name not in _DTYPES
+    ):
+        msg = "the arrays of a message are not described as arrays of numbers"
+        raise TransportError(msg)
+    return tuple(shape), np.dtype(name)
+
+
+def _read_memory(handle: int, views: Sequence[memoryview]) -> None:
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_size < sum(view.nbytes for view in views):
         msg = "the arrays of a message do not fit its memory"
         raise TransportError(msg)
-    arrays, offset = [], 0
-    with mmap.mmap(handles[0], needed, access=mmap.ACCESS_READ) as memory:
-        for shape, dtype in kinds:
-            count = math.prod(shape)
-            view = np.frombuffer(memory, dtype, count, offset)
-            arrays.append(view.reshape(shape).copy())
-            del view  # a memory map cannot be closed while it is looked at
-            offset += count * dtype.itemsize
-    return arrays
+    with os.fdopen(os.dup(handle), "rb", buffering=0) as file:
+        file.seek(0)
+        for whole in views:
+            view = whole
+            while view:
+                count = file.readinto(view)
+                if not count:
+                    msg = "the memory of a message became shorter"
+                    raise TransportError(msg)
+                view = view[count:]

@@ -1,0 +1,168 @@
+"""What the bytes of an ONNX file announce, read without onnx, onnxruntime or any of its weights.
+
+ONNX has no signature: a file is one protobuf message (ModelProto of ``onnx.proto``), so only its fields
+can tell it from anything else. Walking them also finds files that end too early, and the files beside
+it that hold its weights.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Damaged", "Outline", "outline"]
+
+_Bytes = bytes | mmap.mmap
+
+_MODEL = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2}
+"""Field numbers of ModelProto and their wire types (0 a number, 2 with a length)."""
+
+_INSIDE: dict[str, dict[int, str]] = {
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {13: "entry"},
+}
+"""Fields through which a tensor can be reached; all others are stepped over."""
+
+_FIXED = {1: 8, 5: 4}
+_DEEPEST = 100
+
+
+class Damaged(ValueError):
+    """The fields of a message do not fit together, or are none of ONNX."""
+
+    def __init__(self, message: str = "", *, missing: int = 0) -> None:
+        self.missing = missing
+        """Bytes that an announced field is short of; 0: not truncated, something else."""
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What a file announces."""
+
+    version: int
+    """IR version."""
+    producer: str
+    """Name and version of the exporter; empty when it does not say."""
+    external: tuple[str, ...]
+    """Locations of weights outside the file, as the file writes them; sorted, each once."""
+
+
+def outline(path: Path) -> Outline:
+    """Walk the fields of a file.
+
+    Parameters
+    ----------
+    path : Path
+        A regular file that is not empty.
+
+    Raises
+    ------
+    Damaged
+        When it is no ONNX model, or a truncated one.
+    OSError
+        When it cannot be read.
+    """
+    with (
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+    ):
+        return _outline(data, len(data))
+
+
+def _outline(data: _Bytes, size: int) -> Outline:
+    version, graphs = 0, 0
+    producer: dict[int, str] = {}
+    external: set[str] = set()
+    for number, wire, value, stop in _fields(data, 0, size, known=_MODEL):
+        if number == 1:
+            version = value
+        elif number in (2, 3):
+            producer[number] = data[value : min(stop, value + 80)].decode(errors="replace")
+        elif number in (7, 25) and wire == 2:
+            graphs += number == 7 and stop > value
+            external |= _locations(data, value, stop, "graph" if number == 7 else "function")
+    if not version or not graphs:
+        msg = "no graph"
+        raise Damaged(msg)
+    made_by = " ".join(producer[key] for key in sorted(producer) if producer[key])
+    return Outline(version, made_by, tuple(sorted(external)))
+
+
+def _locations(data: _Bytes, start: int, stop: int, kind: str) -> set[str]:
+    """Collect the ``location`` of every tensor under one message, without recursion."""
+    found: set[str] = set()
+    waiting = [(start, stop, kind, 0)]
+    while waiting:
+        begin, end, here, depth = waiting.pop()
+        if here == "entry":
+            found |= _location(data, begin, end)
+            continue
+        if depth > _DEEPEST:
+            msg = "graphs nested too deep"
+            raise Damaged(msg)
+        inside = _INSIDE[here]
+        for number, wire, value, last in _fields(data, begin, end):
+            if wire == 2 and number in inside:
+                waiting.append((value, last, inside[number], depth + 1))
+    return found
+
+
+def _location(data: _Bytes, start: int, stop: int) -> set[str]:
+    """One StringStringEntryProto of external_data: key 1, value 2."""
+    texts = {
+        number: data[value:last].decode(errors="replace")
+        for number, wire, value, last in _fields(data, start, stop)
+        if wire == 2 and number in (1, 2) and last - value < 4096
+    }
+    return {texts[2]} if texts.get(1) == "location" and 2 in texts else set()
+
+
+def _fields(
+    data: _Bytes, start: int, stop: int, *, known: dict[int, int] | None = None
+) -> Iterator[tuple[int, int, int, int]]:
+    """Yield (number, wire type, value or first byte, end) of each field between two bytes."""
+    position = start
+    while position < stop:
+        key, position = _varint(data, position, stop)
+        number, wire = key >> 3, key & 7
+        if known is not None and known.get(number) != wire:
+            msg = f"no field {number} of wire type {wire}"
+            raise Damaged(msg)
+        if wire == 0:
+            value, position = _varint(data, position, stop)
+            yield number, wire, value, position
+            continue
+        if wire == 2:
+            length, position = _varint(data, position, stop)
+        elif wire in _FIXED:
+            length = _FIXED[wire]
+        else:
+            msg = f"no wire type {wire}"
+            raise Damaged(msg)
+        if position + length > stop:
+            msg = "a field is longer than its message"
+            raise Damaged(msg, missing=position + length - stop)
+        yield number, wire, position, position + length
+        position += length
+
+
+def _varint(data: _Bytes, position: int, stop: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        if position >= stop:
+            msg = "a number is cut off"
+            raise Damaged(msg, missing=1)
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if not byte & 0x80:
+            return value, position
+    msg = "a number has more than ten bytes"
+    raise Damaged(msg)
