@@ -21,9 +21,11 @@ __all__ = [
     "CATALOG",
     "MODALITIES",
     "PRESETS",
+    "STATES",
     "Levels",
     "Perturbation",
     "get",
+    "interpolated",
     "level_at",
     "levels_for",
     "modality_class",
@@ -32,6 +34,12 @@ __all__ = [
 
 MODALITIES = ("ct", "mr", "us", "xray", "microscopy", "other")
 """Declared for all scans of an audit."""
+
+STATES = ("raw", "windowed", "normalised", "skull_stripped")
+"""What may have been done to the scans before the audit."""
+
+Scale = Literal["linear", "log", "ordinal"]
+"""How levels between the listed ones are found; ordinal: there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,7 @@ class Perturbation:
     """Levels for scans with a spacing."""
     neutral: float
     """The level that changes nothing."""
-    scale: Literal["linear", "log"]
+    scale: Scale
     """How levels between the listed ones are found."""
     draws: str
     """What is drawn once, and how the levels share it."""
@@ -78,6 +86,19 @@ class Perturbation:
     """True: voxels move, and predictions are scored in the original frame."""
     needs: str = ""
     """What the scan must have: 'magnitude >= 0', 'three axes'."""
+    refused_states: tuple[str, ...] = ()
+    """States of the scans on which it would be no physics; HU levels also refuse rescaled values."""
+    keeps_background: bool = False
+    """True: where the background is masked, nothing is changed there."""
+    stress_from: int = 4
+    """First severity beyond what is seen in routine."""
+
+    def on_state(self, state: str, modality: str) -> Literal["allowed", "masked", "refused"]:
+        """Tell what it does on scans of a declared state."""
+        in_hu = modality == "ct" and self.ct is not None
+        if state in self.refused_states or (in_hu and state in ("windowed", "normalised")):
+            return "refused"
+        return "masked" if self.keeps_background and state == "skull_stripped" else "allowed"
 
     def resolve(self) -> Callable[..., Any]:
         """Load the function that realises it."""
@@ -103,6 +124,7 @@ _LINES = (
         channels="independent",
         source=_BRAINWEB,
         note="sigma of additive white noise; 15 % and 25 % (60 and 100 HU) exceed routine",
+        keeps_background=True,
     ),
     Perturbation(
         name="rician_noise",
@@ -117,6 +139,8 @@ _LINES = (
         needs="magnitude >= 0",
         source=f"Gudbjartsson & Patz 1995, doi 10.1002/mrm.1910340618; {_BRAINWEB}",
         note="sigma of the complex noise of a magnitude image; 15 % and 25 % exceed routine",
+        refused_states=("normalised",),
+        keeps_background=True,
     ),
     Perturbation(
         name="gaussian_blur",
@@ -130,6 +154,7 @@ _LINES = (
         channels="shared",
         source="width of a Gaussian point-spread function; smoothing kernels of 4 to 8 mm are common",
         note="full width at half maximum, the same in mm along every axis; 6 and 9 mm are stress",
+        keeps_background=True,
     ),
     Perturbation(
         name="thick_slices",
@@ -144,6 +169,7 @@ _LINES = (
         needs="three axes",
         source="boxcar slice profile, contiguous slices, linear interpolation back to the grid",
         note="slices thicker than acquired, along the axis of the largest spacing; 4 and 6 x are stress",
+        keeps_background=True,
     ),
     Perturbation(
         name="bias_field",
@@ -160,6 +186,7 @@ _LINES = (
             "INU spans 0.90 to 1.10 over the head"
         ),
         note="max / min over the foreground is (1 + u/2) / (1 - u/2); 80 and 100 % are stress",
+        refused_states=("normalised",),
     ),
     Perturbation(
         name="gamma_up",
@@ -172,6 +199,7 @@ _LINES = (
         channels="shared",
         source="power law on the robust range (1st to 99th percentile), linear beyond",
         note="darkens middle tones; exponents of 1.8 and 2.2 are stress",
+        keeps_background=True,
     ),
     Perturbation(
         name="gamma_down",
@@ -184,6 +212,7 @@ _LINES = (
         channels="shared",
         source="reciprocal exponents of gamma_up",
         note="brightens middle tones; exponents of 1/1.8 and 1/2.2 are stress",
+        keeps_background=True,
     ),
     Perturbation(
         name="rotation",
@@ -276,7 +305,7 @@ def level_at(name: str, severity: float, modality: str) -> float:
     Raises
     ------
     ValueError
-        When the severity lies outside.
+        When the severity lies outside, or between two levels of an ordinal scale.
 
     Examples
     --------
@@ -286,12 +315,43 @@ def level_at(name: str, severity: float, modality: str) -> float:
     if not 0.0 <= severity <= 5.0:
         msg = f"severity of {name} must lie in [0, 5], got {severity!r}"
         raise ValueError(msg)
-    knots = _knots(name, modality)
+    try:
+        return interpolated(_knots(name, modality), severity, get(name).scale)
+    except ValueError as error:
+        msg = f"severity of {name} {error}"
+        raise ValueError(msg) from None
+
+
+def interpolated(knots: tuple[float, ...], severity: float, scale: Scale) -> float:
+    """Find the level of a severity between the neutral value and the five levels.
+
+    Parameters
+    ----------
+    knots : tuple of six
+        The neutral value, then the levels of severities 1 to 5.
+    severity : float
+        In [0, 5].
+    scale : linear, log or ordinal
+        log interpolates the logarithm, so that neutral must not be 0.
+
+    Raises
+    ------
+    ValueError
+        When the scale is ordinal and the severity no whole number.
+
+    Examples
+    --------
+    >>> interpolated((1.0, 2.0, 8.0, 16.0, 32.0, 64.0), 1.5, "log")
+    4.0
+    """
     low = min(int(severity), 4)
     if severity in (low, low + 1):
         return knots[int(severity)]
+    if scale == "ordinal":
+        msg = f"must be a whole number, for its levels have nothing between them; got {severity!r}"
+        raise ValueError(msg)
     share = severity - low
-    if get(name).scale == "log":
+    if scale == "log":
         return math.exp((1 - share) * math.log(knots[low]) + share * math.log(knots[low + 1]))
     return (1 - share) * knots[low] + share * knots[low + 1]
 
@@ -302,7 +362,7 @@ def severity_at(name: str, level: float, modality: str) -> float:
     Raises
     ------
     ValueError
-        When the level lies outside the listed ones.
+        When the level lies outside the listed ones, or between two of an ordinal scale.
 
     Examples
     --------
@@ -310,12 +370,13 @@ def severity_at(name: str, level: float, modality: str) -> float:
     1.5
     """
     knots = _knots(name, modality)
+    if level in knots:
+        return float(knots.index(level))
+    scale = get(name).scale
     for low in range(5):
         first, second = knots[low], knots[low + 1]
-        if level in (first, second):
-            return float(low if level == first else low + 1)
-        if min(first, second) < level < max(first, second):
-            if get(name).scale == "log":
+        if scale != "ordinal" and min(first, second) < level < max(first, second):
+            if scale == "log":
                 first, second, level = math.log(first), math.log(second), math.log(level)
             return low + (level - first) / (second - first)
     _, unit = levels_for(name, modality)

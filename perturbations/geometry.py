@@ -8,7 +8,8 @@ reference. Positions are relative to the centre, in the order of the array.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,9 @@ from torch import Tensor
 from perturbations.scan import Scan
 
 __all__ = ["Warp", "rotation", "rotation_matrix"]
+
+_SLAB = 1 << 18
+"""Voxels read at once: positions of a whole volume in float64 would fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +46,13 @@ class Warp:
         Returns
         -------
         Of the same shape; 0 where the point had left the field of view.
+
+        Raises
+        ------
+        ValueError
+            When the values lie on another grid.
         """
-        return _sampled(values, self._positions(np.asarray(self.matrix)), "bilinear")
+        return self._read(values, np.asarray(self.matrix), "bilinear")
 
     def push_forward(self, mask: Tensor) -> Tensor:
         """Bring a mask of label numbers from the original to the perturbed frame, by the nearest.
@@ -57,49 +66,94 @@ class Warp:
         Of the same shape and type; 0 where nothing was known.
         """
         moved = mask[None].to(torch.float32)
-        return _sampled(moved, self._positions(self._inverse), "nearest")[0].to(mask.dtype)
+        return self._read(moved, self._inverse, "nearest")[0].to(mask.dtype)
 
     def forward(self, values: Tensor) -> Tensor:
         """Bring values from the original to the perturbed frame, linearly; 0 beyond the scan."""
-        return _sampled(values, self._positions(self._inverse), "bilinear")
+        return self._read(values, self._inverse, "bilinear")
 
     @property
     def retained(self) -> Tensor:
         """(z, y, x), bool: points of the original frame that stay inside the field of view."""
-        positions = self._positions(np.asarray(self.matrix))
-        limits = torch.tensor([size - 0.5 for size in self.shape])
-        inside = (positions >= -0.5) & (positions <= limits)
-        kept: Tensor = inside.all(dim=-1)
-        return kept
+        kept = []
+        for places in self._moved(np.asarray(self.matrix)):
+            voxels = self._voxels(places)
+            within = [(v >= -0.5) & (v <= n - 0.5) for v, n in zip(voxels, self.shape, strict=True)]
+            kept.append(torch.stack(within).all(dim=0))
+        return torch.cat(kept)
 
     def displacement(self) -> Tensor:
         """(z, y, x): how far each point of the anatomy moves, mm (px)."""
-        start = _grid(self.shape, self.spacing)
-        moved = start @ torch.tensor(np.asarray(self.matrix).T)
-        length: Tensor = (moved - start).norm(dim=-1)
-        return length
+        motion = np.asarray(self.matrix) - np.eye(len(self.shape))
+        return torch.cat([torch.stack(places).norm(dim=0) for places in self._moved(motion)])
 
     @property
     def _inverse(self) -> NDArray[np.float64]:
         return np.asarray(self.matrix).T  # a rotation
 
-    def _positions(self, matrix: NDArray[np.float64]) -> Tensor:
-        """Voxel coordinates from which each voxel of the result is read."""
-        points = _grid(self.shape, self.spacing) @ torch.tensor(matrix.T)
-        centre = torch.tensor([(size - 1) / 2 for size in self.shape], dtype=torch.float64)
-        voxels: Tensor = points / torch.tensor(self.spacing, dtype=torch.float64) + centre
-        return voxels
+    def _moved(self, matrix: NDArray[np.float64]) -> Iterator[list[Tensor]]:
+        """Where the matrix takes each voxel, mm (px) from the centre, one tensor per axis.
+
+        Some slices at a time; neither the cuts nor the order of a sum depends on the threads.
+        """
+        axes = [
+            (torch.arange(size, dtype=torch.float64) - (size - 1) / 2) * step
+            for size, step in zip(self.shape, self.spacing, strict=True)
+        ]
+        thick = max(1, _SLAB // math.prod(self.shape[1:]))
+        for start in range(0, self.shape[0], thick):
+            cut = [axes[0][start : start + thick], *axes[1:]]
+            grids = torch.meshgrid(*cut, indexing="ij")
+            yield [_weighted(row.tolist(), grids) for row in matrix]
+
+    def _voxels(self, places: list[Tensor]) -> list[Tensor]:
+        return [
+            place / step + (size - 1) / 2
+            for place, step, size in zip(places, self.spacing, self.shape, strict=True)
+        ]
+
+    def _read(self, values: Tensor, matrix: NDArray[np.float64], mode: str) -> Tensor:
+        """Read values at turned positions; 0 beyond the grid."""
+        if tuple(values.shape[1:]) != self.shape:
+            msg = f"values must lie on a grid of {self.shape}, got {tuple(values.shape[1:])}"
+            raise ValueError(msg)
+        source = values[None].to(device="cpu", dtype=torch.float64)
+        slabs = []
+        for places in self._moved(matrix):
+            # grid_sample wants coordinates in [-1, 1] from the outer voxel edges, last axis first
+            relative = [
+                (2 * voxel + 1) / size - 1
+                for voxel, size in zip(self._voxels(places), self.shape, strict=True)
+            ]
+            read = torch.nn.functional.grid_sample(
+                source,
+                torch.stack(relative[::-1], dim=-1)[None],
+                mode=mode,
+                padding_mode="zeros",
+                align_corners=False,
+            )
+            slabs.append(read[0].to(torch.float32))
+        return torch.cat(slabs, dim=1).to(values.device)
+
+
+def _weighted(weights: list[float], grids: tuple[Tensor, ...]) -> Tensor:
+    """Sum of grids, in a fixed order."""
+    total = weights[0] * grids[0]
+    for weight, grid in zip(weights[1:], grids[1:], strict=True):
+        total = total + weight * grid
+    return total
 
 
 def rotation(scan: Scan, generator: np.random.Generator) -> Callable[[float], tuple[Tensor, Warp]]:
     """Turn the anatomy by a fixed angle about a random axis through the centre.
 
-    In 3-D the axis is drawn uniformly on the sphere, in 2-D the sense. What turns in from beyond the
-    scan has the background's value, the smallest of each channel.
+    In 3-D the axis is drawn uniformly on the sphere, in 2-D the sense: a patient tilts and nods as well
+    as turns, also where slices are thick. What turns in from beyond the scan has the background's
+    value, see `_background`.
     """
     drawn = generator.standard_normal(3)
     axis = drawn / np.linalg.norm(drawn)
-    background = scan.image.flatten(1).min(dim=1).values.reshape(-1, *([1] * scan.ndim))
+    background = _background(scan).reshape(-1, *([1] * scan.ndim))
 
     def at(level: float) -> tuple[Tensor, Warp]:
         matrix = rotation_matrix(axis, np.deg2rad(level), scan.ndim)
@@ -119,25 +173,17 @@ def rotation_matrix(axis: NDArray[np.float64], angle: float, dims: int) -> NDArr
     return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
 
 
-def _grid(shape: tuple[int, ...], spacing: tuple[float, ...]) -> Tensor:
-    """Positions of all voxels relative to the centre, mm (px), array order."""
-    axes = [
-        (torch.arange(size, dtype=torch.float64) - (size - 1) / 2) * step
-        for size, step in zip(shape, spacing, strict=True)
-    ]
-    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+def _background(scan: Scan) -> Tensor:
+    """Value per channel of what lies beyond the scan.
 
-
-def _sampled(values: Tensor, positions: Tensor, mode: str) -> Tensor:
-    """Read values at voxel coordinates; 0 beyond the grid."""
-    shape = torch.tensor(values.shape[1:], dtype=torch.float64)
-    # grid_sample wants coordinates in [-1, 1] from the outer voxel edges, last axis first
-    relative = ((2 * positions + 1) / shape - 1).flip(-1)
-    sampled = torch.nn.functional.grid_sample(
-        values[None].to(torch.float64),
-        relative[None],
-        mode=mode,
-        padding_mode="zeros",
-        align_corners=False,
-    )
-    return sampled[0].to(torch.float32)
+    Its smallest one (air); what a masked background is filled with; in microscopy, whose background
+    may be bright, the median along the border.
+    """
+    flat = scan.image.flatten(1)
+    if scan.modality == "microscopy":
+        border = torch.ones(scan.spatial_shape, dtype=torch.bool)
+        border[tuple(slice(1, -1) for _ in scan.spatial_shape)] = False
+        return flat[:, border.flatten()].median(dim=1).values
+    if scan.masked_background:
+        return flat[:, ~scan.support.flatten()].median(dim=1).values
+    return flat.min(dim=1).values

@@ -31,7 +31,8 @@ def bias_field(
     """Multiply by exp of a smooth log-polynomial (Van Leemput et al. 1999).
 
     The log-field is centred over the foreground and scaled so that its span there is exactly the
-    logarithm of the level's ratio.
+    logarithm of the level's ratio. Beyond the foreground, where a cubic would soon multiply by
+    thousands, it stays within the values it takes there.
     """
     foreground = scan.foreground.numpy()
     terms = polynomials(scan.spatial_shape)
@@ -41,8 +42,9 @@ def bias_field(
         field = sum(w * term for w, term in zip(weights, terms, strict=True))
         field = np.asarray(np.broadcast_to(field, scan.spatial_shape), dtype=np.float64)
         inside = field[foreground]
-        span = float(inside.max() - inside.min())
-        fields.append((field - inside.mean()) / span if span > 0 else np.zeros_like(field))
+        low, high = float(inside.min()), float(inside.max())
+        centred = np.clip(field, low, high) - inside.mean()
+        fields.append(centred / (high - low) if high > low else np.zeros_like(field))
     unit = np.stack(fields)
 
     def at(level: float) -> tuple[Tensor, None]:

@@ -1,8 +1,8 @@
 """Noise: what the receiver adds.
 
-**Conventions.** Levels are sigma in % of the reference signal `Scan.s_ref`; for CT in HU. Fields are
-drawn by numpy in chunks of fixed size, each from its own generator, so that neither the number of
-threads nor the device changes a bit. Nothing is added where the background is masked.
+**Conventions.** Levels are sigma in % of each channel's reference signal (`Scan.signals`); for CT in
+HU. Fields are drawn by numpy in chunks of fixed size, each from its own generator, so that neither
+the number of threads nor the device changes a bit. Nothing is added where the background is masked.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def gaussian_noise(
 
     Valid for MR magnitudes only where the signal is several sigma; see `rician_noise`.
     """
-    field = _supported(unit_field(scan.image.shape, generator), scan)
-    unit = sigma_unit(scan)
-    return lambda level: (torch.add(scan.image, field, alpha=level * unit), None)
+    field = _scaled_field(scan, generator)
+    # a product, then a sum: each is exact in IEEE arithmetic, a fused one depends on the vector width
+    return lambda level: (scan.image + field * level, None)
 
 
 def rician_noise(
@@ -47,25 +47,26 @@ def rician_noise(
     """
     low = float(scan.image.min())
     if low < 0:
-        msg = f"rician_noise needs a magnitude image without negative values, got a minimum of {low:g}"
+        msg = (
+            f"rician_noise needs a magnitude image without negative values, got a minimum of {low:g}; "
+            "audit the scan before it was standardised or resampled by splines, or use gaussian_noise"
+        )
         raise ValueError(msg)
-    real = _supported(unit_field(scan.image.shape, generator), scan)
-    imaginary = _supported(unit_field(scan.image.shape, generator), scan)
-    unit = sigma_unit(scan)
+    real = _scaled_field(scan, generator)
+    imaginary = _scaled_field(scan, generator)
 
     def at(level: float) -> tuple[Tensor, None]:
-        sigma = level * unit
-        first = torch.add(scan.image, real, alpha=sigma)
-        second = imaginary * sigma
-        # square root and products are exact in IEEE arithmetic, whatever the vector width
+        first = scan.image + real * level
+        second = imaginary * level
+        # square root, sums and products are exact in IEEE arithmetic, whatever the vector width
         return torch.sqrt(first * first + second * second), None
 
     return at
 
 
-def sigma_unit(scan: Scan) -> float:
-    """Return intensities per unit of level: 1 HU for CT, 1 % of S_ref elsewhere."""
-    return 1.0 if scan.modality == "ct" else scan.s_ref / 100.0
+def sigma_unit(scan: Scan, channel: int = 0) -> float:
+    """Return intensities per unit of level: 1 HU for CT, 1 % of the channel's signal elsewhere."""
+    return 1.0 if scan.modality == "ct" else scan.signals[channel] / 100.0
 
 
 def unit_field(shape: torch.Size | tuple[int, ...], generator: np.random.Generator) -> Tensor:
@@ -80,5 +81,9 @@ def unit_field(shape: torch.Size | tuple[int, ...], generator: np.random.Generat
     return torch.from_numpy(values.reshape(tuple(shape)))
 
 
-def _supported(field: Tensor, scan: Scan) -> Tensor:
+def _scaled_field(scan: Scan, generator: np.random.Generator) -> Tensor:
+    """Noise per unit of level, nothing where the background is masked."""
+    field = unit_field(scan.image.shape, generator)
+    units = [sigma_unit(scan, channel) for channel in range(scan.image.shape[0])]
+    field *= torch.tensor(units, dtype=torch.float32).reshape(-1, *[1] * scan.ndim)
     return field * scan.support if scan.masked_background else field

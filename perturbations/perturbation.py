@@ -9,7 +9,7 @@ same images.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -27,7 +27,7 @@ RECORD_VERSION = 1
 """Of the records that `replay` reads."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Perturbed:
     """One perturbed scan."""
 
@@ -47,7 +47,7 @@ class Perturbed:
     """Of a geometric perturbation; None when no voxel moves."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Realisation:
     """A perturbation drawn on one scan, ready for any level."""
 
@@ -78,7 +78,7 @@ class Realisation:
         Raises
         ------
         ValueError
-            When neither or both are given, or one lies outside.
+            When neither or both are given, one lies outside, or values grow beyond float32.
         """
         name, modality = self.entry.name, self.scan.modality
         if (severity is None) == (level is None):
@@ -87,13 +87,19 @@ class Realisation:
         if level is None:
             assert severity is not None  # one of the two is given
             level = level_at(name, severity, modality)
-        severity = severity_at(name, level, modality)
+        else:
+            severity = severity_at(name, level, modality)
         _, unit = levels_for(name, modality)
         if level == self.entry.neutral:
             return Perturbed(self.scan.image, 0.0, level, unit, "ok", "", None)
         image, warp = self.at_level(level)
+        if not bool(torch.isfinite(image).all()):
+            msg = f"{name} at {level:g} {unit} leaves the range of float32; rescale the scan"
+            raise ValueError(msg)
+        image = image.to(self.scan.image.device)
         if warp is None and torch.equal(image, self.scan.image):
-            reason = f"{name} at {level:g} {unit} changes no voxel of this scan"
+            wanted = f"; it needs {self.entry.needs}" if self.entry.needs else ""
+            reason = f"{name} at {level:g} {unit} changes no voxel of this scan{wanted}"
             return Perturbed(image, severity, level, unit, "no_effect", reason, None)
         return Perturbed(image, severity, level, unit, "ok", "", warp)
 
@@ -123,8 +129,13 @@ def realise(name: str, scan: Scan, *, seed: int) -> Realisation:
     Raises
     ------
     ValueError
-        When the name is unknown, the perturbation is not for the scan's modality, or the scan lacks
-        what it needs.
+        When the name is unknown, the perturbation is not for the scan's modality or state, or the
+        scan lacks what it needs.
+
+    Notes
+    -----
+    The work is done on the CPU and its outcome moved to where the scan lies, so that a GPU gets the
+    very bits that a CPU gets.
     """
     entry = get(name)
     _, unit = levels_for(name, scan.modality)
@@ -134,9 +145,12 @@ def realise(name: str, scan: Scan, *, seed: int) -> Realisation:
             "levels are in pixels (us, xray, microscopy), or give images with a spacing"
         )
         raise ValueError(msg)
+    if entry.on_state(scan.state, scan.modality) == "refused":
+        msg = f"{name} in {unit} is no physics on {scan.state} scans; audit the scans before that"
+        raise ValueError(msg)
     generator = np.random.Generator(np.random.SFC64(seed))
-    at_level = entry.resolve()(scan, generator)
-    return Realisation(entry, scan, seed, at_level)
+    held = scan if scan.image.device.type == "cpu" else replace(scan, image=scan.image.cpu())
+    return Realisation(entry, scan, seed, entry.resolve()(held, generator))
 
 
 def replay(record: Mapping[str, Any], scan: Scan) -> Perturbed:
@@ -188,7 +202,7 @@ def apply(
     float32 of the same type and shape
     """
     numpy = not isinstance(image, Tensor)
-    values = torch.as_tensor(np.asarray(image) if numpy else image, dtype=torch.float32)
+    values = torch.as_tensor(np.array(image) if numpy else image, dtype=torch.float32).detach()
     scan = Scan(
         image=values[None].contiguous(),
         spacing=spacing_mm or (1.0,) * values.dim(),

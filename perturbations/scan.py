@@ -16,18 +16,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perturbations.catalog import MODALITIES, modality_class
+from perturbations.catalog import MODALITIES, STATES, modality_class
 
 __all__ = ["Scan"]
-
-STATES = ("raw", "windowed", "normalised", "skull_stripped")
-"""What may have been done to a scan before."""
 
 _MASKED_SHARE = 0.2
 """Share of exact zeros, connected to the border, above which a background counts as masked."""
 
+_AIR_HU = -1000.0
+_PADDING_HU = -1500.0
+"""Below this no tissue and no air lies: readers fill the outside of a round field of view with it."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Scan:
     """One scan with what a perturbation must know of it."""
 
@@ -44,13 +45,19 @@ class Scan:
     region: Tensor | None = None
     """(z, y, x) or (y, x), bool: foreground of the reference, for measures of contrast."""
     slice_thickness: float | None = None
-    """Along the axis of the largest spacing; the spacing when not known."""
+    """Along the axis of the largest spacing, in `unit`; the spacing when not known."""
 
     def __post_init__(self) -> None:
         _check_image(self.image)
         dims = self.image.dim() - 1
         if len(self.spacing) != dims or not all(0 < s < float("inf") for s in self.spacing):
             msg = f"spacing must be {dims} positive numbers, got {self.spacing!r}"
+            raise ValueError(msg)
+        if self.unit not in ("mm", "px"):
+            msg = f"unit must be 'mm' or 'px', got {self.unit!r}"
+            raise ValueError(msg)
+        if self.slice_thickness is not None and not 0 < self.slice_thickness < float("inf"):
+            msg = f"slice_thickness must be a positive number, got {self.slice_thickness!r}"
             raise ValueError(msg)
         if self.modality not in MODALITIES:
             msg = f"modality must be one of {', '.join(MODALITIES)}, got {self.modality!r}"
@@ -91,50 +98,85 @@ class Scan:
     def foreground(self) -> Tensor:
         """(z, y, x), bool: voxels above Otsu's threshold of the first channel.
 
-        Of the nonzero voxels when the background is masked; everything when the scan is constant.
+        CT padding counts as air. Where a masked background is 0 among positive and negative values
+        (standardised scans), all that was not masked; everything when the scan is constant.
         """
-        first = self.image[0].cpu().numpy()
-        values = first[self.support.numpy()] if self.masked_background else first
-        if values.size == 0 or values.min() == values.max():
-            return torch.ones(self.spatial_shape, dtype=torch.bool)
-        return torch.from_numpy(first > _otsu(values))
+        return self._foreground(0)
+
+    @property
+    def s_ref(self) -> float:
+        """Reference signal of the first channel, see `signals`."""
+        return self.signals[0]
 
     @cached_property
-    def s_ref(self) -> float:
-        """Reference signal: the 95th percentile of the intensities above Otsu's threshold.
+    def signals(self) -> tuple[float, ...]:
+        """Reference signal per channel: the 95th percentile of the intensities above Otsu's threshold.
 
-        CT counts from the -1000 HU of air. A scan without signal has 1.
+        CT counts from the -1000 HU of air, standardised scans from their 1st percentile. A channel
+        without signal has 1.
         """
-        first = self.image[0].cpu()
-        values = first[self.foreground].numpy()
-        signal = float(np.quantile(values, 0.95)) if values.size else 0.0
-        if self.modality == "ct":
-            signal += 1000.0
-        return abs(signal) if abs(signal) > 1e-12 else 1.0
+        return tuple(self._signal(channel) for channel in range(self.image.shape[0]))
 
     @cached_property
     def masked_background(self) -> bool:
-        """True when more than 20 % of the voxels are exact zeros connected to the border.
+        """True when more than 20 % of the voxels are exact zeros (or CT padding) at the border.
 
-        Skull-stripped, defaced and padded scans: acquisition noise is not invented there.
+        Skull-stripped, defaced and padded scans: acquisition noise is not invented there. Dark
+        microscopy is no mask: light does reach those pixels.
         """
-        return bool((~self.support).float().mean() > _MASKED_SHARE)
+        hollow = float((~self.support).float().mean())
+        return hollow > (0.0 if self.state == "skull_stripped" else _MASKED_SHARE)
+
+    @cached_property
+    def cut_out(self) -> bool:
+        """True when the background was surely removed: declared skull-stripped, or CT padding.
+
+        Zeros alone do not say so: light and signal do blur into an empty background.
+        """
+        if self.modality == "ct" and bool((self.image < _PADDING_HU).any()):
+            return not bool(self.support.all())
+        return self.state == "skull_stripped" and self.masked_background
 
     @cached_property
     def support(self) -> Tensor:
-        """(z, y, x), bool: False where all channels are zero and connected to the border."""
+        """(z, y, x), bool: False at zeros of all channels (or CT padding) connected to the border."""
         from scipy import ndimage
 
-        zero = (self.image == 0).all(dim=0).cpu().numpy()
-        parts, count = ndimage.label(zero)
+        hollow = (self.image == 0).all(dim=0).cpu().numpy()
+        if self.modality == "microscopy":
+            hollow[:] = False
+        if self.modality == "ct":
+            hollow |= (self.image < _PADDING_HU).any(dim=0).cpu().numpy()
+        parts, count = ndimage.label(hollow)
         if count == 0:
             return torch.ones(self.spatial_shape, dtype=torch.bool)
         touching = np.zeros(count + 1, dtype=bool)
-        for axis in range(zero.ndim):
+        for axis in range(hollow.ndim):
             for side in (0, -1):
                 touching[np.unique(parts.take(side, axis))] = True
         touching[0] = False
         return torch.from_numpy(~touching[parts])
+
+    def _foreground(self, channel: int) -> Tensor:
+        values = self.image[channel].cpu().numpy()
+        if self.modality == "ct":
+            values = np.maximum(values, _AIR_HU)
+        elif self.masked_background and values.min() < 0:
+            return self.support
+        if values.min() == values.max():
+            return torch.ones(self.spatial_shape, dtype=torch.bool)
+        return torch.from_numpy(values > _otsu(values))
+
+    def _signal(self, channel: int) -> float:
+        values = self.image[channel].cpu().numpy()
+        inside = values[self._foreground(channel).numpy()]
+        signal = float(np.quantile(inside, 0.95)) if inside.size else 0.0
+        if self.modality == "ct":
+            signal -= _AIR_HU
+        elif self.state == "normalised":
+            kept = values[self.support.numpy()] if self.masked_background else values
+            signal -= float(np.quantile(kept, 0.01))
+        return abs(signal) if abs(signal) > 1e-12 else 1.0
 
 
 def _check_image(image: object) -> None:
@@ -149,6 +191,9 @@ def _check_image(image: object) -> None:
         raise ValueError(msg)
     if not bool(torch.isfinite(image).all()):
         msg = "image must be finite, got NaN or infinite values"
+        raise ValueError(msg)
+    if image.requires_grad:
+        msg = "image must not require gradients; give image.detach()"
         raise ValueError(msg)
 
 
