@@ -1,34 +1,23 @@
-"""The front page as numbers, the controls, and what this audit says nothing about."""
+"""The front page as numbers, and what this audit says nothing about."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-import numpy as np
+from collections.abc import Sequence
 
 from auditor.analysis.promises import best_at
 from auditor.analysis.setup import AnalysisSetup
-from auditor.analysis.table import Column, Key
 from auditor.schema import (
     CLEAN,
     Comparison,
     ConformalBound,
     ContractStatus,
-    ControlRow,
     Estimate,
     Headline,
     PerturbationSpec,
     Summary,
 )
 
-__all__ = ["control_rows", "headline", "limits", "not_assessed"]
-
-_TITLES = {
-    "control:reference": "The reference itself",
-    "control:empty": "An empty mask",
-    "control:other_patient": "Another patient's mask",
-    "control:otsu": "Otsu's threshold",
-}
+__all__ = ["headline", "limits", "not_assessed"]
 
 
 def headline(
@@ -152,59 +141,6 @@ def _level(spec: PerturbationSpec | None, severity: float) -> tuple[float | None
     if spec is None:
         return None, ""
     return dict(zip(spec.severities, spec.levels, strict=True))[severity], spec.unit
-
-
-def control_rows(columns: Mapping[Key, Column], setup: AnalysisSetup) -> tuple[ControlRow, ...]:
-    """Score the control systems, and say whether each behaves as it must."""
-    systems = {
-        key: float(np.nanmean(column.judged))
-        for key, column in columns.items()
-        if not key.system.startswith("control:")
-        and (key.perturbation, key.metric) == (CLEAN, "dsc")
-        and not np.isnan(column.judged).all()
-    }
-    rows = []
-    for key, column in columns.items():
-        if not key.system.startswith("control:") or key.metric != "dsc":
-            continue
-        known = column.judged[~np.isnan(column.judged)]
-        mean = float(known.mean()) if known.size else None
-        expectation, passed = _expected(key, known, mean, systems)
-        number = key.system.removeprefix("control:rater_")
-        rows.append(
-            ControlRow(
-                name=key.system,
-                title=_TITLES.get(key.system, f"Rater {number}"),
-                expectation=expectation,
-                label=key.label,
-                perturbation=key.perturbation,
-                severity=key.severity,
-                mean=mean,
-                n=int(known.size),
-                passed=passed,
-            )
-        )
-    return tuple(
-        sorted(rows, key=lambda it: (it.name, it.perturbation, it.severity, it.label, it.mean or 0))
-    )
-
-
-def _expected(
-    key: Key, known: np.ndarray, mean: float | None, systems: Mapping[Key, float]
-) -> tuple[str, bool | None]:
-    if key.system == "control:reference":
-        if key.perturbation != CLEAN:
-            return "shows what the warp there and back costs", None
-        return "mean DSC is 1", None if mean is None else bool((known == 1.0).all())
-    if key.system == "control:empty":
-        return "no DSC above 0", None if mean is None else bool((known == 0.0).all())
-    if key.system == "control:other_patient":
-        rivals = [value for it, value in systems.items() if it.label == key.label]
-        told = "mean DSC below that of every audited system"
-        return told, None if mean is None or not rivals else bool(mean < min(rivals))
-    if key.system.startswith("control:rater"):
-        return "shown for orientation: scored against a reference that it is part of", None
-    return "shown for orientation", None
 
 
 def not_assessed(setup: AnalysisSetup) -> tuple[str, ...]:

@@ -28,11 +28,21 @@ __all__ = ["best_at", "comparisons", "conformal_bounds", "main_columns"]
 Floats = NDArray[np.float64]
 
 
-def main_columns(columns: Mapping[Key, Column], metric: str) -> dict[Key, Column]:
-    """Columns of the audited systems for one metric, in the main region of their condition."""
+def main_columns(
+    columns: Mapping[Key, Column], metric: str, *, controls: bool = False
+) -> dict[Key, Column]:
+    """Columns of one metric in the main region of their condition.
+
+    Parameters
+    ----------
+    columns : Key -> Column
+    metric : str
+    controls : bool
+        Those of the control systems instead of the audited ones.
+    """
     kept: dict[tuple[str, str, float, str], Key] = {}
     for key in columns:
-        if key.metric != metric or key.system.startswith("control:"):
+        if key.metric != metric or key.system.startswith("control:") != controls:
             continue
         place = (key.system, key.perturbation, key.severity, key.label)
         if place not in kept or key.region == Region.RETAINED.value:

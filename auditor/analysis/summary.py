@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.analysis.answers import control_rows, headline, limits, not_assessed
+from auditor.analysis.answers import headline, limits, not_assessed
+from auditor.analysis.controls import control_rows
 from auditor.analysis.criteria import Evidence, judge, overall
 from auditor.analysis.groups import stratum_infos
 from auditor.analysis.promises import comparisons, conformal_bounds, main_columns
