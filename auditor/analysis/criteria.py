@@ -7,6 +7,7 @@ evidence is insufficient, or no data of this many patients could pass at all.
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,11 +19,10 @@ from auditor.analysis.intervals import (
     bootstrap_weights,
     clopper_pearson_lower,
     clopper_pearson_upper,
-    phantom_lower,
-    phantom_upper,
     studentized_bounds,
     unseen_rate,
 )
+from auditor.analysis.phantom import paired_bounds, phantom_lower, phantom_upper
 from auditor.schema import ContractStatus, CriterionResult, CriterionSpec, Estimate, Verdict
 
 __all__ = ["Evidence", "attainable", "claim_text", "judge", "overall"]
@@ -31,6 +31,9 @@ Floats = NDArray[np.float64]
 
 _SEARCH_DRAWS = 1000
 """Draws of each step of that search, which is said to be approximate."""
+
+_DISTINCT = 100
+"""Quantiles that stand for a distribution in that search."""
 
 _MANY = 1_000_000
 """A claim that no perfect data of so many patients could meet cannot be met."""
@@ -178,8 +181,9 @@ def _scored(spec: CriterionSpec, values: Floats) -> Floats:
 
 
 def _bounds(
-    spec: CriterionSpec, scored: Floats, level: float, seed: int, draws: int = DRAWS
+    spec: CriterionSpec, scored: Floats, level: float, seed: int, counts: Floats | None = None
 ) -> _Bounds:
+    """Bound the mean or share; `counts`: of a search, how many patients each number stands for."""
     n = len(scored)
     point = float(scored.mean())
     if spec.form == "share_of_patients_at_least":
@@ -192,20 +196,17 @@ def _bounds(
         )
     column = scored[:, None]
     if _resampled(spec):
-        weights = bootstrap_weights(n, seed, draws)
+        weights = bootstrap_weights(n, seed, DRAWS if counts is None else _SEARCH_DRAWS)
         low, high = studentized_bounds(column, weights, level=level)
         # where hardly any patient differs the resampled bound is infinite: the range itself bounds then
         least = -1.0 if spec.form == "mean_drop_at_most" else 0.0
         low, high = np.clip(low, least, 1.0), np.clip(high, least, 1.0)
         return _Bounds(point, float(low[0]), float(high[0]), "studentized bootstrap")
     if spec.form == "mean_drop_at_most":
-        # differences live in [-1, 1]; the phantom patient falls from perfect to zero
-        column = (column + 1) / 2
-        low = 2 * phantom_lower(column, level=level, seed=seed, draws=draws) - 1
-        high = 2 * phantom_upper(column, level=level, seed=seed, draws=draws) - 1
+        low, high = paired_bounds(column, level=level, counts=counts)
         return _Bounds(point, float(low[0]), float(high[0]), "phantom bound, paired")
-    low = phantom_lower(column, level=level, seed=seed, draws=draws)
-    high = phantom_upper(column, level=level, seed=seed, draws=draws)
+    low = phantom_lower(column, level=level, counts=counts)
+    high = phantom_upper(column, level=level, counts=counts)
     return _Bounds(point, float(low[0]), float(high[0]), "phantom bound")
 
 
@@ -228,24 +229,28 @@ def _verdict(spec: CriterionSpec, bounds: _Bounds) -> Verdict:
 
 
 def _needed(spec: CriterionSpec, scored: Floats, level: float, seed: int) -> int | None:
-    """About how many patients like these would decide it, one way or the other."""
+    """About how many patients like these would decide it, one way or the other.
+
+    More patients of one distribution only sharpen the bounds, so the sizes are searched by halving.
+    """
     n = len(scored)
-    ordered = np.sort(scored)
-    size = n
-    while size < _MOST_PATIENTS * n:
-        size = max(size + 1, int(size * 1.08))
-        # a larger cohort with the same distribution: quantiles of the observed values
-        grown = ordered[((np.arange(size) + 0.5) * n / size).astype(int)]
-        if spec.form == "share_of_patients_at_least":
-            grown = np.zeros(size)
-            grown[: round(float(scored.mean()) * size)] = 1.0
-        if _decided(spec, grown, level, seed):
-            return size
-    return None
+    sizes = [n]
+    while sizes[-1] < _MOST_PATIENTS * n:
+        sizes.append(max(sizes[-1] + 1, int(sizes[-1] * 1.08)))
+    first = bisect.bisect_left(
+        sizes, x=True, lo=1, key=lambda size: _decided(spec, scored, size, level, seed)
+    )
+    return sizes[first] if first < len(sizes) else None
 
 
-def _decided(spec: CriterionSpec, scored: Floats, level: float, seed: int) -> bool:
-    bounds = _bounds(spec, scored, level, seed, _SEARCH_DRAWS)
+def _decided(spec: CriterionSpec, scored: Floats, size: int, level: float, seed: int) -> bool:
+    """Tell whether a cohort of this size with the same distribution would decide the claim."""
+    kept = size if _resampled(spec) else min(len(scored), _DISTINCT)
+    grown = np.sort(scored)[((np.arange(kept) + 0.5) * len(scored) / kept).astype(int)]
+    if spec.form == "share_of_patients_at_least":
+        grown = (np.arange(size) < round(float(scored.mean()) * size)).astype(np.float64)
+    counts = np.full(len(grown), size / len(grown))
+    bounds = _bounds(spec, grown, level, seed, counts=counts)
     return _verdict(spec, bounds) is not Verdict.INSUFFICIENT
 
 

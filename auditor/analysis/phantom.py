@@ -27,8 +27,13 @@ _STEP = 0.15
 """Step of the trapezoidal rule on a logarithmic axis of frequencies, for up to 40 patients; it
 shrinks with the root of their number, as the strip does in which the integrand is analytic."""
 
-_SPAN = (-17.0, 19.0)
-"""Where the integrand is left off, in units of 1 / |y - t|."""
+_FIRST = -6.0
+"""Where the axis begins, in units of 1 / |y - t|; below, Im phi is a straight line (to e^-18)."""
+
+_LAST = (3.0, 5.0, 7.0, 11.0, 15.0, 19.0)
+"""Where it may end: as soon as |phi| is below `_GONE`."""
+
+_GONE = 1e-10
 
 _BLOCK = 128
 """Columns that are solved together."""
@@ -111,10 +116,21 @@ def _share_below(points: Floats, powers: Floats | None, t: Floats) -> Floats:
     scale = np.sqrt(each @ (apart * apart))
     scale = np.where(scale > 0, scale, 1.0)
     step = _STEP * min(1.0, (40 / float(each.sum())) ** 0.5)
-    nodes = np.exp(np.arange(*_SPAN, step))
+    nodes = np.exp(np.arange(_FIRST, _last(apart / scale, each), step))
     phi = np.ones((len(nodes), points.shape[1]), dtype=np.complex128)
     for row, power in zip(apart / scale, each, strict=True):
         factor = 1 - 1j * np.outer(nodes, row)
         # p patients of one value weigh like one whose share is drawn from Gamma(p)
         phi /= factor if powers is None else factor**power
-    return np.asarray(0.5 - step / np.pi * phi.imag.sum(axis=0))
+    # the straight line below the first node is a geometric series
+    total = phi.imag.sum(axis=0) + phi.imag[0] / np.expm1(step)
+    return np.asarray(0.5 - step / np.pi * total)
+
+
+def _last(apart: Floats, each: Floats) -> float:
+    """End of the axis: the first at which no column is left."""
+    for end in _LAST:
+        size = -0.5 * (each @ np.log1p((apart * np.exp(end)) ** 2))
+        if size.max() < np.log(_GONE):
+            return end
+    return _LAST[-1]
