@@ -24,8 +24,6 @@ __all__ = [
     "clopper_pearson_upper",
     "median_interval",
     "order_statistic",
-    "phantom_lower",
-    "phantom_upper",
     "seed_of",
     "studentized_bounds",
     "studentized_draws",
@@ -36,7 +34,7 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 DRAWS = 4000
-"""Bootstrap and Dirichlet draws."""
+"""Bootstrap draws."""
 
 _ROUNDING = 1e-12
 """A spread below this share of the mean is rounding."""
@@ -128,38 +126,6 @@ def studentized_bounds(values: Floats, weights: Floats, *, level: float) -> tupl
 def _from(mean: Floats, quantile: Floats, error: Floats) -> Floats:
     with np.errstate(invalid="ignore"):
         return np.where(error > 0, mean - quantile * error, mean)
-
-
-def _dirichlet(n: int, seed: int, draws: int) -> tuple[Floats, Floats]:
-    """Weights of the phantom (draws, 1) and of the patients (draws, n)."""
-    drawn = np.random.default_rng([seed, n, 1]).standard_exponential((draws, n + 1))
-    drawn /= drawn.sum(axis=1, keepdims=True)
-    return drawn[:, :1], drawn[:, 1:]
-
-
-def phantom_lower(values: Floats, *, level: float, seed: int, draws: int = DRAWS) -> Floats:
-    """Lower bound of the mean of a law on [0, 1], with one phantom patient at 0 (Gaffke 2005).
-
-    The (1 - level) quantile of sum v_i x_i under Dirichlet(1, .., 1) weights over the patients and a
-    phantom at 0. Equal to Clopper-Pearson on zeros and ones; its validity for every bounded law is a
-    conjecture (Learned-Miller & Thomas, arXiv 1905.06208).
-
-    Parameters
-    ----------
-    values : (patients, columns), in [0, 1]
-
-    Returns
-    -------
-    (columns,)
-    """
-    _, own = _dirichlet(len(values), seed, draws)
-    return order_statistic(own @ values, 1 - level)
-
-
-def phantom_upper(values: Floats, *, level: float, seed: int, draws: int = DRAWS) -> Floats:
-    """Upper bound of the mean of a law on [0, 1], with one phantom patient at 1."""
-    phantom, own = _dirichlet(len(values), seed, draws)
-    return order_statistic(own @ values + phantom, level)
 
 
 def clopper_pearson_lower(successes: int, n: int, *, level: float) -> float:

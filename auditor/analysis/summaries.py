@@ -17,10 +17,10 @@ from auditor.analysis.groups import Group, groups
 from auditor.analysis.intervals import (
     DRAWS,
     FEW,
-    phantom_lower,
     studentized_interval,
     unseen_rate,
 )
+from auditor.analysis.phantom import phantom_lower
 from auditor.analysis.setup import AnalysisSetup
 from auditor.analysis.table import Column, Key, counted, over_patients
 from auditor.schema import CLEAN, Estimate, MetricInfo, Region, Summary
@@ -172,7 +172,7 @@ def _lower_bounds(jobs: list[_Job], setup: AnalysisSetup) -> list[Estimate]:
             together[n].append(i)
     for n, members in together.items():
         values = np.stack([jobs[i].values for i in members], axis=1)
-        bounds = phantom_lower(values, level=level, seed=setup.seed("phantom"))
+        bounds = phantom_lower(values, level=level)
         for place, i in enumerate(members):
             results[i] = Estimate(float(bounds[place]), n, "phantom-zero bound", "lower", level)
     return [result for result in results if result is not None]

@@ -13,8 +13,6 @@ from auditor.analysis.intervals import (
     clopper_pearson_upper,
     median_interval,
     order_statistic,
-    phantom_lower,
-    phantom_upper,
     seed_of,
     studentized_bounds,
     studentized_draws,
@@ -124,40 +122,6 @@ def test_the_rule_of_three_is_the_upper_bound_of_no_failure() -> None:
         assert unseen_rate(n, level=0.95) == pytest.approx(clopper_pearson_upper(0, n, level=0.95))
 
 
-@pytest.mark.parametrize("successes", [0, 1, 15, 27, 30])
-def test_phantom_bounds_equal_clopper_pearson_on_zeros_and_ones(successes: int) -> None:
-    values = column([1.0] * successes + [0.0] * (30 - successes))
-    low = phantom_lower(values, level=0.95, seed=1, draws=200_000)[0]
-    high = phantom_upper(values, level=0.95, seed=1, draws=200_000)[0]
-    assert low == pytest.approx(clopper_pearson_lower(successes, 30, level=0.95), abs=2e-3)
-    assert high == pytest.approx(clopper_pearson_upper(successes, 30, level=0.95), abs=2e-3)
-
-
-def test_perfect_patients_are_bounded_by_what_none_of_them_shows() -> None:
-    # all ones: 1 - v_0 with v_0 ~ Beta(1, n), so that the bound is .05^(1/n) = .7411 at n = 10
-    bound = phantom_lower(column(np.ones(10)), level=0.95, seed=3, draws=200_000)[0]
-    assert bound == pytest.approx(0.05 ** (1 / 10), abs=2e-3)
-    assert bound == pytest.approx(1 - unseen_rate(10, level=0.95), abs=2e-3)
-
-
-def test_phantom_bounds_mirror_each_other() -> None:
-    values = column(np.random.default_rng(4).beta(9, 2, 25))
-    low = phantom_lower(values, level=0.9, seed=6, draws=39_999)[0]
-    mirrored = phantom_upper(1 - values, level=0.9, seed=6, draws=39_999)[0]
-    assert low == pytest.approx(1 - mirrored, abs=1e-12)
-
-
-@pytest.mark.parametrize("place", [0, 10, 24])
-def test_a_worse_patient_never_raises_a_phantom_bound(place: int) -> None:
-    values = np.random.default_rng(5).beta(9, 2, 25)
-    missed = values.copy()
-    missed[place] = 0.0
-    both = np.stack([values, missed], axis=1)
-    low, high = (bound(both, level=0.95, seed=1) for bound in (phantom_lower, phantom_upper))
-    assert low[1] <= low[0]
-    assert high[1] <= high[0]
-
-
 @pytest.mark.parametrize(("n", "rank"), [(6, 1), (10, 2), (20, 6), (30, 10), (50, 18), (100, 40)])
 def test_median_interval_uses_the_tabulated_ranks(n: int, rank: int) -> None:
     # ranks of the sign test, 95 %: e.g. Conover, Practical Nonparametric Statistics, table A3
@@ -175,23 +139,6 @@ def test_seeds_come_from_every_part() -> None:
         len({seed_of(1, "a", "b"), seed_of(1, "ab"), seed_of(2, "a", "b"), seed_of(1, "b", "a")})
         == 4
     )
-
-
-def rarely_failing(rng: np.random.Generator, n: int) -> np.ndarray:
-    values = rng.beta(18, 2, n)
-    values[rng.uniform(size=n) < 0.05] = 0.0
-    return values
-
-
-@pytest.mark.parametrize("n", [10, 40])
-def test_phantom_bound_covers_a_mean_with_rare_collapses(n: int) -> None:
-    # truth: .95 * .9 = .855; 400 repeats at .95 must miss at most 30 times (P > .9999 at exactly .95)
-    rng = np.random.default_rng(n)
-    missed = sum(
-        phantom_lower(column(rarely_failing(rng, n)), level=0.95, seed=r, draws=600)[0] > 0.855
-        for r in range(400)
-    )
-    assert missed <= stats.binom.ppf(0.9999, 400, 0.05)
 
 
 @pytest.mark.slow
