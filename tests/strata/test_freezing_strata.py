@@ -87,14 +87,15 @@ def test_tertiles_put_every_case_where_its_name_says(values: list[float]) -> Non
     assert set(found.membership.values()) <= set(found.names)
     for k, value in enumerate(values):
         name = found.membership[f"case {k}"]
-        numbers = [float(number) for number in re.findall(r"[\d.]+(?:e[+-]?\d+)?", name)]
+        written = re.findall(r"[\d.]+(?:e[+-]?\d+)?", name)
+        numbers = [float(number) for number in written]
         if name.startswith("<="):
             assert value <= found.edges[0]
         elif name.startswith(">"):
             assert value > found.edges[-1]
         elif name != "all":
             assert found.edges[0] < value <= found.edges[1]
-        assert numbers == pytest.approx([edge for edge in found.edges if f"{edge:.12g}" in name])
+        assert numbers == pytest.approx([e for e in found.edges if f"{e:.12g}" in written])
     if len(found.edges) == 2:
         sizes = Counter(found.membership.values())
         assert all(sizes[name] for name in found.names)
