@@ -77,19 +77,21 @@ def outline(path: Path) -> Outline:
 
 
 def _outline(data: _Bytes, size: int) -> Outline:
-    version, graphs = 0, 0
+    version, graphs, operators = 0, 0, 0
     producer: dict[int, str] = {}
     external: set[str] = set()
     for number, wire, value, stop in _fields(data, 0, size, known=_MODEL):
         if number == 1:
             version = value
+        elif number == 8:
+            operators += 1
         elif number in (2, 3):
             producer[number] = data[value : min(stop, value + 80)].decode(errors="replace")
         elif number in (7, 25) and wire == 2:
             graphs += number == 7 and stop > value
             external |= _locations(data, value, stop, "graph" if number == 7 else "function")
-    if not version or not graphs:
-        msg = "no graph"
+    if not version or not graphs or not operators:
+        msg = "no graph" if not graphs else "no version of its operators"
         raise Damaged(msg)
     made_by = " ".join(producer[key] for key in sorted(producer) if producer[key])
     return Outline(version, made_by, tuple(sorted(external)))

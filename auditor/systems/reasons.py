@@ -34,7 +34,7 @@ def plain(text: str, *, folders: Sequence[str] = ()) -> str:
     """
     for folder in folders:
         if len(folder) > 1:
-            text = text.replace(f"{folder}/", "").replace(folder, "")
+            text = text.replace(f"{folder}/", "/./").replace(folder, "")
     words = " ".join(_FOLDERS.sub("", text).split())
     return "".join(letter for letter in words if letter.isprintable())[:_MOST]
 

@@ -233,6 +233,7 @@ def _kind(entry: object) -> tuple[tuple[int, ...], np.dtype[Any]]:
         not isinstance(shape, list)
         or len(shape) > _MOST_DIMENSIONS
         or not all(type(size) is int and size >= 0 for size in shape)
+        or not isinstance(name, str)
         or name not in _DTYPES
     ):
         msg = "the arrays of a message are not described as arrays of numbers"

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from checkpoints import conv_graph, double_graph
+from numpy.typing import NDArray
+
+from auditor.schema import InputSpec, OutputSpec, Status
+from auditor.systems.process import ModelFailure, ModelProcess
+from auditor.systems.reasons import how_it_ended, plain
+
+IMAGE = np.random.default_rng(5).normal(size=(1, 12, 9)).astype(np.float32)
+
+
+def ask(process: ModelProcess) -> NDArray[np.float32]:
+    return process.run([IMAGE], None, OutputSpec(), InputSpec())[0]
+
+
+def wait_until_gone(pid: int) -> bool:
+    for _ in range(100):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_killed_child_is_a_crash_and_the_next_one_answers_alike(tmp_path: Path) -> None:
+    with ModelProcess(conv_graph(tmp_path / "net.onnx", dims=2), "onnx") as process:
+        before = ask(process)
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        with pytest.raises(ModelFailure) as caught:
+            ask(process)
+        assert caught.value.status == Status.CRASHED
+        assert "SIGKILL" in caught.value.reason
+        process.start()
+        assert np.array_equal(ask(process), before)
+
+
+def test_a_child_that_is_stopped_while_it_answers_times_out(tmp_path: Path) -> None:
+    path = double_graph(tmp_path / "net.onnx")
+    with ModelProcess(path, "onnx", timeout_s=1.0) as process:
+        ask(process)
+        pid = process.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        started = time.monotonic()
+        with pytest.raises(ModelFailure) as caught:
+            ask(process)
+        assert caught.value.status == Status.TIMED_OUT
+        assert time.monotonic() - started < 4
+    assert wait_until_gone(pid)
+
+
+def test_nothing_is_left_behind_by_closing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
+    monkeypatch.setattr("tempfile.tempdir", None)  # forget what earlier tests found
+    (tmp_path / "scratch").mkdir()
+    path = double_graph(tmp_path / "net.onnx")
+    pids, handles = [], []
+    process = ModelProcess(path, "onnx")
+    for _ in range(3):
+        with process:
+            ask(process)
+            pids.append(process.pid or 0)
+        handles.append(len(list(Path("/dev/fd").iterdir())))
+    assert handles[0] == handles[-1]
+    assert all(wait_until_gone(pid) for pid in pids)
+    assert list((tmp_path / "scratch").iterdir()) == []
+    process.close()  # a second time does nothing
+
+
+def test_nothing_is_reported_to_the_maker_of_the_runtime(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY")
+    with ModelProcess(double_graph(tmp_path / "net.onnx"), "onnx") as process:
+        ask(process)
+        written = [*home.rglob("*"), *Path(process._scratch).rglob("*")]
+    assert written == []  # onnxruntime would write .cache/Microsoft/DeveloperTools
+
+
+def test_secrets_of_the_environment_stay_with_the_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOSPITAL_TOKEN", "hush")
+    with ModelProcess(double_graph(tmp_path / "net.onnx"), "onnx") as process:
+        environment = Path(f"/proc/{process.pid}/environ").read_bytes()
+    assert b"OMP_NUM_THREADS=1" in environment
+    assert b"hush" not in environment
+
+
+def test_a_child_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
+    process = ModelProcess(double_graph(tmp_path / "net.onnx"), "onnx")
+    starter = threading.Thread(target=process.start)
+    starter.start()
+    starter.join()
+    time.sleep(0.3)  # a signal tied to the thread would have come by now
+    try:
+        assert np.array_equal(ask(process), IMAGE * 2)
+    finally:
+        process.close()
+
+
+UNGUARDED = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from auditor.schema import InputSpec, OutputSpec
+from auditor.systems.process import ModelProcess
+
+process = ModelProcess(Path(sys.argv[1]), "onnx")
+process.start()
+print(process.run([np.ones((1, 2, 2), np.float32)], None, OutputSpec(), InputSpec())[0].sum())
+print(process.pid, process._scratch, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_script_without_a_guard_works_and_its_child_ends_with_it(tmp_path: Path) -> None:
+    folder = tmp_path / "folder of a user"
+    folder.mkdir()
+    (folder / "script.py").write_text(UNGUARDED)
+    # a file of the working folder must not take the place of a library in the child
+    (folder / "zipfile.py").write_text("raise SystemExit('the wrong zipfile')")
+    path = double_graph(folder / "net.onnx")
+    root = Path(__file__).resolve().parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-P", "script.py", path.name],
+        stdout=subprocess.PIPE,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        text=True,
+    ) as script:
+        assert script.stdout is not None
+        assert script.stdout.readline() == "8.0\n"  # four ones, doubled
+        pid, scratch = script.stdout.readline().split(maxsplit=1)
+        script.kill()  # no chance to tidy up
+    assert wait_until_gone(int(pid))
+    left = Path(scratch.strip())
+    assert list(left.iterdir()) == []
+    left.rmdir()
+
+
+def test_a_file_that_vanished_is_refused_in_words(tmp_path: Path) -> None:
+    process = ModelProcess(tmp_path / "net.pt", "torchscript")
+    with pytest.raises(ModelFailure) as caught:
+        process.start()
+    assert caught.value.status == Status.REJECTED
+    assert "net.pt" in caught.value.reason
+    assert str(tmp_path) not in caught.value.reason
+
+
+@pytest.mark.parametrize(
+    ("code", "printed", "told"),
+    [
+        (-9, b"", "ended by SIGKILL, perhaps because the machine ran out of memory"),
+        (-11, b"before\n\xff\n\n", "ended by SIGSEGV; it last printed: \ufffd"),
+        (3, b"Traceback\nImportError: no torch\n", "(exit status 3); it last printed: ImportError"),
+        (-6, b"terminate\n  what():  std::bad_alloc\n", "more memory than it may have"),
+        (None, b"", "closed its channel"),
+    ],
+)
+def test_the_end_of_a_process_is_told_in_one_sentence(
+    code: int | None, printed: bytes, told: str
+) -> None:
+    assert told in how_it_ended(code, printed)
+
+
+def test_reasons_name_no_folder_and_no_control_characters() -> None:
+    text = "\x1b[31mfile '/home/jo/a b/net.pt' at /opt/x/y.cpp:3, see https://pytorch.org/docs/x"
+    assert plain(text, folders=("/home/jo/a b",)) == (
+        "[31mfile 'net.pt' at y.cpp:3, see https://pytorch.org/docs/x"
+    )
+    assert len(plain("long " * 1000)) == 500

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auditor.systems.sandbox import describe_sandbox, missing_layers
+
+TRIES = """
+import ctypes, json, os, socket, sys, sysconfig
+from pathlib import Path
+from auditor.systems.sandbox import confine
+
+given = json.loads(sys.argv[1])
+folder = Path(given["folder"])
+roots = {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), given["package"]}
+layers = confine(
+    readable=[*map(Path, roots), Path("/usr"), Path("/lib"), Path("/proc"), folder / "model"],
+    writable=[folder / "scratch", Path("/dev/null"), folder / "does not exist"],
+    memory_gb=given["memory_gb"],
+    dies_with_thread=False,
+)
+
+def can(action):
+    try:
+        action()
+    except (OSError, MemoryError) as error:
+        return type(error).__name__
+    return "yes"
+
+print(json.dumps({
+    "layers": layers,
+    "read model": can((folder / "model").read_bytes),
+    "write model": can(lambda: (folder / "model").write_bytes(b"")),
+    "read secret": can((folder / "secret").read_bytes),
+    "list folder": can(lambda: list(folder.iterdir())),
+    "write folder": can(lambda: (folder / "new").write_bytes(b"1")),
+    "write scratch": can(lambda: (folder / "scratch" / "new").write_bytes(b"1")),
+    "truncate secret": can(lambda: os.truncate(folder / "secret", 0)),
+    "remove secret": can((folder / "secret").unlink),
+    "connect": can(lambda: socket.create_connection(("127.0.0.1", given["port"]), 2).close()),
+    "signal parent": can(lambda: os.kill(os.getppid(), 0)),
+    "environment of parent": can(Path(f"/proc/{os.getppid()}/environ").read_bytes),
+    "3 GB": can(lambda: bytearray(3 << 30)),
+    "owner": (folder / "model").stat().st_uid == os.getuid(),
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def tried(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("confined")
+    (folder / "scratch").mkdir()
+    (folder / "model").write_bytes(b"model")
+    (folder / "secret").write_bytes(b"secret")
+    root = Path(__file__).resolve().parents[2]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        given = {
+            "folder": str(folder),
+            "package": str(root / "auditor"),
+            "port": server.getsockname()[1],
+            "memory_gb": 2.0,
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", TRIES, json.dumps(given)],
+            capture_output=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(root)},
+            text=True,
+        )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    found["secret after"] = (folder / "secret").exists() and (folder / "secret").read_bytes()
+    return found
+
+
+def test_what_a_model_needs_stays_allowed(tried: dict[str, Any]) -> None:
+    assert tried["read model"] == "yes"
+    assert tried["write scratch"] == "yes"
+    assert tried["owner"] is True
+
+
+def test_files_are_closed_where_landlock_holds(tried: dict[str, Any]) -> None:
+    holds = any(layer.startswith("files by Landlock") for layer in tried["layers"])
+    assert holds == ("Landlock ABI" in describe_sandbox())
+    if holds:
+        for what in ("read secret", "list folder", "write folder", "write model", "remove secret"):
+            assert tried[what] == "PermissionError", what
+        assert tried["environment of parent"] == "PermissionError"
+        assert tried["secret after"] == b"secret"
+
+
+def test_the_network_is_closed_where_its_layer_holds(tried: dict[str, Any]) -> None:
+    if "no network" in tried["layers"]:
+        assert tried["connect"] != "yes"
+
+
+def test_memory_is_limited(tried: dict[str, Any]) -> None:
+    assert "at most 2 GB of address space" in tried["layers"]
+    assert tried["3 GB"] == "MemoryError"
+
+
+def test_what_no_layer_prevents_is_said() -> None:
+    assert missing_layers(("files by Landlock (ABI 7)", "no network")) == ()
+    files, network = missing_layers(("own process",))
+    assert "the user's files; run unknown checkpoints in a container" in files
+    assert "the network" in network
+    assert missing_layers(("no network",)) == (files,)
