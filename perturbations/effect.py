@@ -23,11 +23,12 @@ class Effect:
     """A perturbed scan against the clean one."""
 
     nrmse: float
-    """Root mean square difference over the clean scan's S_ref; 0 when nothing changed."""
+    """Root mean square of the difference over each channel's S_ref; 0 when nothing changed."""
     psnr: float | None
-    """20 log10(range of the clean scan / root mean square difference), dB; None without change."""
+    """-20 log10 of the root mean square of the difference over each clean channel's range, dB; None
+    without change."""
     ssim: float | None
-    """Mean structural similarity of the first channel; None when an axis is shorter than 3."""
+    """Structural similarity, mean over voxels and channels; None when an axis is shorter than 3."""
     contrast_to_noise: float | None
     """|mean inside - mean around| / noise of the perturbed scan; None without a region."""
 
@@ -49,15 +50,19 @@ def measure(clean: Scan, image: Tensor) -> Effect:
     if image.shape != clean.image.shape:
         msg = f"image must have shape {tuple(clean.image.shape)}, got {tuple(image.shape)}"
         raise ValueError(msg)
-    difference = (image - clean.image).numpy().astype(np.float64)
-    rms = math.sqrt(float(np.mean(difference * difference)))
-    span = float(clean.image.max() - clean.image.min())
-    psnr = 20.0 * math.log10(span / rms) if rms > 0 and span > 0 else None
+    before, after = clean.image.cpu().numpy(), image.cpu().numpy()
+    axes = tuple(range(1, before.ndim))
+    square = np.mean((after.astype(np.float64) - before) ** 2, axis=axes)
+    spans = np.ptp(before.astype(np.float64), axis=axes)
+    ranged = spans > 0
+    relative = float(np.mean(square[ranged] / spans[ranged] ** 2)) if ranged.any() else 0.0
+    scores = [_ssim(a, b, float(span)) for a, b, span in zip(before, after, spans, strict=True)]
+    known = [score for score in scores if score is not None]
     return Effect(
-        nrmse=rms / clean.s_ref,
-        psnr=psnr,
-        ssim=_ssim(clean.image[0].numpy(), image[0].numpy(), span),
-        contrast_to_noise=_contrast(clean, image),
+        nrmse=math.sqrt(float(np.mean(square / np.square(clean.signals)))),
+        psnr=-10.0 * math.log10(relative) if relative > 0 else None,
+        ssim=float(np.mean(known)) if known else None,
+        contrast_to_noise=_contrast(clean, image.cpu()),
     )
 
 

@@ -8,6 +8,7 @@ scans are never estimated at 0.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,12 @@ _MAD = 0.6744897501960817
 _FEW = 200
 """Fewer voxels give no estimate."""
 
+_SAMPLE = 20_000
+"""Voxels that a bias field is fitted to."""
+
+_ROUNDS = 3
+"""Fits of a bias field that find outliers, before the one that counts."""
+
 
 def estimate_level(name: str, scan: Scan) -> float | None:
     """Estimate a scan's level on the axis of a perturbation; None where no estimator exists."""
@@ -42,11 +49,18 @@ def estimate_level(name: str, scan: Scan) -> float | None:
 
 
 def estimate_noise(scan: Scan) -> float | None:
-    """Estimate the noise sigma, in % of S_ref (HU for CT).
+    """Estimate the noise sigma, in % of S_ref (HU for CT); None when too little can be seen.
 
     MR with its own background: from the Rayleigh background at the border of the field of view,
     median = sigma sqrt(2 ln 2). Otherwise from the residual in the foreground, see `residual_sigma`.
     Noise that was smoothed by interpolation is underestimated.
+
+    Notes
+    -----
+    Recovery of injected levels, added in squares to the scan's own, on the phantoms of the tests: on
+    heads -2 to -10 % up to 15 % of S_ref and -11 to -18 % at 25 %, for noise also raises the
+    percentile that it is related to (spread 1 to 7 %); on abdomens +12 % at 10 HU, where texture
+    counts as noise, to +1 % at 100 HU (spread below 1 %).
     """
     first = scan.image[0].numpy()
     sigma = None
@@ -54,7 +68,19 @@ def estimate_noise(scan: Scan) -> float | None:
         sigma = _rayleigh_sigma(scan)
     if sigma is None:
         sigma = residual_sigma(first, scan.foreground.numpy(), scan.spacing)
-    return None if sigma is None else sigma / sigma_unit(scan)
+    return None if sigma is None else sigma / sigma_unit(_quiet(scan))
+
+
+def _quiet(scan: Scan) -> Scan:
+    """Smooth by a voxel in the plane of the finest axes: noise itself raises a 95th percentile."""
+    widths = [0.0] * scan.ndim
+    for axis in _finest(scan.spacing):
+        widths[axis] = 1.0
+    return replace(scan, image=smoothed(scan.image[:1], widths))
+
+
+def _finest(spacing: tuple[float, ...]) -> list[int]:
+    return sorted(int(axis) for axis in np.argsort(spacing, kind="stable")[:2])
 
 
 def residual_sigma(
@@ -65,7 +91,7 @@ def residual_sigma(
     The median absolute deviation of (a - b - c + d) / 2 over .6745 (Donoho & Johnstone 1994, doi
     10.1093/biomet/81.3.425); None when fewer than 200 voxels count.
     """
-    fine = sorted(np.argsort(spacing, kind="stable")[:2])
+    fine = _finest(spacing)
     moved = np.moveaxis(image, fine, (-2, -1)).astype(np.float64)
     inside = np.moveaxis(foreground, fine, (-2, -1))
     if moved.shape[-1] < 2 or moved.shape[-2] < 2:
@@ -85,52 +111,69 @@ def estimate_blur(scan: Scan) -> float | None:
 
     An edge of width sigma that is smoothed once more by s loses gradient by R = sqrt(1 + s^2 /
     sigma^2), so sigma = s / sqrt(R^2 - 1) (after Zhuo & Sim 2011, doi 10.1016/j.patcog.2011.03.009).
-    Along the finest axis, at the 2 % steepest voxels of the smoothed image.
+    In the plane of the two finest axes, at the 2 % steepest voxels of the smoothed image; None where
+    there is no edge, or the plane is thinner than 8 voxels.
+
+    Notes
+    -----
+    Recovery of injected levels, added in squares to the scan's own, on the phantoms of the tests: -4 %
+    at 1.5 mm, within 3 % at 2.5 to 6 mm, +2 to +5 % at 9 mm; spread 1 to 2 %.
     """
-    axis = int(np.argmin(scan.spacing))
-    size = scan.spatial_shape[axis]
-    if size < 8:
+    fine = _finest(scan.spacing)
+    if min(scan.spatial_shape[axis] for axis in fine) < 8:
         return None
+    steps = [scan.spacing[axis] if scan.modality_class == "body" else 1.0 for axis in fine]
+    length = min(steps)
     widths = [0.0] * scan.ndim
-    widths[axis] = 1.0
-    once = smoothed(scan.image[:1], widths)[0].numpy().astype(np.float64)
-    first = np.abs(np.gradient(scan.image[0].numpy().astype(np.float64), axis=axis))
-    again = np.abs(np.gradient(once, axis=axis))
-    threshold = float(np.quantile(again, 0.98))
-    steep = (again >= threshold) & (again > 0)
+    for axis, step in zip(fine, steps, strict=True):
+        widths[axis] = length / step
+    first = _steepness(scan.image[0].numpy(), fine, steps)
+    again = _steepness(smoothed(scan.image[:1], widths)[0].numpy(), fine, steps)
+    steep = (again >= float(np.quantile(again, 0.98))) & (again > 0)
     if int(steep.sum()) < _FEW // 4:
         return None
     ratio = float(np.median(first[steep] / again[steep]))
-    if ratio <= 1.0:
-        return None
-    length = scan.spacing[axis] if scan.modality_class == "body" else 1.0
-    return FWHM_OF_SIGMA * length / math.sqrt(ratio * ratio - 1.0)
+    return FWHM_OF_SIGMA * length / math.sqrt(ratio * ratio - 1.0) if ratio > 1.0 else None
+
+
+def _steepness(
+    image: NDArray[np.float32], axes: list[int], steps: list[float]
+) -> NDArray[np.float64]:
+    """Length of the gradient in a plane, so that oblique edges count as wide as they are."""
+    values = image.astype(np.float64)
+    gradients = [np.gradient(values, step, axis=a) for a, step in zip(axes, steps, strict=True)]
+    return np.asarray(np.hypot(*gradients))
 
 
 def estimate_bias(scan: Scan) -> float | None:
-    """Estimate the intensity non-uniformity over the foreground, % INU.
+    """Estimate the intensity non-uniformity over the foreground, % INU; None for CT.
 
-    Least squares fit of log-polynomials of order 3, with the residuals beyond 2.5 robust deviations
-    left out once; the span of the fit is the estimate. Anatomy that varies smoothly counts as bias.
+    Least squares fit of log-polynomials of order 3, without the residuals beyond 2.5 robust
+    deviations; the span of the fit over the foreground is the estimate.
+
+    Notes
+    -----
+    Recovery of injected levels, added in squares to the scan's own, on the phantoms of the tests:
+    exact to 1 % where tissues are uniform; unbiased with a spread of 17 % (at 20 % INU) to 8 % (at
+    100 %) where 10 % of smooth texture makes a scan seem to have 28 to 45 % of its own.
     """
     first = scan.image[0].numpy()
     inside = scan.foreground.numpy() & (first > 0)
-    if int(inside.sum()) < _FEW:
-        return None
+    if scan.modality == "ct" or int(inside.sum()) < _FEW:
+        return None  # HU have no coil to be uneven by
     terms = [np.broadcast_to(term, first.shape)[inside] for term in polynomials(scan.spatial_shape)]
     design = np.stack([np.ones(terms[0].shape), *terms], axis=1)
     target = np.log(first[inside].astype(np.float64))
-    step = max(1, len(target) // 20000)
-    keep = np.arange(0, len(target), step)
-    weights, *_ = np.linalg.lstsq(design[keep], target[keep], rcond=None)
-    residual = target[keep] - design[keep] @ weights
-    spread = float(np.median(np.abs(residual - np.median(residual)))) / _MAD
-    if spread > 0:
-        keep = keep[np.abs(residual) <= 2.5 * spread]
-        weights, *_ = np.linalg.lstsq(design[keep], target[keep], rcond=None)
-    fitted = design @ weights
-    low, high = np.quantile(fitted, [0.005, 0.995])
-    ratio = math.exp(float(high - low))
+    keep = np.arange(0, len(target), max(1, len(target) // _SAMPLE))
+    chosen = keep
+    for _ in range(_ROUNDS):
+        weights, *_ = np.linalg.lstsq(design[chosen], target[chosen], rcond=None)
+        residual = target[keep] - design[keep] @ weights
+        residual -= np.median(residual)
+        spread = float(np.median(np.abs(residual))) / _MAD
+        chosen = keep[np.abs(residual) <= 2.5 * spread] if spread > 0 else keep
+    fitted = design @ np.linalg.lstsq(design[chosen], target[chosen], rcond=None)[0]
+    ratio = math.exp(min(float(np.ptp(fitted)), 50.0))
     return 200.0 * (ratio - 1.0) / (ratio + 1.0)
 
 

@@ -165,7 +165,7 @@ class Scan:
             return self.support
         if values.min() == values.max():
             return torch.ones(self.spatial_shape, dtype=torch.bool)
-        return torch.from_numpy(values > _otsu(values))
+        return torch.from_numpy(values >= _otsu(values))
 
     def _signal(self, channel: int) -> float:
         values = self.image[channel].cpu().numpy()
@@ -198,7 +198,10 @@ def _check_image(image: object) -> None:
 
 
 def _otsu(values: NDArray[np.float32]) -> float:
-    """Otsu's threshold from 256 bins (Otsu 1979, doi 10.1109/TSMC.1979.4310076)."""
+    """Smallest bright value by 256 bins (Otsu 1979, doi 10.1109/TSMC.1979.4310076).
+
+    The upper edge of the last dark bin; its centre would split that bin, a whole background at times.
+    """
     counts, edges = np.histogram(values, bins=256)
     centres = (edges[:-1] + edges[1:]) / 2
     weight = np.cumsum(counts).astype(np.float64)
@@ -206,4 +209,4 @@ def _otsu(values: NDArray[np.float32]) -> float:
     below = total[:-1] / np.maximum(weight[:-1], 1)
     above = (total[-1] - total[:-1]) / np.maximum(weight[-1] - weight[:-1], 1)
     between = weight[:-1] * (weight[-1] - weight[:-1]) * (below - above) ** 2
-    return float(centres[int(np.argmax(between))])
+    return float(edges[int(np.argmax(between)) + 1])

@@ -12,7 +12,7 @@ from scans import SPACING, cells, head
 from scipy import ndimage
 
 import perturbations
-from perturbations import Scan, effect, estimate
+from perturbations import Scan, effect
 from perturbations.resolution import thickening
 
 
@@ -272,42 +272,3 @@ def test_ssim_agrees_with_the_reference_implementation() -> None:
         a, b, data_range=a.max() - a.min(), use_sample_covariance=False
     )
     assert effect.measure(scan, image).ssim == pytest.approx(reference, abs=1e-6)
-
-
-@pytest.mark.parametrize("level", [3.0, 5.0, 9.0, 15.0])
-@pytest.mark.parametrize("name", ["gaussian_noise", "rician_noise"])
-def test_the_noise_estimator_recovers_injected_levels(name: str, level: float) -> None:
-    scan = head(noise=0.2)
-    noisy = perturbations.realise(name, scan, seed=12).at(level=level).image
-    found = estimate.estimate_noise(replace(scan, image=noisy))
-    assert found is not None
-    # strong noise also raises S_ref, the 95th percentile of the bright part, to which it is related
-    inflated = replace(scan, image=noisy).s_ref / scan.s_ref
-    assert found * inflated == pytest.approx(level, rel=0.12)
-
-
-@pytest.mark.parametrize("level", [2.5, 4.0, 6.0])
-def test_the_blur_estimator_recovers_injected_levels(level: float) -> None:
-    scan = head(noise=0.2)
-    blurred = perturbations.realise("gaussian_blur", scan, seed=1).at(level=level).image
-    found = estimate.estimate_blur(replace(scan, image=blurred))
-    # the scan's own edges add in squares
-    own = estimate.estimate_blur(scan)
-    assert own is not None
-    assert found == pytest.approx(math.hypot(level, own), rel=0.3)
-
-
-@pytest.mark.parametrize("level", [40.0, 60.0, 80.0])
-def test_the_bias_estimator_recovers_injected_levels(level: float) -> None:
-    scan = head(noise=0.2)
-    biased = perturbations.realise("bias_field", scan, seed=14).at(level=level).image
-    found = estimate.estimate_bias(replace(scan, image=biased))
-    assert found == pytest.approx(level, rel=0.35)
-
-
-def test_too_little_to_estimate_from_is_none() -> None:
-    tiny = Scan(image=torch.rand(1, 4, 4, 4), spacing=(1, 1, 1), modality="other")
-    assert estimate.estimate_noise(tiny) is None
-    assert estimate.estimate_blur(tiny) is None
-    assert estimate.estimate_bias(tiny) is None
-    assert estimate.estimate_level("rotation", tiny) is None

@@ -5,16 +5,22 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from perturbations import Scan
 
 SPACING = (3.0, 1.2, 1.5)
 
 
-def head(*, channels: int = 1, noise: float = 1.0, seed: int = 0) -> Scan:
-    """Textured MR-like head on an anisotropic grid, with its own Rician noise."""
+def head(*, channels: int = 1, noise: float = 1.0, texture: float = 0.0, seed: int = 0) -> Scan:
+    """MR-like head on an anisotropic grid, with its own Rician noise and smooth tissue texture."""
     values = np.stack([_anatomy((24, 48, 40), SPACING, seed + c) for c in range(channels)])
     rng = np.random.default_rng(seed + 100)
+    if texture:
+        field = ndimage.gaussian_filter(
+            rng.standard_normal(values.shape), [0, *(6 / s for s in SPACING)]
+        )
+        values = values * np.exp(texture * field / field.std())
     real = values + noise * rng.standard_normal(values.shape)
     noisy = np.hypot(real, noise * rng.standard_normal(values.shape))
     return Scan(
@@ -40,6 +46,42 @@ def body() -> Scan:
     )
 
 
+def abdomen(seed: int = 0) -> Scan:
+    """Larger CT-like body with fat, soft tissue, an organ, bone, smooth texture and 2 HU of noise."""
+    shape, spacing = (12, 96, 96), (5.0, 1.5, 1.5)
+    rng = np.random.default_rng(seed)
+    _, y, x = _positions(shape, spacing)
+    image = np.full(shape, -1000.0)
+    image[(y / 60) ** 2 + (x / 65) ** 2 < 1] = -90.0
+    image[(y / 52) ** 2 + (x / 57) ** 2 < 1] = 45.0
+    image[((x - 25) / 25) ** 2 + ((y - 5) / 20) ** 2 < 1] = 110.0
+    image[((x + 20) / 8) ** 2 + ((y - 10) / 8) ** 2 < 1] = 600.0
+    texture = ndimage.gaussian_filter(rng.standard_normal(shape), 1.0)
+    image += 6.0 * texture / texture.std()
+    image = ndimage.gaussian_filter(image, [0.3, 0.6, 0.6]) + rng.normal(0, 2, shape)
+    return Scan(image=_tensor(image[None]), spacing=spacing, modality="ct")
+
+
+def slice_of_a_head() -> Scan:
+    """One slice of the head: two-dimensional, anisotropic."""
+    whole = head()
+    return Scan(image=whole.image[:, 12].clone(), spacing=SPACING[1:], modality="mr")
+
+
+def sonogram() -> Scan:
+    """Ultrasound-like sector: speckle inside, exact zeros outside."""
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[0:60, 0:80]
+    sector = np.abs(np.arctan2(x - 40.0, y + 10.0)) < 0.5
+    image = 90.0 * rng.rayleigh(1.0, sector.shape) + 40.0 * ((y - 35) ** 2 + (x - 40) ** 2 < 80)
+    return Scan(
+        image=_tensor((ndimage.gaussian_filter(image, 1.0) * sector)[None]),
+        spacing=(1.0, 1.0),
+        unit="px",
+        modality="us",
+    )
+
+
 def cells() -> Scan:
     """Bright 2-D microscopy-like image in pixels, two channels."""
     rng = np.random.default_rng(9)
@@ -55,6 +97,10 @@ def cells() -> Scan:
         unit="px",
         modality="microscopy",
     )
+
+
+def _tensor(values: NDArray[np.float64]) -> torch.Tensor:
+    return torch.from_numpy(values.astype(np.float32))
 
 
 def _positions(shape: tuple[int, ...], spacing: tuple[float, ...]) -> list[NDArray[np.float64]]:
