@@ -32,8 +32,8 @@ Floats = NDArray[np.float64]
 
 
 def marginal_rank(n: int, alpha: float) -> int:
-    """K = floor((n + 1) alpha); 0: not certifiable."""
-    return math.floor(round((n + 1) * alpha, 9))
+    """K = floor((n + 1) alpha); 0: not certifiable. One patient certifies nothing."""
+    return math.floor(round((n + 1) * alpha, 9)) if n > 1 else 0
 
 
 def pac_rank(n: int, alpha: float, delta: float) -> int:

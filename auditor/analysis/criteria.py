@@ -86,7 +86,7 @@ def claim_text(spec: CriterionSpec) -> str:
         if spec.value_at_least is not None
         else f"at most {spec.value_at_most:g}"
     )
-    share = f"At least {spec.threshold:.0%} of patients".replace("%", " %")
+    share = f"At least {100 * spec.threshold:g} % of patients"
     return f"{share} have {metric} {who}{where} of {value}."
 
 

@@ -30,6 +30,8 @@ class _Candidate:
     case: str
     patient: str
     value: float | None
+    first: float | None
+    """Value of replicate 0, which is the one that is shown."""
     judged: float
     status: str
     reason: str
@@ -39,8 +41,9 @@ class _Candidate:
 def worst_cases(columns: Mapping[Key, Column], setup: AnalysisSetup) -> tuple[WorstCase, ...]:
     """List the ten worst DSC and the ten worst drops of each system."""
     rows: list[WorstCase] = []
+    everyone = _candidates(columns, setup)
     for record in setup.systems:
-        own = [it for it in _candidates(columns, setup) if it.key.system == record.name]
+        own = [it for it in everyone if it.key.system == record.name]
         by_value = sorted(own, key=_worst_first)[:LISTED]
         fallen = sorted((it for it in own if it.drop is not None), key=_steepest_first)[:LISTED]
         chosen = {(it.key, it.case): it for it in (*by_value, *fallen)}
@@ -98,7 +101,7 @@ def exhibits(
             unit=it.column.unit,
             label=it.key.label,
             metric=it.key.metric,
-            value=it.value,
+            value=it.first,
             status=it.status,
             mask_digest=known[_identity(it, setup)],
         )
@@ -140,6 +143,7 @@ def _candidates(columns: Mapping[Key, Column], setup: AnalysisSetup) -> list[_Ca
                     case=record.display_case,
                     patient=record.display_patient,
                     value=None if np.isnan(value) else float(value),
+                    first=None if np.isnan(column.first[place]) else float(column.first[place]),
                     judged=float(column.judged[place]) * (1 if info.higher_is_better else -1),
                     status=status,
                     reason=column.reasons[place],

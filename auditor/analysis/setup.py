@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -56,12 +57,12 @@ class AnalysisSetup:
     planned: int
     """Evaluations of the audited systems."""
 
-    @property
+    @functools.cached_property
     def names(self) -> tuple[str, ...]:
         """Case names, in order."""
         return tuple(record.case for record in self.cases)
 
-    @property
+    @functools.cached_property
     def patient_numbers(self) -> NDArray[np.intp]:
         """Number of each case's patient, in the order of first appearance."""
         known: dict[str, int] = {}
@@ -95,10 +96,4 @@ class AnalysisSetup:
 
     def weights(self, n: int) -> NDArray[np.float64]:
         """Resampling weights of n patients; the same ones for every number of those patients."""
-        if n not in _WEIGHTS or _WEIGHTS[n][0] != self.audit.seed:
-            _WEIGHTS[n] = (self.audit.seed, bootstrap_weights(n, self.seed("bootstrap")))
-        return _WEIGHTS[n][1]
-
-
-_WEIGHTS: dict[int, tuple[int, NDArray[np.float64]]] = {}
-"""Drawn once per cohort size and seed; a value, so that remembering it changes nothing."""
+        return bootstrap_weights(n, self.seed("bootstrap"))

@@ -94,8 +94,11 @@ def summaries(columns: Mapping[Key, Column], setup: AnalysisSetup) -> tuple[Summ
                     over_patients(change, patients, group.inside),
                 )
             )
-    means = _intervals([job.values for job in jobs], [_bounded(job, setup) for job in jobs], setup)
-    changes = _intervals([job.drops for job in jobs], [False] * len(jobs), setup)
+    bounded = [_bounded(job, setup) for job in jobs]
+    means = _intervals([job.values for job in jobs], [0.0 if it else None for it in bounded], setup)
+    changes = _intervals(
+        [job.drops for job in jobs], [-1.0 if it else None for it in bounded], setup
+    )
     lowers = _lower_bounds(jobs, setup)
     made = [
         _summary(job, mean, lower, change, setup)
@@ -116,11 +119,18 @@ def _bounded(job: _Job, setup: AnalysisSetup) -> bool:
     return setup.metric(job.key.metric).high == 1.0
 
 
-def _intervals(samples: list[Floats], bounded: list[bool], setup: AnalysisSetup) -> list[Estimate]:
-    """Two-sided interval of each sample's mean; descriptive where patients are too few."""
+def _intervals(
+    samples: list[Floats], least: list[float | None], setup: AnalysisSetup
+) -> list[Estimate]:
+    """Two-sided interval of each sample's mean; descriptive where patients are too few.
+
+    Parameters
+    ----------
+    least : Smallest value that the mean can have, the largest being 1; None: no range
+    """
     level = setup.audit.interval_level
     results: list[Estimate | None] = [None] * len(samples)
-    together: dict[tuple[int, bool], list[int]] = defaultdict(list)
+    together: dict[int, list[int]] = defaultdict(list)
     for i, sample in enumerate(samples):
         n = len(sample)
         if n == 0:
@@ -131,24 +141,30 @@ def _intervals(samples: list[Floats], bounded: list[bool], setup: AnalysisSetup)
                 float(sample.mean()), n, "descriptive", status="too_few", note=note
             )
         else:
-            together[n, bounded[i]].append(i)
-    for (n, clip), members in together.items():
+            together[n].append(i)
+    for n, members in together.items():
         values = np.stack([samples[i] for i in members], axis=1)
-        low, high = studentized_interval(values, setup.weights(n), level=level, bounded=clip)
+        low, high = studentized_interval(values, setup.weights(n), level=level, bounded=False)
         for place, i in enumerate(members):
-            results[i] = _interval(samples[i], float(low[place]), float(high[place]), level)
+            ends = (float(low[place]), float(high[place]))
+            results[i] = _interval(samples[i], ends, least[i], level)
     return [result for result in results if result is not None]
 
 
-def _interval(sample: Floats, low: float, high: float, level: float) -> Estimate:
+def _interval(
+    sample: Floats, ends: tuple[float, float], least: float | None, level: float
+) -> Estimate:
     n = len(sample)
     mean = float(sample.mean())
-    if np.ptp(sample) == 0:
+    low, high = ends
+    if low == high:
         note = "all patients have the same value; the interval says nothing of others"
         return Estimate(mean, n, "descriptive", status="degenerate", note=note)
     if not (np.isfinite(low) and np.isfinite(high)):
         note = "too few different values for a resampling interval"
         return Estimate(mean, n, "descriptive", status="degenerate", note=note)
+    if least is not None:
+        low, high = max(least, low), min(1.0, high)
     rate = unseen_rate(n, level=level)
     note = f"a rate of failures up to {rate:.3f} that no patient shows is not excluded"
     method = f"studentized bootstrap ({DRAWS} draws)"

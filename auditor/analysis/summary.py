@@ -125,9 +125,8 @@ def _judged(
         values = over_patients(used, setup.patient_numbers, inside)
         failed = len(set(setup.patient_numbers[missing & inside]))
     evidence = Evidence(values, failed, contract, setup.audit.preview)
-    return judge(
-        spec, evidence, level=setup.audit.criteria_level, seed=setup.seed("criterion", spec.id)
-    )
+    # the draws of the summaries: a claim and the table beside it resample the same patients alike
+    return judge(spec, evidence, level=setup.audit.criteria_level, seed=setup.seed("bootstrap"))
 
 
 def _evidence(
@@ -148,5 +147,8 @@ def _inside(spec: CriterionSpec, setup: AnalysisSetup) -> NDArray[np.bool_]:
     if spec.stratum is None:
         return np.ones(len(setup.cases), dtype=bool)
     axis, name = spec.stratum
-    member = next((it.membership for it in setup.strata if it.axis == axis), {})
+    member = next(
+        (it.membership for it in setup.strata if it.axis == axis and it.label in ("", spec.label)),
+        {},
+    )
     return np.array([member.get(case) == name for case in setup.names])
