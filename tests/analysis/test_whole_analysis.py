@@ -1,0 +1,418 @@
+"""From a table of rows to results.json: laws of the whole, and numbers worked out by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from rows_tables import LABEL, NOISE, ROTATION, Cohort, fail, rows_of, setup_of, table_of
+
+from auditor.analysis import AnalysisSetup, summarise
+from auditor.schema import (
+    ContractStatus,
+    CriterionSpec,
+    Results,
+    Row,
+    Summary,
+    Verdict,
+    decode,
+    encode,
+)
+
+MEAN = CriterionSpec("C-01", "strong", LABEL, "dsc", threshold=0.7)
+DROP = CriterionSpec(
+    "C-02",
+    "strong",
+    LABEL,
+    "dsc",
+    perturbation="rician_noise",
+    level=6.0,
+    severity=2.0,
+    unit="% of S_ref",
+    form="mean_drop_at_most",
+    threshold=0.2,
+)
+NEAR = CriterionSpec(
+    "C-03",
+    "strong",
+    LABEL,
+    "hd95",
+    form="share_of_patients_at_least",
+    threshold=0.8,
+    value_at_most=20.0,
+)
+ALL = (MEAN, DROP, NEAR)
+
+
+def analyse(cohort: Cohort, rows: list[Row] | None = None, **setup: Any) -> Results:
+    rows = rows_of(cohort) if rows is None else rows
+    return summarise(table_of(rows), setup=setup_of(cohort, **setup))
+
+
+def found(results: Results, **where: Any) -> Summary:
+    """The one summary at a place; the main metric on all cases unless told otherwise."""
+    place = {"metric": "dsc", "axis": "all", "perturbation": "clean", **where}
+    rows = [it for it in results.summaries if all(getattr(it, k) == v for k, v in place.items())]
+    assert len(rows) == 1, place
+    return rows[0]
+
+
+@pytest.fixture(scope="module")
+def cohort() -> Cohort:
+    return Cohort()
+
+
+@pytest.fixture(scope="module")
+def results(cohort: Cohort) -> Results:
+    return analyse(cohort, criteria=ALL)
+
+
+def test_results_survive_being_written_and_read(results: Results) -> None:
+    assert decode(encode(results), Results) == results
+
+
+def test_no_number_is_infinite_and_no_name_of_the_user_is_shown(results: Results) -> None:
+    text = encode(results)  # refuses NaN and infinity
+    assert "scan_" not in text
+    assert "person_" not in text
+
+
+def test_the_order_of_rows_changes_no_byte(cohort: Cohort, results: Results) -> None:
+    rows = rows_of(cohort)
+    order = np.random.default_rng(3).permutation(len(rows)).tolist()
+    shuffled = summarise(table_of(rows, order=order), setup=setup_of(cohort, criteria=ALL))
+    assert encode(shuffled) == encode(results)
+
+
+def test_lists_are_sorted_by_what_they_are_about(results: Results) -> None:
+    places = [
+        (it.system, it.perturbation, it.severity, it.label, it.metric, it.region, it.axis)
+        for it in results.summaries
+    ]
+    assert places == sorted(places)
+    conditions = [(it.perturbation, it.severity) for it in results.conditions]
+    assert conditions == sorted(conditions)
+
+
+def test_every_evaluation_is_counted(cohort: Cohort, results: Results) -> None:
+    # 24 patients x 2 systems x (clean + 3 severities + 1)
+    assert results.planned == 24 * 2 * 5
+    assert sum(it.n for it in results.statuses) == results.planned
+    for record in results.systems:
+        assert sum(it.n for it in record.statuses) == 24 * 5
+
+
+def test_a_mean_is_the_mean_of_the_patients(cohort: Cohort, results: Results) -> None:
+    rows = [
+        row.value
+        for row in rows_of(cohort)
+        if (row.system, row.perturbation, row.metric) == ("weak", "clean", "dsc")
+    ]
+    clean = found(results, system="weak")
+    assert clean.mean.value == pytest.approx(np.mean([it for it in rows if it is not None]))
+    assert clean.mean.n == clean.lower.n == 24
+    assert clean.mean.low is not None
+    assert clean.mean.high is not None
+    assert clean.mean.low < (clean.mean.value or 0) < clean.mean.high
+    assert clean.drop.status == "not_assessable"
+    # the phantom patient weighs about 1 / 25 of a mean near .9
+    assert (clean.lower.value or 0) < clean.mean.low
+
+
+def test_drops_are_for_the_worse_whatever_the_direction(results: Results) -> None:
+    # drawn: 3 % of the DSC a severity for the second system, and distances of 2 + 40 (1 - DSC)
+    dsc = found(results, system="weak", perturbation="rician_noise", severity=4.0)
+    far = found(results, system="weak", perturbation="rician_noise", severity=4.0, metric="hd95")
+    assert dsc.drop.value == pytest.approx(0.12, abs=0.01)
+    assert far.drop.value == pytest.approx(40 * (dsc.drop.value or 0))
+    assert dsc.drop.low is not None
+    assert dsc.drop.low > 0
+
+
+def test_a_metric_without_an_upper_end_has_no_bound_of_its_mean(results: Results) -> None:
+    assert found(results, system="weak", metric="hd95").lower.status == "not_assessable"
+
+
+def test_geometry_is_summarised_in_both_regions(results: Results) -> None:
+    regions = {it.region for it in results.summaries if it.perturbation == "rotation"}
+    assert regions == {"retained", "whole"}
+
+
+def test_strata_part_the_patients(results: Results) -> None:
+    parts = [
+        found(results, system="strong", axis="site", stratum=name).mean.n for name in ("A", "B")
+    ]
+    assert parts == [12, 12]
+    assert [it.patients for it in results.strata] == [(12, 12)]
+
+
+def test_the_better_system_is_preferred_everywhere(results: Results) -> None:
+    assert {(it.first, it.second, it.verdict) for it in results.comparisons} == {
+        ("strong", "weak", "strong")
+    }
+    assert results.headline.best_clean == results.headline.best_noise == ("strong",)
+    assert (results.headline.noise_perturbation, results.headline.noise_severity) == (
+        "rician_noise",
+        2.0,
+    )
+
+
+def test_verdicts_of_a_system_that_keeps_its_claims(results: Results) -> None:
+    assert [it.id for it in results.criteria] == ["C-01", "C-02", "C-03"]
+    assert [it.verdict for it in results.criteria] == [Verdict.PASS] * 3
+    assert results.overall == "PASS: 3 of 3 declared claims supported"
+
+
+def test_a_preview_judges_nothing(cohort: Cohort) -> None:
+    preview = analyse(cohort, criteria=ALL, preview=True)
+    assert {it.verdict for it in preview.criteria} == {Verdict.NOT_RUN}
+    assert preview.overall.startswith("PREVIEW")
+
+
+def test_without_criteria_an_audit_is_exploratory(cohort: Cohort) -> None:
+    explored = analyse(cohort)
+    assert explored.criteria == ()
+    assert explored.overall.startswith("EXPLORATORY")
+
+
+def test_a_doubted_contract_turns_failures_only(cohort: Cohort) -> None:
+    strict = (replace(MEAN, threshold=0.99), DROP)
+    verdicts = [
+        it.verdict
+        for it in analyse(cohort, criteria=strict, contract=ContractStatus.IN_DOUBT).criteria
+    ]
+    assert verdicts == [Verdict.CONTRACT_IN_DOUBT, Verdict.PASS]
+
+
+def test_a_claim_about_one_stratum_counts_its_patients(cohort: Cohort) -> None:
+    spec = replace(MEAN, stratum=("site", "B"), threshold=0.5)
+    (judged,) = analyse(cohort, criteria=(spec,)).criteria
+    assert judged.estimate.n == 12
+    assert "in site B" in judged.text
+
+
+def test_failures_leave_the_mean_but_not_the_worst_case(cohort: Cohort) -> None:
+    rows = fail(rows_of(cohort), system="weak", perturbation="clean", case="scan_004_0")
+    failed = analyse(cohort, rows)
+    clean = found(failed, system="weak")
+    assert {(it.status, it.n) for it in clean.statuses} == {("ok", 23), ("crashed", 1)}
+    assert clean.mean.n == 23
+    assert clean.worst_case_mean == pytest.approx((clean.mean.value or 0) * 23 / 24)
+    far = found(failed, system="weak", metric="hd95")
+    assert far.worst_case_mean == pytest.approx(((far.mean.value or 0) * 23 + 250) / 24)
+    first = next(it for it in failed.worst if it.system == "weak")
+    assert (first.case, first.value, first.status) == ("C005", None, "crashed")
+    assert "it broke" in first.reason
+
+
+def ranked(verdict: Verdict) -> int:
+    order = [Verdict.FAIL, Verdict.NOT_ATTAINABLE, Verdict.INSUFFICIENT, Verdict.PASS]
+    return order.index(verdict)
+
+
+@pytest.mark.parametrize("status", ["crashed", "not_finite", "quarantined"])
+@pytest.mark.parametrize("where", ["clean", "rician_noise"])
+def test_more_failures_never_improve_a_verdict_or_a_bound(
+    cohort: Cohort, status: str, where: str
+) -> None:
+    rows = rows_of(cohort)
+    before = analyse(cohort, criteria=ALL).criteria
+    for patient in range(0, 24, 5):
+        rows = fail(
+            rows, status, system="strong", perturbation=where, patient=f"person_{patient:03d}"
+        )
+        after = analyse(cohort, rows, criteria=ALL).criteria
+        for old, new in zip(before, after, strict=True):
+            assert ranked(new.verdict) <= ranked(old.verdict)
+            sign = 1 if old.form != "mean_drop_at_most" else -1
+            assert old.bound.value is not None
+            assert new.bound.value is not None
+            assert sign * new.bound.value <= sign * old.bound.value
+        before = after
+
+
+def test_when_everything_failed_everything_is_said(cohort: Cohort) -> None:
+    rows = rows_of(cohort)
+    for system in cohort.systems:
+        rows = fail(rows, "timed_out", system=system)
+    failed = analyse(cohort, rows, criteria=ALL)
+    assert {it.verdict for it in failed.criteria} == {Verdict.FAIL}
+    assert [(it.status, it.n) for it in failed.statuses] == [("timed_out", 240)]
+    assert failed.exhibits == ()
+    clean = found(failed, system="strong")
+    assert (clean.mean.value, clean.mean.n, clean.worst_case_mean) == (None, 0, 0.0)
+    assert decode(encode(failed), Results) == failed
+
+
+def test_a_level_without_effect_is_no_robustness(cohort: Cohort) -> None:
+    rows = rows_of(cohort)
+    for patient in range(20):
+        rows = fail(rows, "no_effect", patient=f"person_{patient:03d}", severity=2.0)
+    left = found(analyse(cohort, rows), system="weak", perturbation="rician_noise", severity=2.0)
+    assert (left.mean.n, left.mean.status) == (4, "too_few")
+    assert {(it.status, it.n) for it in left.statuses} == {("ok", 4), ("no_effect", 20)}
+    assert left.worst_case_mean == pytest.approx(left.mean.value)
+
+
+def test_total_misses_are_values(cohort: Cohort) -> None:
+    rows = [
+        replace(row, value=0.0 if row.metric == "dsc" else None, status="prediction_empty")
+        if (row.system, row.record, row.case) == ("weak", "measurement", "scan_003_0")
+        else row
+        for row in rows_of(cohort)
+    ]
+    missed = analyse(cohort, rows)
+    clean = found(missed, system="weak")
+    assert (clean.mean.n, clean.minimum) == (24, 0.0)
+    assert found(missed, system="weak", metric="hd95").mean.n == 23
+
+
+def test_one_patient_gets_no_bound_anywhere() -> None:
+    lone = Cohort(patients=1, cases_per_patient=3)
+    results = analyse(lone, criteria=ALL)
+    assert decode(encode(results), Results) == results
+    for row in results.summaries:
+        assert row.mean.low is row.mean.high is row.lower.value is None
+        assert row.mean.status == "too_few"
+    assert {it.bound for it in results.conformal} == {None}
+    assert {it.bound.value for it in results.criteria} == {None}
+    assert {it.verdict for it in results.criteria} == {Verdict.NOT_ATTAINABLE}
+    assert {it.verdict for it in results.comparisons} <= {"no clear winner"}
+    assert any("too few" in sentence for sentence in results.not_assessed)
+
+
+def test_several_cases_of_a_patient_are_one_patient() -> None:
+    each = Cohort(patients=20, cases_per_patient=1)
+    rows = rows_of(each)
+    twice = Cohort(patients=20, cases_per_patient=2)
+    doubled = rows + [replace(row, case=row.case[:-1] + "1") for row in rows]
+    one, two = analyse(each), analyse(twice, doubled)
+    for place in ({"system": "weak"}, {"system": "strong", "axis": "site", "stratum": "A"}):
+        assert found(one, **place).mean == found(two, **place).mean
+        assert found(one, **place).lower == found(two, **place).lower
+    assert one.conformal == two.conformal
+    assert one.comparisons == two.comparisons
+
+
+def test_replicates_are_averaged_and_shown_by_the_first() -> None:
+    cohort = Cohort(patients=12, replicates=3)
+    rows = rows_of(cohort)
+    results = analyse(cohort, rows)
+    assert found(results, system="weak", perturbation="rotation", region="whole").mean.n == 12
+    stored = {
+        (row.case, row.system, row.perturbation, row.severity): row.value
+        for row in rows
+        if row.metric == "dsc" and row.replicate == 0
+    }
+    names = {record.display_case: record.case for record in cohort.cases}
+    for it in results.exhibits:
+        assert it.value == stored[names[it.case], it.system, it.perturbation, it.severity]
+
+
+def test_exhibits_are_few_different_and_by_their_rules(results: Results) -> None:
+    assert [it.id for it in results.exhibits] == [f"E-{i:02d}" for i in range(1, 7)]
+    assert [it.rule for it in results.exhibits] == ["worst"] * 2 + ["worst drop"] * 2 + [
+        "random"
+    ] * 2
+    places = {(it.system, it.case, it.perturbation, it.severity) for it in results.exhibits}
+    assert len(places) == 6
+    lowest = min(it.value for it in results.worst if it.value is not None)
+    assert results.exhibits[0].value == lowest
+    assert results.exhibits[2].severity == 4.0
+
+
+@pytest.mark.parametrize("wanted", [0, 1, 2, 5, 12])
+def test_no_more_exhibits_than_asked(cohort: Cohort, wanted: int) -> None:
+    assert len(analyse(cohort, exhibits=wanted).exhibits) == wanted
+
+
+def test_conformal_bounds_are_order_statistics_of_the_patients(results: Results) -> None:
+    clean = next(
+        it for it in results.conformal if (it.system, it.perturbation) == ("strong", "clean")
+    )
+    # n = 24: k = floor(25 * .1) = 2; PAC: P(Bin(24, .1) <= 0) = .08 <= .1
+    assert (clean.rank, clean.pac_rank, clean.needed, clean.needed_pac) == (2, 1, 9, 22)
+    assert clean.pac_bound == found(results, system="strong").minimum
+    assert clean.clean_verdict == "by construction"
+    hard = next(it for it in results.conformal if (it.system, it.severity) == ("weak", 4.0))
+    assert hard.clean_held <= hard.held
+    assert hard.clean_verdict == "BROKEN"
+
+
+def test_difficulty_follows_the_drawn_ease(results: Results) -> None:
+    axes = {(it.system, it.axis): it for it in results.difficulty}
+    # the foreground ratio was drawn rising with ease, as the DSC was
+    ratio = axes["strong", "foreground_ratio"].rho
+    assert ratio.low is not None
+    assert ratio.low > 0.5
+    assert axes["strong", "rater_assd"].rho.status == "not_assessable"
+
+
+def test_conditions_hold_medians_of_the_scans(results: Results) -> None:
+    clean, *_, hardest, _ = results.conditions
+    assert (clean.perturbation, clean.n_scans, clean.psnr, clean.level) == ("clean", 24, None, None)
+    assert (hardest.severity, hardest.level, hardest.stress) == (4.0, 20.0, True)
+    assert hardest.nrmse == pytest.approx(0.04)
+    assert hardest.native_low is not None
+    assert hardest.native_low < (hardest.native_level or 0)
+
+
+def test_another_seed_moves_intervals_but_no_value(cohort: Cohort, results: Results) -> None:
+    setup = setup_of(cohort, criteria=ALL)
+    other = summarise(
+        table_of(rows_of(cohort)), setup=replace(setup, audit=replace(setup.audit, seed=12))
+    )
+    one, two = (found(it, system="weak") for it in (results, other))
+    assert one.mean.value == two.mean.value
+    assert one.mean.low != two.mean.low
+    assert one.lower == two.lower  # computed, not drawn
+
+
+def test_ties_between_systems_have_no_winner() -> None:
+    cohort = Cohort(systems=("strong", "copy"))
+    rows = [row for row in rows_of(cohort) if row.system != "copy"]
+    rows += [replace(row, system="copy") for row in rows if row.system == "strong"]
+    results = analyse(cohort, rows)
+    assert {it.verdict for it in results.comparisons} == {"no clear winner"}
+    assert results.headline.best_clean == ("strong", "copy")
+
+
+def test_an_audit_without_perturbations_speaks_of_clean_scans() -> None:
+    cohort = Cohort(perturbations=())
+    results = analyse(cohort, criteria=(MEAN, replace(DROP, required=False)))
+    assert [it.verdict for it in results.criteria] == [Verdict.PASS, Verdict.NOT_RUN]
+    assert results.headline.best_noise == ()
+    assert decode(encode(results), Results) == results
+
+
+def test_what_is_not_assessed_follows_from_the_audit(results: Results) -> None:
+    said = " ".join(results.not_assessed)
+    assert "fewer than two raters" in said
+    assert "one training run each" in said
+    raters = " ".join(analyse(Cohort(patients=12, raters=3)).not_assessed)
+    assert "fewer than two raters" not in raters
+
+
+def test_the_setup_knows_its_patients() -> None:
+    setup: AnalysisSetup = setup_of(Cohort(patients=3, cases_per_patient=2))
+    assert setup.patient_numbers.tolist() == [0, 0, 1, 1, 2, 2]
+    assert setup.patients == 3
+
+
+def test_results_hold_only_what_json_knows(results: Results) -> None:
+    def walk(value: object) -> None:
+        if isinstance(value, Mapping):
+            for part in value.values():
+                walk(part)
+        elif isinstance(value, list):
+            for part in value:
+                walk(part)
+        else:
+            assert value is None or isinstance(value, (str, int, float, bool))
+
+    walk(json.loads(encode(results)))
+    assert {it.name for it in (NOISE, ROTATION)} < {it.perturbation for it in results.conditions}
