@@ -8,6 +8,7 @@ number is ``None`` together with a status, never NaN.
 
 from __future__ import annotations
 
+from auditor.schema.encoding import decode, encode
 from auditor.schema.inputs import (
     CaseRecord,
     Certainty,
@@ -46,8 +47,6 @@ from auditor.schema.results import (
     SystemRecord,
     Verdict,
     WorstCase,
-    decode,
-    encode,
 )
 from auditor.schema.rows import (
     CLEAN,
