@@ -11,8 +11,16 @@ from rows_tables import DSC, LABEL, NOISE, Cohort, fail, rows_of, setup_of, tabl
 from scipy import stats
 
 from auditor.analysis import AnalysisSetup, summarise
-from auditor.schema import CriterionSpec, PerturbationSpec, Results, Row, Summary, Verdict
-from auditor.schema.results import decode, encode
+from auditor.schema import (
+    CriterionSpec,
+    PerturbationSpec,
+    Results,
+    Row,
+    Summary,
+    Verdict,
+    decode,
+    encode,
+)
 
 COHORT = Cohort()
 MEAN = CriterionSpec("C-01", "strong", LABEL, "dsc", threshold=0.5)

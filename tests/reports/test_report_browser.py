@@ -11,7 +11,7 @@ import pytest
 import results_samples
 from PIL import Image
 
-from auditor.schema.results import encode
+from auditor.schema import encode
 from reports.build import build
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")

@@ -10,7 +10,7 @@ import pytest
 import results_samples
 
 from auditor.errors import DataError, StoreError
-from auditor.schema.results import encode
+from auditor.schema import encode
 from reports.build import build, read_provenance, read_results
 from reports.exhibits import read_exhibits
 

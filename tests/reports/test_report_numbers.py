@@ -10,7 +10,7 @@ from html import unescape
 import pytest
 import results_samples
 
-from auditor.schema.results import Estimate, Results
+from auditor.schema import Estimate, Results
 from reports import wording
 from reports.build import render
 

@@ -15,8 +15,8 @@ import pytest
 import results_samples
 from typing_extensions import override
 
+from auditor.schema import Results, decode, encode
 from auditor.schema.inputs import ContractStatus
-from auditor.schema.results import Results, decode, encode
 from reports.build import build, render
 from reports.document import Exhibit
 

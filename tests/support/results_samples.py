@@ -32,7 +32,7 @@ from sample_records import (
     system_of,
 )
 
-from auditor.schema.results import (
+from auditor.schema import (
     RESULTS_VERSION,
     AuditInfo,
     Comparison,

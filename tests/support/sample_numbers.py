@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from auditor.schema.results import (
+from auditor.schema import (
     CaseRow,
     Comparison,
     ConformalBound,

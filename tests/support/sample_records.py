@@ -16,8 +16,7 @@ from sample_numbers import (
     rounded,
 )
 
-from auditor.schema.inputs import Certainty, Contract, ContractField, ContractStatus
-from auditor.schema.results import (
+from auditor.schema import (
     CaseRow,
     Condition,
     ControlRow,
@@ -30,6 +29,7 @@ from auditor.schema.results import (
     SystemRecord,
     Verdict,
 )
+from auditor.schema.inputs import Certainty, Contract, ContractField, ContractStatus
 
 
 def metric_sheet() -> tuple[MetricInfo, ...]:

@@ -155,12 +155,40 @@ def test_a_script_without_a_guard_works_and_its_child_ends_with_it(tmp_path: Pat
     left.rmdir()
 
 
-def test_a_file_that_vanished_is_refused_in_words(tmp_path: Path) -> None:
-    process = ModelProcess(tmp_path / "net.pt", "torchscript")
+WATCHED = """
+import sys, threading, time
+from pathlib import Path
+from auditor.systems.child import _watch
+
+threading.Thread(target=_watch, args=(Path(sys.argv[1]), 0.25), daemon=True).start()
+held = b"1" * (1 << 29)
+time.sleep(20)
+"""
+
+
+def test_memory_is_watched_where_the_system_cannot_limit_it(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_text("scratch")
+    with subprocess.Popen(
+        [sys.executable, "-c", WATCHED, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # it ends its whole group
+    ) as process:
+        assert process.wait(timeout=15) == -signal.SIGKILL
+        assert process.stderr is not None
+        printed = process.stderr.read()
+    assert how_it_ended(-9, printed).startswith("it asked for more memory than it may have")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "kind"), [("net.pt", "torchscript"), ("net.onnx", "onnx")])
+def test_a_file_that_vanished_is_refused_in_words(tmp_path: Path, name: str, kind: str) -> None:
+    process = ModelProcess(tmp_path / name, kind)
     with pytest.raises(ModelFailure) as caught:
         process.start()
     assert caught.value.status == Status.REJECTED
-    assert "net.pt" in caught.value.reason
+    assert name in caught.value.reason
     assert str(tmp_path) not in caught.value.reason
 
 
