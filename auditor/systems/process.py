@@ -28,6 +28,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.errors import CheckpointError
 from auditor.schema import InputSpec, OutputSpec, Status, WindowSpec
 from auditor.systems.reasons import how_it_ended, plain
 from auditor.systems.sandbox import missing_layers
@@ -42,7 +43,8 @@ _IMPORTS_S = 180.0
 
 _PASSED_ON = (
     "PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES",
-    "CUDA_HOME", "CUDA_PATH", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "PYTHONHOME",
+    "CUDA_DEVICE_ORDER", "CUDA_HOME", "CUDA_PATH", "NVIDIA_VISIBLE_DEVICES",
+    "NVIDIA_DRIVER_CAPABILITIES", "PYTHONHOME",
     "PYTHONNOUSERSITE", "SYSTEMROOT", "WINDIR", "COMSPEC", "PATHEXT",
 )  # fmt: skip
 """All that a child inherits of the environment: others hold secrets, or change numbers."""
@@ -168,12 +170,11 @@ class ModelProcess:
         Raises
         ------
         ModelFailure
-            When the checkpoint cannot be loaded, crashes or hangs while it is.
-        CheckpointError
-            When a file that the checkpoint needs is missing.
+            When the checkpoint or a file beside it cannot be read, or it cannot be loaded, crashes
+            or hangs while it is.
         """
         self.close()
-        beside = files_beside(self._path) if self._settings["format"] == "onnx" else ()
+        beside = self._beside()
         try:
             self._scratch = tempfile.mkdtemp(prefix="segaudit-")
             self._channel = self._launch()
@@ -247,7 +248,8 @@ class ModelProcess:
             self._channel = None
         if process is not None:
             _kill(process)
-            process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=30)  # a driver may keep it in the kernel, but not us
         if self._reader is not None:
             self._reader.join(timeout=5)
             self._reader = None
@@ -258,6 +260,15 @@ class ModelProcess:
         if self._scratch:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch = ""
+
+    def _beside(self) -> tuple[Path, ...]:
+        """List the files that a graph needs beside its own; they may have gone since it was sniffed."""
+        if self._settings["format"] != "onnx":
+            return ()
+        try:
+            return files_beside(self._path)
+        except (CheckpointError, OSError, ValueError) as error:
+            raise ModelFailure(Status.REJECTED, self._plain(str(error))) from error
 
     def _launch(self) -> socket.socket:
         ours, theirs = socket.socketpair()
