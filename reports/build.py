@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from auditor.errors import DataError, StoreError
-from auditor.schema.results import RESULTS_VERSION, Results, decode
+from auditor.schema import RESULTS_VERSION, Results, decode
 from reports import html
 from reports.document import Exhibit, Page
 from reports.exhibits import read_exhibits

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from auditor.schema.results import Condition, ConformalBound, MetricInfo, Results, Summary
+from auditor.schema import Condition, ConformalBound, MetricInfo, Results, Summary
 from auditor.schema.rows import CLEAN
 from reports.document import Exhibit
 from reports.svg import Mark, mark_of

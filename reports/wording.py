@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup, escape
 
-from auditor.schema.results import Estimate, MetricInfo, StatusCount, Verdict
+from auditor.schema import Estimate, MetricInfo, StatusCount, Verdict
 from reports.document import Text
 
 SPACE = "\u00a0"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from auditor.schema.results import DifficultyAxis, Estimate, MetricInfo
+from auditor.schema import DifficultyAxis, Estimate, MetricInfo
 from reports import svg
 from reports.charts.axes import (
     Scale,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from markupsafe import Markup
 
-from auditor.schema.results import ConformalBound
+from auditor.schema import ConformalBound
 from reports import svg
 from reports.charts.axes import Scale, vertical_axis
 from reports.svg import Mark

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from auditor.schema.results import ConformalBound
+from auditor.schema import ConformalBound
 from reports.charts import promises
 from reports.charts import response as curves
 from reports.document import Block, Column, Figure, Gallery, Prose, Section, Table, Text

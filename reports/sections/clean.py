@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from auditor.schema.results import Estimate
+from auditor.schema import Estimate
 from reports.document import Block, Column, Prose, Section, Table, Text
 from reports.view import ALL, View
 from reports.wording import (

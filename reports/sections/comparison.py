@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from auditor.schema.results import Comparison
+from auditor.schema import Comparison
 from reports.document import Block, Column, Prose, Section, Table, Text
 from reports.view import View
 from reports.wording import (

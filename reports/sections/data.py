@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from auditor.schema.results import CaseRow
+from auditor.schema import CaseRow
 from reports.document import Block, Column, Prose, Section, Table, Text
 from reports.view import View
 from reports.wording import count, number, plain, status_words, statuses

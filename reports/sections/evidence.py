@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from auditor.schema.results import ControlRow, ExhibitSelection, WorstCase
+from auditor.schema import ControlRow, ExhibitSelection, WorstCase
 from reports.charts import pictures
 from reports.document import (
     Block,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from auditor.schema.results import CriterionResult, Estimate, Verdict
+from auditor.schema import CriterionResult, Estimate, Verdict
 from reports.document import Answer, Column, Front, Table, Text
 from reports.view import View
 from reports.wording import (

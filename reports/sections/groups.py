@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from auditor.schema.results import DifficultyAxis, StratumInfo
+from auditor.schema import DifficultyAxis, StratumInfo
 from reports.charts import points
 from reports.charts import response as curves
 from reports.document import Block, Column, Figure, Gallery, Prose, Section, Table, Text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from auditor.schema.results import SystemRecord
+from auditor.schema import SystemRecord
 from reports.document import Block, Column, Prose, Section, Table, Terms, Text
 from reports.view import View
 from reports.wording import count, number

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auditor.schema.results import MetricInfo
+from auditor.schema import MetricInfo
 from reports.charts import response as chart
 from reports.document import Block, Column, Figure, Gallery, Prose, Section, Table, Text
 from reports.view import View
