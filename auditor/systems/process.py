@@ -12,7 +12,6 @@ import math
 import os
 import shutil
 import signal
-import site
 import socket
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from numpy.typing import NDArray
 
 from auditor.errors import CheckpointError
 from auditor.schema import InputSpec, OutputSpec, Status, WindowSpec
+from auditor.systems.environment import child_environment
 from auditor.systems.reasons import how_it_ended, plain
 from auditor.systems.sandbox import missing_layers
 from auditor.systems.sniff import files_beside
@@ -40,14 +40,6 @@ __all__ = ["ModelFailure", "ModelInfo", "ModelProcess", "TensorInfo"]
 _KEPT_OUTPUT = 8192
 _IMPORTS_S = 180.0
 """Longest time for Python and the libraries to come up, which is no fault of a checkpoint."""
-
-_PASSED_ON = (
-    "PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES",
-    "CUDA_DEVICE_ORDER", "CUDA_HOME", "CUDA_PATH", "NVIDIA_VISIBLE_DEVICES",
-    "NVIDIA_DRIVER_CAPABILITIES", "PYTHONHOME",
-    "PYTHONNOUSERSITE", "SYSTEMROOT", "WINDIR", "COMSPEC", "PATHEXT",
-)  # fmt: skip
-"""All that a child inherits of the environment: others hold secrets, or change numbers."""
 
 
 class ModelFailure(Exception):  # a failure of the model, not of this program
@@ -284,7 +276,7 @@ class ModelProcess:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
-                    env=_environment(self._scratch, self._settings["threads"]),
+                    env=child_environment(self._scratch, self._settings["threads"]),
                     **posix,
                 )
                 self._process = process
@@ -371,29 +363,6 @@ class ModelProcess:
         with contextlib.suppress(OSError):
             while piece := os.read(process.stdout.fileno(), 4096):
                 self._printed = (self._printed + piece)[-_KEPT_OUTPUT:]
-
-
-def _environment(scratch: str, threads: int) -> dict[str, str]:
-    """Make the environment of a child."""
-    # a child finds this package however its parent found it
-    own = str(Path(__file__).resolve().parents[2])
-    paths = [own, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return {
-        **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
-        "PYTHONPATH": os.pathsep.join(map(os.path.abspath, paths)),
-        "PYTHONUSERBASE": site.getuserbase(),  # it hangs on HOME, which moves
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONUTF8": "1",
-        "HOME": scratch,
-        "TMPDIR": scratch,
-        "TEMP": scratch,
-        "TMP": scratch,
-        "ORT_DISABLE_TELEMETRY": "1",
-        "OMP_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
-        "OPENBLAS_NUM_THREADS": "1",
-        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-    }
 
 
 def _tensor(given: dict[str, Any]) -> TensorInfo:

@@ -1,0 +1,48 @@
+"""The environment of a child process: what it needs, nothing that tells or changes anything else."""
+
+from __future__ import annotations
+
+import os
+import site
+from pathlib import Path
+
+__all__ = ["child_environment"]
+
+_PASSED_ON = (
+    "PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES",
+    "CUDA_DEVICE_ORDER", "CUDA_HOME", "CUDA_PATH", "NVIDIA_VISIBLE_DEVICES",
+    "NVIDIA_DRIVER_CAPABILITIES", "PYTHONHOME", "PYTHONNOUSERSITE",
+    "SYSTEMROOT", "WINDIR", "COMSPEC", "PATHEXT",
+)  # fmt: skip
+"""All that a child inherits of the environment: others hold secrets, or change numbers."""
+
+
+def child_environment(scratch: str, threads: int) -> dict[str, str]:
+    """Make the environment of a child.
+
+    Parameters
+    ----------
+    scratch : str
+        Folder that it may write; its home.
+    threads : int
+        Of one forward pass.
+    """
+    # a child finds this package however its parent found it
+    own = str(Path(__file__).resolve().parents[2])
+    paths = [own, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return {
+        **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+        "PYTHONPATH": os.pathsep.join(map(os.path.abspath, paths)),
+        "PYTHONUSERBASE": site.getuserbase(),  # it hangs on HOME, which moves
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUTF8": "1",
+        "HOME": scratch,
+        "TMPDIR": scratch,
+        "TEMP": scratch,
+        "TMP": scratch,
+        "ORT_DISABLE_TELEMETRY": "1",
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": "1",
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    }
