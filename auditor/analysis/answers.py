@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from auditor.analysis.intervals import unseen_rate
 from auditor.analysis.promises import best_at
 from auditor.analysis.setup import AnalysisSetup
 from auditor.schema import (
@@ -196,6 +197,10 @@ def limits(setup: AnalysisSetup) -> tuple[str, ...]:
             "Intervals and bounds speak of patients like these: they assume that tomorrow's patients are "
             "exchangeable with them."
         ),
+        (
+            f"With {setup.patients} patient(s) and no failure among them, a rate of failures up to "
+            f"{100 * unseen_rate(setup.patients, level=setup.audit.criteria_level):.2g} % is not excluded."
+        ),
         "A bound on a new patient's DSC is a statement on the long run of such patients, not on one.",
         (
             "The phantom bounds are exact for zeros and ones and conjectured, and checked by simulation, for "
@@ -205,6 +210,10 @@ def limits(setup: AnalysisSetup) -> tuple[str, ...]:
             f"The numbers of {len(setup.metrics)} metrics over {len(setup.perturbations)} perturbations and "
             f"{len(setup.strata)} axes of strata are many: only declared criteria and simultaneous comparisons "
             "control their errors, everything else is descriptive."
+        ),
+        (
+            "The patient is the unit: replicates and several cases of one patient are averaged first, and a "
+            "conformal bound takes the worst of them."
         ),
         (
             "Failures are counted at a metric's named worst value in criteria, comparisons and the worst-case "

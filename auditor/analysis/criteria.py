@@ -8,6 +8,7 @@ evidence is insufficient, or no data of this many patients could pass at all.
 from __future__ import annotations
 
 import bisect
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +56,8 @@ class Evidence:
     """Of the system."""
     preview: bool
     """True: nothing is judged."""
+    left_out: int = 0
+    """Patients without any number: the level changes nothing on them, or there is nothing to find."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,8 @@ def judge(spec: CriterionSpec, evidence: Evidence, *, level: float, seed: int) -
         needed = _needed(spec, scored, level, seed)
     if verdict is Verdict.FAIL and evidence.contract is ContractStatus.IN_DOUBT:
         verdict = Verdict.CONTRACT_IN_DOUBT
-    change = _change(spec, verdict, bounds, n, needed, evidence.failed, level)
+    told = _change(spec, verdict, bounds, n, needed, level)
+    change = " ".join(filter(None, (told, *_remarks(spec, scored, evidence))))
     return _result(spec, verdict, n, bounds, level, needed, change)
 
 
@@ -278,7 +282,6 @@ def _change(
     bounds: _Bounds,
     n: int,
     needed: int | None,
-    failed: int,
     level: float,
 ) -> str:
     told = []
@@ -299,9 +302,20 @@ def _change(
         told.append(f"The claim would need {_gap(spec, bounds)}.")
     if verdict is Verdict.CONTRACT_IN_DOUBT:
         told.append("It would fail, but the system may not have been run as its maker runs it.")
-    if failed:
-        told.append(f"{failed} patient(s) without a value count at the worst value.")
     return " ".join(told)
+
+
+def _remarks(spec: CriterionSpec, scored: Floats, evidence: Evidence) -> Iterator[str]:
+    """Say what a reader must know of the numbers behind a verdict."""
+    if _resampled(spec) and np.ptp(scored) == 0:
+        yield "All patients have the same value, so resampling them says nothing of others."
+    if evidence.failed:
+        yield f"{evidence.failed} patient(s) without a value count at the worst value."
+    if evidence.left_out:
+        yield (
+            f"{evidence.left_out} patient(s) are left out: the level changes nothing on their scans, "
+            "or there was nothing to find."
+        )
 
 
 def _gap(spec: CriterionSpec, bounds: _Bounds) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from auditor.analysis.groups import Group, groups
 from auditor.analysis.intervals import (
     DRAWS,
     FEW,
+    bca_interval,
     studentized_interval,
     unseen_rate,
 )
@@ -96,6 +97,7 @@ def summaries(columns: Mapping[Key, Column], setup: AnalysisSetup) -> tuple[Summ
             )
     bounded = [_bounded(job, setup) for job in jobs]
     means = _intervals([job.values for job in jobs], [0.0 if it else None for it in bounded], setup)
+    means = [_cross_checked(job, mean, setup) for job, mean in zip(jobs, means, strict=True)]
     changes = _intervals(
         [job.drops for job in jobs], [-1.0 if it else None for it in bounded], setup
     )
@@ -169,6 +171,16 @@ def _interval(
     note = f"a rate of failures up to {rate:.3f} that no patient shows is not excluded"
     method = f"studentized bootstrap ({DRAWS} draws)"
     return Estimate(mean, n, method, "two-sided", level, low, high, note=note)
+
+
+def _cross_checked(job: _Job, mean: Estimate, setup: AnalysisSetup) -> Estimate:
+    """Name the BCa interval beside the front page's means; a large difference warns of outliers."""
+    front = job.key.perturbation == CLEAN and job.group.axis == "all"
+    if not front or mean.side != "two-sided":
+        return mean
+    level = setup.audit.interval_level
+    low, high = bca_interval(job.values, setup.weights(mean.n), level=level)
+    return replace(mean, note=f"{mean.note}; BCa, as a cross-check: {low:.3g} to {high:.3g}")
 
 
 def _lower_bounds(jobs: list[_Job], setup: AnalysisSetup) -> list[Estimate]:

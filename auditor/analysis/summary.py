@@ -117,14 +117,18 @@ def _judged(
     )
     record = next((it for it in setup.systems if it.name == spec.system), None)
     contract = record.contract.status if record else ContractStatus.DECLARED_ONLY
-    values, failed = np.empty(0), 0
+    if spec.form != "share_of_patients_at_least" and setup.metric(spec.metric).high != 1.0:
+        msg = f"{spec.id}: a mean can be claimed of metrics in [0, 1] only, got {spec.metric!r}"
+        raise ValueError(msg)
+    values, failed, left_out = np.empty(0), 0, 0
     clean = None if key is None else columns.get(clean_key(key))
     if key is not None and clean is not None:
         inside = _inside(spec, setup)
         used, missing = _evidence(spec, columns[key], clean, setup)
         values = over_patients(used, setup.patient_numbers, inside)
         failed = len(set(setup.patient_numbers[missing & inside]))
-    evidence = Evidence(values, failed, contract, setup.audit.preview)
+        left_out = len(set(setup.patient_numbers[inside])) - len(values)
+    evidence = Evidence(values, failed, contract, setup.audit.preview, left_out)
     # the draws of the summaries: a claim and the table beside it resample the same patients alike
     return judge(spec, evidence, level=setup.audit.criteria_level, seed=setup.seed("bootstrap"))
 

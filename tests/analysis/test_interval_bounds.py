@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from auditor.analysis.intervals import (
+    bca_interval,
     bootstrap_weights,
     clopper_pearson,
     clopper_pearson_lower,
@@ -47,6 +48,12 @@ def test_resampled_means_agree_with_r_and_scipy() -> None:
         (AIR,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(1)
     ).confidence_interval
     assert np.quantile(drawn, [0.025, 0.975]) == pytest.approx(list(theirs), rel=0.03)
+
+
+def test_bca_intervals_agree_with_r_and_scipy() -> None:
+    # R boot, BCa interval of the mean: (32.31, 91.43), as quoted by scipy's test
+    low, high = bca_interval(AIR, bootstrap_weights(16, 1, draws=200_000), level=0.95)
+    assert (low, high) == pytest.approx((32.31, 91.43), rel=0.01)
 
 
 def test_studentized_interval_agrees_with_a_nested_bootstrap() -> None:

@@ -142,6 +142,15 @@ def test_a_doubted_contract_turns_a_failure_but_nothing_else() -> None:
     assert judged(MEAN, around(0.6, 60), contract=declared).verdict is Verdict.FAIL
 
 
+def test_what_stands_behind_a_verdict_is_told() -> None:
+    evidence = Evidence(np.full(20, 0.9), 2, ContractStatus.CONFIRMED, preview=False, left_out=3)
+    spec = replace(MEAN, evidence="conditional")
+    told = judge(spec, evidence, level=0.95, seed=7).change
+    assert "All patients have the same value" in told
+    assert "2 patient(s) without a value count at the worst value." in told
+    assert "3 patient(s) are left out" in told
+
+
 def test_a_preview_judges_nothing() -> None:
     result = judged(MEAN, around(0.92, 60), preview=True)
     assert result.verdict is Verdict.NOT_RUN

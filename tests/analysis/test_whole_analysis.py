@@ -278,3 +278,17 @@ def test_the_setup_knows_its_patients() -> None:
     setup: AnalysisSetup = setup_of(Cohort(patients=3, cases_per_patient=2))
     assert setup.patient_numbers.tolist() == [0, 0, 1, 1, 2, 2]
     assert setup.patients == 3
+
+
+def test_a_mean_of_distances_cannot_be_claimed(cohort: Cohort) -> None:
+    with pytest.raises(ValueError, match=r"metrics in \[0, 1\] only, got 'hd95'"):
+        analyse(cohort, criteria=(replace(MEAN, metric="hd95"),))
+
+
+def test_a_claim_tells_of_patients_on_whom_its_level_changes_nothing(cohort: Cohort) -> None:
+    rows = rows_of(cohort)
+    for patient in range(3):
+        rows = fail(rows, "no_effect", patient=f"person_{patient:03d}", severity=2.0)
+    (judged,) = analyse(cohort, rows, criteria=(DROP,)).criteria
+    assert judged.estimate.n == 21
+    assert "3 patient(s) are left out" in judged.change
