@@ -71,7 +71,7 @@ def smoothed(image: Tensor, sigma: list[float]) -> Tensor:
     """
     from scipy import ndimage
 
-    values = image.numpy()
+    values = image.cpu().numpy()
     for axis, width in enumerate(sigma, start=1):
         if width > 0:
             values = ndimage.correlate1d(values, kernel(width), axis, mode="nearest")

@@ -62,7 +62,7 @@ def estimate_noise(scan: Scan) -> float | None:
     percentile that it is related to (spread 1 to 7 %); on abdomens +12 % at 10 HU, where texture
     counts as noise, to +1 % at 100 HU (spread below 1 %).
     """
-    first = scan.image[0].numpy()
+    first = scan.image[0].cpu().numpy()
     sigma = None
     if scan.modality == "mr" and not scan.masked_background and float(first.min()) >= 0:
         sigma = _rayleigh_sigma(scan)
@@ -127,7 +127,7 @@ def estimate_blur(scan: Scan) -> float | None:
     widths = [0.0] * scan.ndim
     for axis, step in zip(fine, steps, strict=True):
         widths[axis] = length / step
-    first = _steepness(scan.image[0].numpy(), fine, steps)
+    first = _steepness(scan.image[0].cpu().numpy(), fine, steps)
     again = _steepness(smoothed(scan.image[:1], widths)[0].numpy(), fine, steps)
     steep = (again >= float(np.quantile(again, 0.98))) & (again > 0)
     if int(steep.sum()) < _FEW // 4:
@@ -157,7 +157,7 @@ def estimate_bias(scan: Scan) -> float | None:
     exact to 1 % where tissues are uniform; unbiased with a spread of 17 % (at 20 % INU) to 8 % (at
     100 %) where 10 % of smooth texture makes a scan seem to have 28 to 45 % of its own.
     """
-    first = scan.image[0].numpy()
+    first = scan.image[0].cpu().numpy()
     inside = scan.foreground.numpy() & (first > 0)
     if scan.modality == "ct" or int(inside.sum()) < _FEW:
         return None  # HU have no coil to be uneven by
@@ -179,7 +179,7 @@ def estimate_bias(scan: Scan) -> float | None:
 
 def _rayleigh_sigma(scan: Scan) -> float | None:
     """Noise from the background at the border of the field of view; None when there is none."""
-    first = scan.image[0].numpy()
+    first = scan.image[0].cpu().numpy()
     border = np.ones(first.shape, dtype=bool)
     inner = tuple(
         slice(max(1, size // 12), size - max(1, size // 12)) if size >= 8 else slice(None)

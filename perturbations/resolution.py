@@ -74,8 +74,8 @@ def thickening(slices: int, factor: float, *, width: float | None = None) -> NDA
     Returns
     -------
     (slices, slices)
-        Rows sum to 1, so that constants stay. Columns sum to 1 where the thick slices tile the volume
-        symmetrically, else within 3 %: the mean of a volume stays. Thick slices are centred on
+        Rows sum to 1, so that constants stay. Columns sum to 1 where the thick slices tile the volume,
+        else to .88 to 1.12 in places that alternate: the mean of a volume stays. Thick slices are centred on
         the volume; the first and last may reach beyond it and average what lies inside.
     """
     count = max(1, int(np.ceil(slices / factor - 1e-9)))

@@ -62,6 +62,22 @@ def abdomen(seed: int = 0) -> Scan:
     return Scan(image=_tensor(image[None]), spacing=spacing, modality="ct")
 
 
+def flat(value: float, shape: tuple[int, ...] = (30, 60, 60)) -> Scan:
+    """A constant scan with one brighter half, so that S_ref is known."""
+    image = torch.full((1, *shape), value)
+    image[0, :, : shape[1] // 2] = 100.0
+    return Scan(image=image, spacing=(2.0, 1.0, 1.0), modality="mr")
+
+
+def padded_ct() -> Scan:
+    """Soft tissue of 40 HU in air, in a round field of view outside which lies -3024."""
+    y, x = np.mgrid[:48, :48] - 23.5
+    image = np.full((6, 48, 48), -1000.0, dtype=np.float32)
+    image[:, y**2 + x**2 < 13**2] = 40.0
+    image[:, y**2 + x**2 > 22**2] = -3024.0
+    return Scan(image=torch.from_numpy(image)[None], spacing=(5.0, 1.0, 1.0), modality="ct")
+
+
 def slice_of_a_head() -> Scan:
     """One slice of the head: two-dimensional, anisotropic."""
     whole = head()
