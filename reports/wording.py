@@ -233,7 +233,9 @@ def short(metric: MetricInfo) -> str:
 
 def metric_title(metric: MetricInfo) -> str:
     """Short title of a metric with its parameters: NSD (tolerance 2 mm)."""
-    extra = ", ".join(parameter(name, value) for name, value in metric.parameters)
+    # a value that is good enough does not change what the metric is
+    named = [pair for pair in metric.parameters if not pair[0].startswith("within")]
+    extra = ", ".join(parameter(name, value) for name, value in named)
     return f"{short(metric)} ({extra})" if extra else short(metric)
 
 

@@ -18,6 +18,7 @@ from auditor.analysis.intervals import (
     DRAWS,
     FEW,
     bca_interval,
+    clopper_pearson,
     studentized_interval,
     unseen_rate,
 )
@@ -234,4 +235,21 @@ def _summary(
         minimum=float(job.values.min()) if some else None,
         maximum=float(job.values.max()) if some else None,
         worst_case_mean=float(judged.mean()) if len(judged) else None,
+        share=_share(judged, setup.metric(key.metric), level=setup.audit.interval_level),
     )
+
+
+def _share(judged: Floats, info: MetricInfo, *, level: float) -> Estimate | None:
+    """Share of patients within the declared value, with its Clopper-Pearson interval."""
+    within = next((value for name, value in info.parameters if name.startswith("within")), None)
+    if within is None:
+        return None
+    n = len(judged)
+    if n == 0:
+        return Estimate(None, 0, "none", status="not_assessable", note="no value")
+    reached = int(((judged >= within) if info.higher_is_better else (judged <= within)).sum())
+    if n < FEW:
+        note = f"{n} patient(s): described, not inferred from (needs n >= {FEW})"
+        return Estimate(reached / n, n, "descriptive", status="too_few", note=note)
+    low, high = clopper_pearson(reached, n, level=level)
+    return Estimate(reached / n, n, "Clopper-Pearson", "two-sided", level, low, high)

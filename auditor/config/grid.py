@@ -114,7 +114,7 @@ def read_metrics(given: Mapping[str, MetricShape], *, problems: Problems) -> tup
         problems.append("metrics: at least one is required, as {dsc: {}}")
     specs = []
     for name, shape in given.items():
-        spec = MetricSpec(name, shape.tolerance_mm)
+        spec = MetricSpec(name, shape.tolerance_mm, shape.within)
         if problems.attempt(f"metrics.{name}", partial(check_spec, spec)) is not None:
             specs.append(spec)
     return tuple(specs)

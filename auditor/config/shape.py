@@ -249,6 +249,8 @@ class MetricShape(_Strict):
 
     tolerance_mm: float | None = None
     """NSD: what counts as no error; pixels for images without a spacing."""
+    within: float | None = None
+    """Value that is good enough: the share of patients that do at least as well is reported."""
 
 
 class StratumShape(_Strict):

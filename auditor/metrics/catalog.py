@@ -218,6 +218,11 @@ def check_spec(spec: MetricSpec) -> Metric:
     """
     metric = get(spec.name)
     tolerance = spec.tolerance_mm
+    if spec.within is not None and not (
+        metric.low <= spec.within <= (float("inf") if metric.high is None else metric.high)
+    ):
+        msg = f"metric {spec.name!r} needs within in its own range, got {spec.within!r}"
+        raise ConfigError(msg)
     if not metric.needs_tolerance and tolerance is not None:
         msg = f"metric {spec.name!r} takes no tolerance_mm, got {tolerance!r}; remove it"
         raise ConfigError(msg)
@@ -279,13 +284,16 @@ def metric_info(spec: MetricSpec, length_unit: str, *, ndim: int = 3) -> MetricI
         See `check_spec`.
     """
     metric = check_spec(spec)
-    parameters = (
+    parameters: tuple[tuple[str, float], ...] = (
         () if spec.tolerance_mm is None else ((f"tolerance_{length_unit}", spec.tolerance_mm),)
     )
+    unit = unit_text(metric.name, length_unit, ndim=ndim)
+    if spec.within is not None:
+        parameters = (*parameters, (f"within_{unit}" if unit else "within", spec.within))
     return MetricInfo(
         name=metric.name,
         title=metric.title,
-        unit=unit_text(metric.name, length_unit, ndim=ndim),
+        unit=unit,
         low=metric.low,
         high=metric.high,
         higher_is_better=metric.higher_is_better,

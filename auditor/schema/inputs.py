@@ -238,6 +238,8 @@ class MetricSpec:
     """Name in the catalogue of metrics."""
     tolerance_mm: float | None = None
     """NSD only: required there."""
+    within: float | None = None
+    """In the metric's unit: the share of patients that do at least as well is reported."""
 
 
 @dataclass(frozen=True, slots=True)

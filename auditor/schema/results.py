@@ -220,6 +220,9 @@ class Summary:
     maximum: float | None
     worst_case_mean: float | None
     """Mean with failed and undefined cases at the metric's named worst value."""
+    share: Estimate | None = None
+    """Share of patients within the metric's declared value, failed ones beyond it; None: none is
+    declared."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from auditor.schema import Estimate
 from reports.document import Block, Column, Prose, Section, Table, Text
 from reports.view import ALL, View
 from reports.wording import (
+    condition,
     count,
     digits,
     method_of,
@@ -21,6 +22,7 @@ from reports.wording import (
 def clean(view: View) -> Section:
     """Show means with intervals and bounds, and the worst-case reading beside them."""
     blocks: list[Block] = [_table(view, label) for label in view.results.labels]
+    blocks += [table for label in view.results.labels if (table := _shares(view, label))]
     claimed = _claimed(view)
     if claimed:
         blocks.append(claimed)
@@ -77,6 +79,41 @@ def _table(view: View, label: str) -> Table:
                 )
             )
     return Table(f"Clean performance, {label}.", columns, tuple(rows))
+
+
+def _shares(view: View, label: str) -> Table | None:
+    """Share of patients within a metric's declared value, at every condition; None: none declared."""
+    rows: list[tuple[Text, ...]] = []
+    for metric in view.results.metrics:
+        within = next((v for name, v in metric.parameters if name.startswith("within")), None)
+        if within is None:
+            continue
+        sense = "at least" if metric.higher_is_better else "at most"
+        for system in view.systems:
+            for it in view.results.conditions:
+                place = (system, it.perturbation, it.severity, label, metric.name, ALL, ALL)
+                row = view.index.get(place)
+                if row is None or row.share is None:
+                    continue
+                rows.append(
+                    (
+                        f"{system}, {metric_title(metric)}",
+                        Markup("{} {}").format(sense, number(within, unit=metric.unit)),
+                        condition(it.perturbation, it.severity, it.level, it.unit),
+                        value_of(row.share),
+                        count(row.share.n),
+                        method_of(row.share),
+                    )
+                )
+    if not rows:
+        return None
+    columns = (
+        *(Column("System and metric"), Column("Value"), Column("Condition")),
+        *(Column("Share of patients [interval]", "number"), Column("n", "number")),
+        Column("Share", fold=True),
+    )
+    title = f"Patients within the declared value, {label}. Failed ones count as beyond it."
+    return Table(title, columns, tuple(rows), summary=f"{len(rows)} shares of patients")
 
 
 def _bound_method(view: View, lower: Estimate) -> Text:

@@ -227,6 +227,27 @@ def test_geometry_is_scored_in_the_original_frame_with_its_ceiling(finished: aud
     assert regions == {"retained", "whole"}
 
 
+def test_the_share_of_patients_within_a_declared_value_is_counted(finished: auditor.Run) -> None:
+    rows = pq.read_table(finished.folder / "measurements.parquet").to_pylist()
+    for metric, reached in (("dsc", lambda v: v >= 0.8), ("hd95", lambda v: v <= 3.0)):
+        values = [
+            row["value"]
+            for row in rows
+            if (row["system"], row["perturbation"], row["metric"]) == ("unet", "clean", metric)
+        ]
+        shares = [
+            it.share
+            for it in finished.results.summaries
+            if (it.perturbation, it.metric, it.axis) == ("clean", metric, "all")
+        ]
+        assert len(values) == 4
+        assert shares[0] is not None
+        assert shares[0].value == sum(map(reached, values)) / 4
+        assert shares[0].n == 4
+        assert shares[0].status == "too_few"
+    assert all(it.share is None for it in finished.results.summaries if it.metric == "nsd")
+
+
 def test_controls_behave_and_exhibits_reproduce(finished: auditor.Run) -> None:
     expected = {it.name: it.passed for it in finished.results.controls if it.passed is not None}
     assert expected == {

@@ -39,7 +39,7 @@ def tiny_config(folder: Path, *, patients: int = 4, **changes: Any) -> Path:
             "rician_noise": {"severities": [1, 4]},
             "rotation": {"severities": [2]},
         },
-        "metrics": {"dsc": {}, "hd95": {}, "nsd": {"tolerance_mm": 2}},
+        "metrics": {"dsc": {"within": 0.8}, "hd95": {"within": 3}, "nsd": {"tolerance_mm": 2}},
         "strata": {"foreground_ratio": {"label": "organ", "edges": [0.01]}, "site": {}},
         "criteria": {
             "C-01": {
