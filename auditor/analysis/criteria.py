@@ -56,6 +56,8 @@ class Evidence:
     """Of the system."""
     preview: bool
     """True: nothing is judged."""
+    exploratory: bool = False
+    """True: the audit was declared to give no verdicts."""
     left_out: int = 0
     """Patients without any number: the level changes nothing on them, or there is nothing to find."""
 
@@ -126,8 +128,7 @@ def judge(spec: CriterionSpec, evidence: Evidence, *, level: float, seed: int) -
         Of the resampling.
     """
     n = len(evidence.values)
-    if evidence.preview or n == 0:
-        why = "a preview gives no verdicts" if evidence.preview else "no patient was evaluated"
+    if why := _why_not(evidence):
         nothing = _Bounds(None, None, None, "none")
         return _result(spec, Verdict.NOT_RUN, n, nothing, level, None, f"Not run: {why}.")
     scored = _scored(spec, evidence.values)
@@ -154,6 +155,15 @@ def judge(spec: CriterionSpec, evidence: Evidence, *, level: float, seed: int) -
     told = _change(spec, verdict, bounds, n, needed, level)
     change = " ".join(filter(None, (told, *_remarks(spec, scored, evidence))))
     return _result(spec, verdict, n, bounds, level, needed, change)
+
+
+def _why_not(evidence: Evidence) -> str:
+    """Say why nothing is judged; empty when something is."""
+    if evidence.preview:
+        return "a preview gives no verdicts"
+    if evidence.exploratory:
+        return "an exploratory audit gives no verdicts"
+    return "" if len(evidence.values) else "no patient was evaluated"
 
 
 def overall(results: tuple[CriterionResult, ...], *, purpose: str, preview: bool) -> str:

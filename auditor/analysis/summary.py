@@ -128,7 +128,14 @@ def _judged(
         values = over_patients(used, setup.patient_numbers, inside)
         failed = len(set(setup.patient_numbers[missing & inside]))
         left_out = len(set(setup.patient_numbers[inside])) - len(values)
-    evidence = Evidence(values, failed, contract, setup.audit.preview, left_out)
+    evidence = Evidence(
+        values,
+        failed,
+        contract,
+        preview=setup.audit.preview,
+        exploratory=setup.audit.purpose == "exploratory",
+        left_out=left_out,
+    )
     # the draws of the summaries: a claim and the table beside it resample the same patients alike
     return judge(spec, evidence, level=setup.audit.criteria_level, seed=setup.seed("bootstrap"))
 

@@ -292,3 +292,12 @@ def test_a_claim_tells_of_patients_on_whom_its_level_changes_nothing(cohort: Coh
     (judged,) = analyse(cohort, rows, criteria=(DROP,)).criteria
     assert judged.estimate.n == 21
     assert "3 patient(s) are left out" in judged.change
+
+
+def test_an_exploratory_audit_gives_no_verdicts(cohort: Cohort) -> None:
+    setup = setup_of(cohort, criteria=ALL)
+    explored = replace(setup, audit=replace(setup.audit, purpose="exploratory"))
+    results = summarise(table_of(rows_of(cohort)), setup=explored)
+    assert {it.verdict for it in results.criteria} == {Verdict.NOT_RUN}
+    assert results.criteria[0].change == "Not run: an exploratory audit gives no verdicts."
+    assert results.overall.startswith("EXPLORATORY")
