@@ -58,7 +58,7 @@ def main(channel: socket.socket) -> None:
         send(channel, {"ok": True, "ready": True})
         model = kind(checkpoint, device=settings["device"], threads=settings["threads"])
     except BaseException as error:  # noqa: BLE001  # whatever a checkpoint does while it is loaded
-        send(channel, {"ok": False, **_told(error)})
+        send(channel, {"ok": False, **_told(error, doing="it cannot be loaded")})
         return
     known = {"inputs": model.inputs, "outputs": model.outputs, "findings": list(model.findings)}
     send(channel, {"ok": True, "sandbox": [*layers, "ends with its parent"], **known})
@@ -94,10 +94,10 @@ def _serve(channel: socket.socket, model: Any, batch: int) -> None:  # noqa: ANN
     except TransportError:
         raise
     except BaseException as error:  # noqa: BLE001  # whatever a checkpoint raises is a row
-        send(channel, {"ok": False, **_told(error)})
+        send(channel, {"ok": False, **_told(error, doing="the model refused its input")})
 
 
-def _told(error: BaseException) -> dict[str, str]:
+def _told(error: BaseException, *, doing: str) -> dict[str, str]:
     """Turn what a checkpoint raised into a status and one sentence."""
     from auditor.errors import AuditError
     from auditor.systems.answers import Refusal
@@ -113,11 +113,12 @@ def _told(error: BaseException) -> dict[str, str]:
     ):  # fmt: skip
         reason = f"it asked for more memory than it may have: {text}".removesuffix(": ")
         return {"status": "crashed", "reason": reason}
-    if isinstance(error, Refusal | ValueError | AuditError):
+    # type and not class: a text that cannot be decoded is a ValueError, too, and not one of ours
+    if isinstance(error, Refusal | AuditError) or type(error) is ValueError:
         return {"status": "rejected", "reason": " ".join(str(error).split())[:500]}
     if isinstance(error, SystemExit | KeyboardInterrupt):
         return {"status": "crashed", "reason": "it tried to end its process"}
-    return {"status": "rejected", "reason": f"the model refused its input: {text}"}
+    return {"status": "rejected", "reason": f"{doing}: {text}"}
 
 
 def _watch(scratch: Path, memory_gb: float | None) -> None:

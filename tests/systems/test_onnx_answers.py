@@ -232,7 +232,26 @@ def test_a_graph_that_cannot_be_loaded_is_rejected_in_words(
     tmp_path: Path, nodes: list[tuple[str, list[str], list[str]]], told: str
 ) -> None:
     made = [helper.make_node(kind, inputs, outputs) for kind, inputs, outputs in nodes]
-    assert told in refusal(save_graph(tmp_path / "net.onnx", made), 1, 4, 4)
+    reason = refusal(save_graph(tmp_path / "net.onnx", made), 1, 4, 4)
+    assert reason.startswith("it cannot be loaded: ")
+    assert told in reason
+
+
+def test_every_damage_is_a_refusal_in_words_and_never_more(tmp_path: Path) -> None:
+    whole = conv_graph(tmp_path / "whole.onnx", dims=2).read_bytes()
+    path, draw, outcomes = tmp_path / "net.onnx", np.random.default_rng(1), set()
+    for _ in range(12):
+        damaged = bytearray(whole)
+        for place in draw.integers(len(whole), size=4):
+            damaged[place] = draw.integers(256)
+        path.write_bytes(damaged)
+        try:
+            run(path, [drawn(1, 8, 8)], timeout_s=20.0)
+            outcomes.add("answered")  # a changed weight is still a network
+        except ModelFailure as failure:
+            outcomes.add(failure.status.value)
+    assert outcomes <= {"answered", "rejected", "crashed"}
+    assert "rejected" in outcomes
 
 
 def test_a_graph_of_two_images_is_rejected(tmp_path: Path) -> None:
