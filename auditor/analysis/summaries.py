@@ -235,15 +235,20 @@ def _summary(
         minimum=float(job.values.min()) if some else None,
         maximum=float(job.values.max()) if some else None,
         worst_case_mean=float(judged.mean()) if len(judged) else None,
-        share=_share(judged, setup.metric(key.metric), level=setup.audit.interval_level),
+        share=_share(job, setup),
     )
 
 
-def _share(judged: Floats, info: MetricInfo, *, level: float) -> Estimate | None:
+def _share(job: _Job, setup: AnalysisSetup) -> Estimate | None:
     """Share of patients within the declared value, with its Clopper-Pearson interval."""
+    info, level = setup.metric(job.key.metric), setup.audit.interval_level
     within = next((value for name, value in info.parameters if name.startswith("within")), None)
     if within is None:
         return None
+    # what failed lies beyond the value, also where its named worst case would not
+    beyond = -np.inf if info.higher_is_better else np.inf
+    scored = np.where(job.column.missing, beyond, job.column.judged)
+    judged = over_patients(scored, setup.patient_numbers, job.group.inside)
     n = len(judged)
     if n == 0:
         return Estimate(None, 0, "none", status="not_assessable", note="no value")

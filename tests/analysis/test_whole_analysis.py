@@ -301,3 +301,21 @@ def test_an_exploratory_audit_gives_no_verdicts(cohort: Cohort) -> None:
     assert {it.verdict for it in results.criteria} == {Verdict.NOT_RUN}
     assert results.criteria[0].change == "Not run: an exploratory audit gives no verdicts."
     assert results.overall.startswith("EXPLORATORY")
+
+
+def test_a_share_counts_failures_beyond_a_value_that_their_worst_case_would_reach(
+    cohort: Cohort,
+) -> None:
+    setup = setup_of(cohort)
+    generous = tuple(
+        replace(info, parameters=(("within_mm", 300.0),)) if info.name == "hd95" else info
+        for info in setup.metrics
+    )
+    rows = fail(rows_of(cohort), system="weak", perturbation="clean", case="scan_004_0")
+    results = summarise(table_of(rows), setup=replace(setup, metrics=generous))
+    share = found(results, system="weak", metric="hd95").share
+    assert share is not None
+    assert share.value == pytest.approx(23 / 24)  # the diagonal is 250 mm, but it has no surface
+    # Clopper-Pearson, 23 of 24: (.789, .999)
+    assert (share.low, share.high) == pytest.approx((0.789, 0.999), abs=1e-3)
+    assert found(results, system="weak").share is None
