@@ -161,18 +161,25 @@ def estimate_bias(scan: Scan) -> float | None:
     inside = scan.foreground.numpy() & (first > 0)
     if scan.modality == "ct" or int(inside.sum()) < _FEW:
         return None  # HU have no coil to be uneven by
-    terms = [np.broadcast_to(term, first.shape)[inside] for term in polynomials(scan.spatial_shape)]
-    design = np.stack([np.ones(terms[0].shape), *terms], axis=1)
-    target = np.log(first[inside].astype(np.float64))
-    keep = np.arange(0, len(target), max(1, len(target) // _SAMPLE))
-    chosen = keep
+    terms = polynomials(scan.spatial_shape)
+    places = np.flatnonzero(inside)
+    places = places[:: max(1, len(places) // _SAMPLE)]
+    where = np.unravel_index(places, first.shape)
+    columns = [_read_at(term, where) for term in terms]
+    design = np.stack([np.ones(len(places)), *columns], axis=1)
+    target = np.log(first.ravel()[places].astype(np.float64))
+    chosen = np.ones(len(places), dtype=bool)
     for _ in range(_ROUNDS):
         weights, *_ = np.linalg.lstsq(design[chosen], target[chosen], rcond=None)
-        residual = target[keep] - design[keep] @ weights
+        residual = target - design @ weights
         residual -= np.median(residual)
         spread = float(np.median(np.abs(residual))) / _MAD
-        chosen = keep[np.abs(residual) <= 2.5 * spread] if spread > 0 else keep
-    fitted = design @ np.linalg.lstsq(design[chosen], target[chosen], rcond=None)[0]
+        chosen = np.abs(residual) <= 2.5 * spread if spread > 0 else np.ones_like(chosen)
+    weights, *_ = np.linalg.lstsq(design[chosen], target[chosen], rcond=None)
+    field = np.zeros(first.shape)
+    for weight, term in zip(weights[1:], terms, strict=True):
+        field += weight * term
+    fitted = field[inside]
     ratio = math.exp(min(float(np.ptp(fitted)), 50.0))
     return 200.0 * (ratio - 1.0) / (ratio + 1.0)
 
@@ -191,3 +198,12 @@ def _rayleigh_sigma(scan: Scan) -> float | None:
     if values.size < _FEW or (values == 0).mean() > 0.2:
         return None
     return float(np.median(values)) / math.sqrt(2.0 * math.log(2.0))
+
+
+def _read_at(term: NDArray[np.float64], where: tuple[NDArray[np.intp], ...]) -> NDArray[np.float64]:
+    """Values of a term that may be broadcast, at the indices of some voxels."""
+    index = tuple(
+        place if size > 1 else np.zeros_like(place)
+        for place, size in zip(where, term.shape, strict=True)
+    )
+    return np.asarray(term[index])

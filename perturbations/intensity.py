@@ -95,6 +95,7 @@ def polynomials(shape: tuple[int, ...], order: int = _ORDER) -> list[NDArray[np.
     terms = []
     for degrees in product(range(order + 1), repeat=len(shape)):
         if 0 < sum(degrees) <= order:
-            factors = [axes[axis][k] for axis, k in enumerate(degrees)]
+            # without the factors that are 1 most terms are lines and planes, not volumes
+            factors = [axes[axis][k] for axis, k in enumerate(degrees) if k > 0]
             terms.append(np.asarray(math.prod(factors[1:], start=factors[0])))
     return terms
