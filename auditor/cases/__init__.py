@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from auditor.cases.checking import Checked, check_cases
 from auditor.cases.geometry import difference
-from auditor.cases.images import read_mask, read_volume
+from auditor.cases.images import read_mask, read_volume, write_mask
 from auditor.cases.layouts import CasesSource, read_manifest
 from auditor.cases.loading import LoadedCase, load_case
 from auditor.cases.manifest import read_table
@@ -20,4 +20,5 @@ __all__ = [
     "read_mask",
     "read_table",
     "read_volume",
+    "write_mask",
 ]

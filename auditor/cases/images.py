@@ -8,6 +8,7 @@ physical spacing of their own that can be believed; their unit of length is the 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,10 @@ from auditor.cases.nifti import (
     refuse_not_finite,
     refuse_twin,
 )
-from auditor.errors import DataError
+from auditor.errors import DataError, StoreError
 from auditor.schema import Geometry
 
-__all__ = ["read_mask", "read_volume"]
+__all__ = ["read_mask", "read_volume", "write_mask"]
 
 sitk: Any = SimpleITK  # untyped
 
@@ -79,6 +80,38 @@ def read_volume(paths: Sequence[str]) -> tuple[Tensor, Geometry]:
         )
         raise DataError(msg)
     return image, geometry
+
+
+def write_mask(path: Path, mask: Tensor, geometry: Geometry) -> None:
+    """Write a label map as NIfTI, on its own grid.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.nii.gz``; folders are made.
+    mask : (z, y, x) or (y, x), int16
+    geometry : Geometry
+        Of the mask; images without a spacing are written with pixels of 1 mm.
+
+    Raises
+    ------
+    StoreError
+        When the file cannot be written.
+    """
+    image = sitk.GetImageFromArray(mask.numpy())
+    image.SetSpacing(geometry.spacing[::-1])
+    if geometry.direction:
+        image.SetDirection([v for row in zip(*geometry.direction[::-1], strict=True) for v in row])
+        image.SetOrigin(geometry.origin)
+    temporary = path.with_name(f"{os.getpid()}.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sitk.WriteImage(image, str(temporary), useCompression=True)
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        msg = f"a predicted mask could not be written ({path.name}); finished units are kept"
+        raise StoreError(msg) from error
 
 
 def read_mask(path: str) -> tuple[Tensor, Geometry]:

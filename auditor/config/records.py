@@ -51,7 +51,7 @@ class Keep:
     """What a run leaves behind beside its numbers."""
 
     predictions: bool = False
-    """Store every predicted mask."""
+    """Store every predicted mask, under ``predictions/``."""
     exhibits: int = 12
     """Evaluations of which pictures are shown, at most 12."""
 

@@ -19,7 +19,7 @@ from typing import Self
 from torch import Tensor
 
 import perturbations
-from auditor.cases import LoadedCase, load_case
+from auditor.cases import LoadedCase, load_case, write_mask
 from auditor.errors import AuditError
 from auditor.execution.controls import clean_controls, otsu_mask, warped_reference
 from auditor.execution.job import ConditionRow, Job, condition_rows, failed_rows
@@ -240,6 +240,8 @@ class UnitRunner:
                 scores = item.warp.pull_back(outcome.scores)
                 probabilities = scores[scores.shape[0] - len(spec.output.labels) :]
                 labels = decide(scores, spec.output)
+            if self._job.config.keep.predictions:
+                self._keep(unit, spec.name, item, labels, case)
             is_clean = unit.perturbation.name == CLEAN
             if is_clean:
                 self._clean[spec.name] = labels
@@ -252,6 +254,18 @@ class UnitRunner:
                 seconds=seconds,
             )
         return rows
+
+    def _keep(
+        self, unit: Unit, system: str, item: Scanned, labels: Tensor, case: LoadedCase
+    ) -> None:
+        """Write one predicted mask, before the shard that says it exists."""
+        condition = unit.perturbation.name
+        if condition != CLEAN:
+            condition += f"_{item.condition.severity:g}"
+        if unit.replicate:
+            condition += f"_{unit.replicate}"
+        name = f"{self._job.record(unit.case).display_case}_{condition}.nii.gz"
+        write_mask(self._job.run / "predictions" / system / name, labels, case.geometry)
 
     def _predict(
         self, spec: SystemSpec, case: LoadedCase, usable: list[Scanned]

@@ -16,6 +16,7 @@ import pytest
 from tiny_audits import SEED, bright, broken, callable_fields, tiny_config, undecided, unet
 
 import auditor
+from auditor.cases import difference, read_mask
 from auditor.execution.local import Progress
 from auditor.schema import Estimate, Verdict
 
@@ -246,6 +247,20 @@ def test_the_share_of_patients_within_a_declared_value_is_counted(finished: audi
         assert shares[0].n == 4
         assert shares[0].status == "too_few"
     assert all(it.share is None for it in finished.results.summaries if it.metric == "nsd")
+
+
+def test_predicted_masks_are_kept_on_the_grid_of_their_case(tmp_path: Path) -> None:
+    config = tiny_config(
+        tmp_path, patients=1, strata={}, keep={"predictions": True, "exhibits": 0},
+        perturbations={"rician_noise": {"severities": [3]}},
+    )  # fmt: skip
+    auditor.audit(config, out=tmp_path / "run")
+    kept = sorted(path.name for path in (tmp_path / "run" / "predictions" / "unet").iterdir())
+    assert kept == ["C001_clean.nii.gz", "C001_rician_noise_3.nii.gz"]
+    mask, geometry = read_mask(str(tmp_path / "run" / "predictions" / "unet" / kept[0]))
+    reference = next((tmp_path / "cases").rglob("*rater*1*.nii.gz"))
+    assert difference(read_mask(str(reference))[1], geometry) == ""
+    assert int(mask.max()) == 1
 
 
 def test_controls_behave_and_exhibits_reproduce(finished: auditor.Run) -> None:
