@@ -304,7 +304,9 @@ class UnitRunner:
     def _scan_rows(
         self, template: Row, case: LoadedCase, item: Scanned, scored: list[Row]
     ) -> list[Row]:
-        measured = effect.measure(case.scan, item.scan.image)
+        # under a warp the foreground has moved away from its region
+        clean = case.scan if item.warp is None else replace(case.scan, region=None)
+        measured = effect.measure(clean, item.scan.image)
         name = template.perturbation
         common = replace(
             template,
