@@ -25,9 +25,9 @@ from perturbations.seeds import derive_seed
 
 if TYPE_CHECKING:
     from perturbations import effect, estimate
-    from perturbations.geometry import Warp
     from perturbations.perturbation import Perturbed, Realisation, apply, realise, replay
     from perturbations.scan import Scan
+    from perturbations.warp import Warp
 
 __all__ = [
     "CATALOG",
@@ -54,7 +54,7 @@ _LAZY = {
     "realise": "perturbations.perturbation",
     "replay": "perturbations.perturbation",
     "Scan": "perturbations.scan",
-    "Warp": "perturbations.geometry",
+    "Warp": "perturbations.warp",
 }
 
 

@@ -19,14 +19,14 @@ from torch import Tensor
 
 from perturbations.scan import Scan
 
-__all__ = ["Warp", "rotation", "rotation_matrix"]
+__all__ = ["AffineWarp", "rotation", "rotation_matrix"]
 
 _SLAB = 1 << 18
 """Voxels read at once: positions of a whole volume in float64 would fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
-class Warp:
+class AffineWarp:
     """A rigid motion of the anatomy on one grid."""
 
     matrix: tuple[tuple[float, ...], ...]
@@ -35,6 +35,15 @@ class Warp:
     """Voxels of the grid."""
     spacing: tuple[float, ...]
     """mm (px) along each axis."""
+
+    @property
+    def moves(self) -> bool:
+        """True: voxels move."""
+        return True
+
+    def smallest_jacobian(self) -> float:
+        """Return the determinant of the matrix, the same everywhere."""
+        return float(np.linalg.det(np.asarray(self.matrix)))
 
     def pull_back(self, values: Tensor) -> Tensor:
         """Bring values from the perturbed to the original frame, linearly.
@@ -144,7 +153,9 @@ def _weighted(weights: list[float], grids: tuple[Tensor, ...]) -> Tensor:
     return total
 
 
-def rotation(scan: Scan, generator: np.random.Generator) -> Callable[[float], tuple[Tensor, Warp]]:
+def rotation(
+    scan: Scan, generator: np.random.Generator
+) -> Callable[[float], tuple[Tensor, AffineWarp]]:
     """Turn the anatomy by a fixed angle about a random axis through the centre.
 
     In 3-D the axis is drawn uniformly on the sphere, in 2-D the sense: a patient tilts and nods as well
@@ -155,9 +166,9 @@ def rotation(scan: Scan, generator: np.random.Generator) -> Callable[[float], tu
     axis = drawn / np.linalg.norm(drawn)
     background = _background(scan).reshape(-1, *([1] * scan.ndim))
 
-    def at(level: float) -> tuple[Tensor, Warp]:
+    def at(level: float) -> tuple[Tensor, AffineWarp]:
         matrix = rotation_matrix(axis, np.deg2rad(level), scan.ndim)
-        warp = Warp(tuple(map(tuple, matrix.tolist())), scan.spatial_shape, scan.spacing)
+        warp = AffineWarp(tuple(map(tuple, matrix.tolist())), scan.spatial_shape, scan.spacing)
         return warp.forward(scan.image - background) + background, warp
 
     return at

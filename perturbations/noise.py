@@ -1,8 +1,7 @@
 """Noise: what the receiver adds.
 
 **Conventions.** Levels are sigma in % of each channel's reference signal (`Scan.signals`); for CT in
-HU. Fields are drawn by numpy in chunks of fixed size, each from its own generator, so that neither
-the number of threads nor the device changes a bit. Nothing is added where the background is masked.
+HU. Nothing is added where the background is masked.
 """
 
 from __future__ import annotations
@@ -13,11 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from perturbations.chunks import elementwise, empty, unit_field
 from perturbations.scan import Scan
 
-__all__ = ["gaussian_noise", "rician_noise", "unit_field"]
-
-_CHUNK = 1 << 20
+__all__ = ["gaussian_noise", "rician_noise", "sigma_unit"]
 
 
 def gaussian_noise(
@@ -28,8 +26,15 @@ def gaussian_noise(
     Valid for MR magnitudes only where the signal is several sigma; see `rician_noise`.
     """
     field = _scaled_field(scan, generator)
-    # a product, then a sum: each is exact in IEEE arithmetic, a fused one depends on the vector width
-    return lambda level: (scan.image + field * level, None)
+    image = scan.image.contiguous()
+
+    def at(level: float) -> tuple[Tensor, None]:
+        def add(out: Tensor, clean: Tensor, noise: Tensor) -> None:
+            torch.add(clean, noise, alpha=level, out=out)
+
+        return elementwise(add, empty(image.shape), image, field), None
+
+    return at
 
 
 def rician_noise(
@@ -55,11 +60,14 @@ def rician_noise(
     real = _scaled_field(scan, generator)
     imaginary = _scaled_field(scan, generator)
 
+    image = scan.image.contiguous()
+
     def at(level: float) -> tuple[Tensor, None]:
-        first = scan.image + real * level
-        second = imaginary * level
-        # square root, sums and products are exact in IEEE arithmetic, whatever the vector width
-        return torch.sqrt(first * first + second * second), None
+        def magnitude(out: Tensor, clean: Tensor, first: Tensor, second: Tensor) -> None:
+            torch.add(clean, first, alpha=level, out=out)
+            torch.hypot(out, second * level, out=out)
+
+        return elementwise(magnitude, empty(image.shape), image, real, imaginary), None
 
     return at
 
@@ -69,21 +77,11 @@ def sigma_unit(scan: Scan, channel: int = 0) -> float:
     return 1.0 if scan.modality == "ct" else scan.signals[channel] / 100.0
 
 
-def unit_field(shape: torch.Size | tuple[int, ...], generator: np.random.Generator) -> Tensor:
-    """Draw a standard normal field, float32, in chunks of fixed size."""
-    count = int(np.prod(shape))
-    values = np.empty(count, dtype=np.float32)
-    for start in range(0, count, _CHUNK):
-        # one generator a chunk: chunks could be drawn in any order and on any number of threads
-        own = np.random.Generator(np.random.SFC64(int(generator.integers(2**63))))
-        stop = min(start + _CHUNK, count)
-        values[start:stop] = own.standard_normal(stop - start, dtype=np.float32)
-    return torch.from_numpy(values.reshape(tuple(shape)))
-
-
 def _scaled_field(scan: Scan, generator: np.random.Generator) -> Tensor:
     """Noise per unit of level, nothing where the background is masked."""
     field = unit_field(scan.image.shape, generator)
     units = [sigma_unit(scan, channel) for channel in range(scan.image.shape[0])]
     field *= torch.tensor(units, dtype=torch.float32).reshape(-1, *[1] * scan.ndim)
-    return field * scan.support if scan.masked_background else field
+    if scan.masked_background:
+        field *= scan.support
+    return field

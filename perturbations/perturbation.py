@@ -8,6 +8,7 @@ same images.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -17,13 +18,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perturbations.catalog import Perturbation, get, level_at, levels_for, severity_at
-from perturbations.geometry import Warp
+from perturbations.catalog import (
+    Perturbation,
+    admit,
+    get,
+    level_at,
+    levels_for,
+    options_for,
+    severity_of,
+)
 from perturbations.scan import Scan
+from perturbations.warp import Warp
 
 __all__ = ["Perturbed", "Realisation", "apply", "realise", "replay"]
 
-RECORD_VERSION = 1
+RECORD_VERSION = 2
 """Of the records that `replay` reads."""
 
 
@@ -33,8 +42,8 @@ class Perturbed:
 
     image: Tensor
     """(channel, z, y, x) or (channel, y, x), float32; the very same tensor at severity 0."""
-    severity: float
-    """In [0, 5]."""
+    severity: float | None
+    """Place among the listed levels; None when the level lies beyond them."""
     level: float
     """In `unit`."""
     unit: str
@@ -44,7 +53,7 @@ class Perturbed:
     reason: str
     """Why, when it has no effect."""
     warp: Warp | None
-    """Of a geometric perturbation; None when no voxel moves."""
+    """Of a geometric perturbation; None when no voxel moves or leaves the field of view."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +66,8 @@ class Realisation:
     """The clean scan."""
     seed: int
     """Of the draw."""
+    options: Mapping[str, Any]
+    """What was declared beside the level, completed by the defaults."""
     at_level: Callable[[float], tuple[Tensor, Warp | None]]
     """The image at a level, and the warp of a geometric perturbation."""
 
@@ -68,7 +79,7 @@ class Realisation:
         severity : float, optional
             In [0, 5]; between the listed ones the level is interpolated.
         level : float, optional
-            In the unit of the catalogue.
+            In the unit of the catalogue; it may lie beyond the listed ones as far as physics goes.
 
         Returns
         -------
@@ -88,12 +99,14 @@ class Realisation:
             assert severity is not None  # one of the two is given
             level = level_at(name, severity, modality)
         else:
-            severity = severity_at(name, level, modality)
+            admit(name, level, modality)
+            severity = severity_of(name, level, modality)
         _, unit = levels_for(name, modality)
         if level == self.entry.neutral:
             return Perturbed(self.scan.image, 0.0, level, unit, "ok", "", None)
         image, warp = self.at_level(level)
-        if not bool(torch.isfinite(image).all()):
+        # one pass without a copy: NaN and infinity show in the smallest and the largest value
+        if not all(math.isfinite(float(extreme)) for extreme in torch.aminmax(image)):
             msg = f"{name} at {level:g} {unit} leaves the range of float32; rescale the scan"
             raise ValueError(msg)
         image = image.to(self.scan.image.device)
@@ -111,10 +124,11 @@ class Realisation:
             "seed": self.seed,
             "level": level,
             "modality": self.scan.modality,
+            "options": dict(self.options),
         }
 
 
-def realise(name: str, scan: Scan, *, seed: int) -> Realisation:
+def realise(name: str, scan: Scan, *, seed: int, **options: Any) -> Realisation:  # noqa: ANN401
     """Draw a perturbation on a scan.
 
     Parameters
@@ -125,11 +139,13 @@ def realise(name: str, scan: Scan, *, seed: int) -> Realisation:
         The clean scan; it is never modified.
     seed : int
         See `derive_seed`.
+    **options
+        As the line of the catalogue names them (`phase_axis=1`); JSON values.
 
     Raises
     ------
     ValueError
-        When the name is unknown, the perturbation is not for the scan's modality or state, or the
+        When the name or an option is unknown, the perturbation is not for the scan's modality or state, or the
         scan lacks what it needs.
 
     Notes
@@ -148,9 +164,13 @@ def realise(name: str, scan: Scan, *, seed: int) -> Realisation:
     if entry.on_state(scan.state, scan.modality) == "refused":
         msg = f"{name} in {unit} is no physics on {scan.state} scans; audit the scans before that"
         raise ValueError(msg)
+    if entry.uses_region and (scan.region is None or not bool(scan.region.any())):
+        msg = f"{name} needs the region of the reference (Scan.region), which is missing or empty"
+        raise ValueError(msg)
+    declared = options_for(name, options)
     generator = np.random.Generator(np.random.SFC64(seed))
     held = scan if scan.image.device.type == "cpu" else replace(scan, image=scan.image.cpu())
-    return Realisation(entry, scan, seed, entry.resolve()(held, generator))
+    return Realisation(entry, scan, seed, declared, entry.resolve()(held, generator, **declared))
 
 
 def replay(record: Mapping[str, Any], scan: Scan) -> Perturbed:
@@ -167,10 +187,11 @@ def replay(record: Mapping[str, Any], scan: Scan) -> Perturbed:
             f"{record.get('version')!r} and {record.get('modality')!r}"
         )
         raise ValueError(msg)
-    return realise(record["name"], scan, seed=record["seed"]).at(level=record["level"])
+    drawn = realise(record["name"], scan, seed=record["seed"], **record["options"])
+    return drawn.at(level=record["level"])
 
 
-def apply(
+def apply(  # noqa: PLR0913  # what an image does not say of itself must be said beside it
     name: str,
     image: Tensor | NDArray[Any],
     *,
@@ -179,6 +200,10 @@ def apply(
     seed: int,
     spacing_mm: tuple[float, ...] | None = None,
     modality: str = "other",
+    state: str = "raw",
+    channel_axis: int | None = None,
+    region: Tensor | NDArray[Any] | None = None,
+    **options: Any,  # noqa: ANN401  # as the catalogue's line has them
 ) -> Tensor | NDArray[np.float32]:
     """Perturb one image, the short way.
 
@@ -186,28 +211,85 @@ def apply(
     ----------
     name : str
         In the catalogue.
-    image : (z, y, x) or (y, x), numpy or torch
-        One channel, intensities in any unit (HU for CT, magnitude for MR).
+    image : (z, y, x) or (y, x), with a channel axis where `channel_axis` says so; numpy or torch
+        Floating point, intensities in any unit (HU for CT, magnitude for MR).
     severity, level : float, optional
         One of them.
     seed : int
         Of the draw.
     spacing_mm : tuple of float, optional
-        Follows the array; pixels count as the unit of length when it is left out.
+        Along the spatial axes in the order of the array; pixels count as the unit of length when it is
+        left out.
     modality : str
         Decides units and levels.
+    state : str
+        raw, windowed, normalised, skull_stripped.
+    channel_axis : int, optional
+        Axis of the channels; None when there is one channel and no axis for it.
+    region : bool mask of the spatial shape, optional
+        Foreground of the reference, for perturbations that need it.
+    **options
+        As the line of the catalogue names them.
 
     Returns
     -------
-    float32 of the same type and shape
+    float32 of the same type, shape and device
+
+    Raises
+    ------
+    TypeError
+        When the image is no array, or holds whole numbers.
+    ValueError
+        When anything else does not fit; the message says what must be and what was.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.random.default_rng(0).random((20, 48, 48), dtype=np.float32)
+    >>> apply("rician_noise", image, severity=3, seed=7, modality="mr", spacing_mm=(3, 1, 1)).shape
+    (20, 48, 48)
     """
-    numpy = not isinstance(image, Tensor)
-    values = torch.as_tensor(np.array(image) if numpy else image, dtype=torch.float32).detach()
+    values = _floating(image)
+    if channel_axis is not None and not -values.dim() <= channel_axis < values.dim():
+        msg = (
+            f"channel_axis must be one of the {values.dim()} axes of the image, got {channel_axis}"
+        )
+        raise ValueError(msg)
+    stacked = values[None] if channel_axis is None else values.movedim(channel_axis, 0)
+    dims = stacked.dim() - 1
+    if dims not in (2, 3):
+        msg = (
+            f"image must have 2 or 3 spatial axes, got shape {tuple(values.shape)} with "
+            f"channel_axis={channel_axis}"
+        )
+        raise ValueError(msg)
+    if spacing_mm is not None and len(spacing_mm) != dims:
+        msg = f"spacing_mm must be {dims} numbers in the order of the array, got {spacing_mm!r}"
+        raise ValueError(msg)
     scan = Scan(
-        image=values[None].contiguous(),
-        spacing=spacing_mm or (1.0,) * values.dim(),
+        image=stacked.contiguous(),
+        spacing=tuple(spacing_mm) if spacing_mm else (1.0,) * dims,
         unit="mm" if spacing_mm else "px",
         modality=modality,
+        state=state,
+        region=None if region is None else torch.as_tensor(region).bool().cpu(),
     )
-    result = realise(name, scan, seed=seed).at(severity=severity, level=level).image[0]
-    return result.numpy().copy() if numpy else result.clone()
+    result = realise(name, scan, seed=seed, **options).at(severity=severity, level=level).image
+    back = result[0] if channel_axis is None else result.movedim(0, channel_axis)
+    return back.clone() if isinstance(image, Tensor) else back.numpy().copy()
+
+
+def _floating(image: object) -> Tensor:
+    """Return the image as float32.
+
+    Whole numbers are refused: whether 255 is white, 40 is HU, or labels were given by mistake cannot be
+    seen, and an outcome in whole numbers would lose small levels.
+    """
+    if not isinstance(image, Tensor | np.ndarray):
+        msg = f"image must be a numpy array or a torch tensor, got {type(image).__name__}"
+        raise TypeError(msg)
+    values = torch.as_tensor(image)
+    if not values.is_floating_point():
+        msg = f"image must be floating point, got {values.dtype}; give image.astype(np.float32)"
+        raise TypeError(msg)
+    return values.detach().to(torch.float32)

@@ -7,7 +7,7 @@ images without a spacing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -93,6 +93,17 @@ class Scan:
     def slice_axis(self) -> int:
         """Spatial axis of the largest spacing; the first of equals."""
         return int(np.argmax(self.spacing))
+
+    def successor(self, image: Tensor) -> Scan:
+        """Return the scan with other voxels, which keeps the reference signal, foreground and support.
+
+        For the next link of a chain: noise is related to the signal of the clean scan, whatever was
+        done to it before.
+        """
+        after = replace(self, image=image)
+        for fact in ("signals", "foreground", "support", "masked_background", "cut_out"):
+            after.__dict__[fact] = getattr(self, fact)
+        return after
 
     @cached_property
     def foreground(self) -> Tensor:

@@ -82,7 +82,7 @@ def perturb(unit: Unit, scan: Scan) -> list[Scanned]:
         Scanned(
             condition,
             # the foreground moves under a warp, and what is measured there needs none
-            replace(scan, image=it.image, region=scan.region if it.warp is None else None),
+            replace(scan, image=it.image, region=None if _moved(it.warp) else scan.region),
             Status(it.status),
             it.reason,
             it.warp,
@@ -305,7 +305,7 @@ class UnitRunner:
         self, template: Row, case: LoadedCase, item: Scanned, scored: list[Row]
     ) -> list[Row]:
         # under a warp the foreground has moved away from its region
-        clean = case.scan if item.warp is None else replace(case.scan, region=None)
+        clean = replace(case.scan, region=None) if _moved(item.warp) else case.scan
         measured = effect.measure(clean, item.scan.image)
         name = template.perturbation
         common = replace(
@@ -351,6 +351,11 @@ class UnitRunner:
             return self._loaded(unit.other).references["reference"]
         except AuditError:
             return None  # reported where that case itself is evaluated
+
+
+def _moved(warp: Warp | None) -> bool:
+    """Tell whether anatomy lies elsewhere than in the clean scan."""
+    return warp is not None and warp.moves
 
 
 def _ceiling(rows: list[Row], template: Row, label: str) -> float | None:

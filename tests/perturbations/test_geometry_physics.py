@@ -12,12 +12,13 @@ from scipy import ndimage
 
 import perturbations
 from perturbations import Scan
+from perturbations.geometry import AffineWarp, rotation_matrix
 
 
 def test_a_rotation_turns_by_its_angle_in_mm() -> None:
     scan = head()
     result = perturbations.realise("rotation", scan, seed=9).at(level=10.0)
-    assert result.warp is not None
+    assert isinstance(result.warp, AffineWarp)
     matrix = np.asarray(result.warp.matrix)
     assert matrix @ matrix.T == pytest.approx(np.eye(3), abs=1e-12)
     assert np.linalg.det(matrix) == pytest.approx(1.0)
@@ -31,11 +32,9 @@ def test_a_rotation_turns_by_its_angle_in_mm() -> None:
 
 
 def test_a_quarter_turn_in_two_dimensions_is_exact() -> None:
-    from perturbations.geometry import Warp, rotation_matrix
-
     image = torch.arange(49, dtype=torch.float32).reshape(1, 7, 7)
     matrix = rotation_matrix(np.array([1.0, 0, 0]), math.pi / 2, 2)
-    warp = Warp(tuple(map(tuple, matrix.tolist())), (7, 7), (1.0, 1.0))
+    warp = AffineWarp(tuple(map(tuple, matrix.tolist())), (7, 7), (1.0, 1.0))
     turned = warp.forward(image)
     assert torch.allclose(turned[0], torch.rot90(image[0], 1), atol=1e-4) or torch.allclose(
         turned[0], torch.rot90(image[0], -1), atol=1e-4
@@ -96,7 +95,7 @@ def test_the_warp_of_a_volume_is_the_same_however_it_is_cut() -> None:
     values = torch.from_numpy(np.random.default_rng(1).random((1, *shape), dtype=np.float32))
     scan = Scan(image=values, spacing=(4.0, 1.0, 1.0), modality="mr")
     warp = perturbations.realise("rotation", scan, seed=5).at(severity=2).warp
-    assert warp is not None
+    assert isinstance(warp, AffineWarp)
     reference = ndimage.affine_transform(
         values[0].numpy().astype(np.float64),
         np.diag(1 / np.array(scan.spacing)) @ np.asarray(warp.matrix) @ np.diag(scan.spacing),

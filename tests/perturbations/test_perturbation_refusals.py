@@ -46,8 +46,10 @@ def test_unknown_names_and_levels_outside_are_refused_with_a_hint() -> None:
     drawn = perturbations.realise("rician_noise", head(), seed=1)
     with pytest.raises(ValueError, match=r"must lie in \[0, 5\], got 6"):
         drawn.at(severity=6)
-    with pytest.raises(ValueError, match=r"must lie between 0 \(no change\) and 25"):
-        drawn.at(level=26.0)
+    with pytest.raises(ValueError, match=r"must lie between 0 and 1000 % of S_ref, got -1"):
+        drawn.at(level=-1.0)
+    beyond = drawn.at(level=26.0)
+    assert (beyond.severity, beyond.level, beyond.status) == (None, 26.0, "ok")
     with pytest.raises(ValueError, match="needs a severity or a level"):
         drawn.at()
     with pytest.raises(ValueError, match="needs a severity or a level"):

@@ -1,0 +1,44 @@
+"""Every line of the catalogue, family by family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from perturbations.catalog import (
+    acquisition,
+    blur,
+    ct,
+    field_of_view,
+    geometry,
+    intensity,
+    kspace,
+    literature,
+    noise,
+    resolution,
+    texture,
+    ultrasound,
+)
+from perturbations.catalog.entry import Perturbation
+
+__all__ = ["CATALOG"]
+
+_FAMILIES = (
+    noise,
+    blur,
+    resolution,
+    intensity,
+    kspace,
+    ct,
+    geometry,
+    field_of_view,
+    ultrasound,
+    texture,
+    acquisition,
+    literature,
+)
+
+CATALOG: Mapping[str, Perturbation] = MappingProxyType(
+    {line.name: line for family in _FAMILIES for line in family.LINES}
+)
+"""Every perturbation by name."""

@@ -1,0 +1,25 @@
+"""Lines of the catalogue: coarser sampling than the scan has."""
+
+from perturbations.catalog.entry import Levels, Perturbation
+
+__all__ = ["LINES"]
+
+LINES = (
+    Perturbation(
+        name="thick_slices",
+        family="resolution",
+        function="perturbations.resolution:thick_slices",
+        body=Levels("x native thickness", (1.5, 2.0, 3.0, 4.0, 6.0)),
+        neutral=1.0,
+        limits=(1.0, 100.0),
+        scale="log",
+        draws="nothing",
+        channels="shared",
+        modalities=("ct", "mr", "other"),
+        needs="three axes",
+        source="boxcar slice profile, contiguous slices, linear interpolation back to the grid",
+        note="slices thicker than acquired, along the axis of the largest spacing; 4 and 6 x are stress",
+        keeps_background=True,
+    ),
+)
+"""In the order of the listing."""

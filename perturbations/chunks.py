@@ -1,0 +1,131 @@
+"""Work on pieces of fixed size, on as many threads as torch may use.
+
+Cutting by a fixed size, and never by the number of threads, keeps every bit: vectorised loops and
+matrix products give other last bits for other shapes and for other numbers of threads inside one call.
+So each piece is computed on one thread, in one order, and threads only decide which piece comes when.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["CHUNK", "elementwise", "empty", "spread", "unit_field"]
+
+CHUNK = 1 << 17
+"""Values of one piece: 512 KB in float32, so that a few of them stay in a core's cache."""
+
+_FIELD_CHUNK = 1 << 20
+"""Values that one random generator draws; part of what a seed means, never to be changed."""
+
+_inside = threading.local()
+
+
+def spread(work: Callable[[int, int], None], count: int, size: int = CHUNK) -> None:
+    """Run `work(start, stop)` on every piece of `range(count)`.
+
+    Parameters
+    ----------
+    work : function of two int
+        Must write its own piece only. Runs on one thread, and torch inside it on one as well.
+    count : int
+        Number of values, rows or slices.
+    size : int
+        Of one piece; a constant of the caller, for bits depend on it.
+    """
+    threads = min(torch.get_num_threads(), -(-count // size))
+    starts = range(0, count, size)
+    if threads <= 1 or getattr(_inside, "pool", False):
+        previous = torch.get_num_threads()
+        if previous > 1 and not getattr(_inside, "pool", False):
+            torch.set_num_threads(1)
+        try:
+            for start in starts:
+                work(start, min(start + size, count))
+        finally:
+            if torch.get_num_threads() != previous:
+                torch.set_num_threads(previous)
+        return
+    pool = _pool(torch.get_num_threads(), os.getpid())
+    for done in [pool.submit(work, start, min(start + size, count)) for start in starts]:
+        done.result()
+
+
+def elementwise(
+    function: Callable[..., None], out: Tensor, *volumes: Tensor, size: int = CHUNK
+) -> Tensor:
+    """Fill `out` piece by piece: `function(piece of out, pieces of the volumes ...)`.
+
+    Parameters
+    ----------
+    function : function of 1-D tensors
+        Writes the first; pieces are views, so that torch operations with `out=` allocate nothing.
+    out : Tensor
+        Contiguous; also one of the volumes, when it is to be changed in place.
+    volumes : Tensor
+        Contiguous, each with as many values as `out`.
+
+    Returns
+    -------
+    out
+    """
+    target = out.view(-1)
+    sources = [volume.reshape(-1) for volume in volumes]
+
+    def piece(start: int, stop: int) -> None:
+        function(target[start:stop], *(source[start:stop] for source in sources))
+
+    spread(piece, target.numel(), size)
+    return out
+
+
+def empty(shape: torch.Size | tuple[int, ...]) -> Tensor:
+    """Allocate a float32 volume, in huge pages where the system offers them.
+
+    A new volume costs more in page faults than in arithmetic; numpy asks for huge pages, torch does not.
+    """
+    return torch.from_numpy(np.empty(tuple(shape), dtype=np.float32))
+
+
+def unit_field(shape: torch.Size | tuple[int, ...], generator: np.random.Generator) -> Tensor:
+    """Draw a standard normal field, float32.
+
+    Chunks of fixed size have a generator each, so that any number of threads, and any order, gives
+    the same field.
+    """
+    values = empty(shape).numpy().reshape(-1)
+    chunks = -(-values.size // _FIELD_CHUNK)
+    seeds = [int(generator.integers(2**63)) for _ in range(chunks)]
+
+    def draw(start: int, stop: int) -> None:
+        for chunk in range(start, stop):
+            own = np.random.Generator(np.random.SFC64(seeds[chunk]))
+            part = values[chunk * _FIELD_CHUNK : (chunk + 1) * _FIELD_CHUNK]
+            own.standard_normal(out=part, dtype=np.float32)
+
+    spread(draw, chunks, 1)
+    return torch.from_numpy(values.reshape(tuple(shape)))
+
+
+@lru_cache(maxsize=8)
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """Threads that compute on one thread each; a forked process needs its own."""
+    started = threading.Barrier(threads + 1)
+
+    def prepare() -> None:
+        _inside.pool = True
+        torch.set_num_threads(1)
+
+    pool = ThreadPoolExecutor(threads, thread_name_prefix=f"chunks-{process}", initializer=prepare)
+    for _ in range(threads):
+        pool.submit(started.wait)
+    started.wait()
+    torch.set_num_threads(threads)  # what a thread sets is also the start value of later threads
+    return pool
