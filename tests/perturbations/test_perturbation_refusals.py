@@ -127,13 +127,50 @@ def test_apply_takes_and_returns_numpy_and_torch() -> None:
 
 
 def test_apply_at_severity_0_gives_the_values_back_in_memory_of_their_own() -> None:
-    image = np.arange(24, dtype=np.int16).reshape(4, 6)
+    image = np.arange(24, dtype=np.float64).reshape(4, 6)
     result = perturbations.apply("rotation", image, severity=0, seed=1)
     assert isinstance(result, np.ndarray)
     assert result.dtype == np.float32
     assert np.array_equal(result, image)
     result[:] = -1
     assert image[0, 1] == 1
+
+
+def test_whole_numbers_and_what_is_no_array_are_refused() -> None:
+    with pytest.raises(
+        TypeError, match=r"must be floating point, got torch.int16; give image.astype"
+    ):
+        perturbations.apply("rotation", np.zeros((4, 6), dtype=np.int16), severity=1, seed=1)
+    with pytest.raises(TypeError, match="must be a numpy array or a torch tensor, got list"):
+        perturbations.apply("rotation", [[1.0]], severity=1, seed=1)  # type: ignore[arg-type]
+
+
+def test_channels_lie_where_the_caller_says() -> None:
+    image = np.random.default_rng(3).random((12, 14, 3), dtype=np.float32)
+    last = perturbations.apply(
+        "gaussian_noise", image, severity=2, seed=4, modality="microscopy", channel_axis=-1
+    )
+    first = perturbations.apply(
+        "gaussian_noise", image.transpose(2, 0, 1).copy(), severity=2, seed=4,
+        modality="microscopy", channel_axis=0,
+    )  # fmt: skip
+    assert last.shape == image.shape
+    assert np.array_equal(np.asarray(last).transpose(2, 0, 1), np.asarray(first))
+    with pytest.raises(
+        ValueError, match="channel_axis must be one of the 3 axes of the image, got 3"
+    ):
+        perturbations.apply("gaussian_noise", image, severity=2, seed=4, channel_axis=3)
+    with pytest.raises(ValueError, match="must have 2 or 3 spatial axes"):
+        perturbations.apply("gaussian_noise", image[0, 0], severity=2, seed=4)
+    with pytest.raises(ValueError, match="spacing_mm must be 2 numbers"):
+        perturbations.apply(
+            "gaussian_noise", image, severity=2, seed=4, channel_axis=-1, spacing_mm=(1.0,)
+        )
+
+
+def test_an_option_that_a_line_does_not_have_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown option 'axis' of rotation; it has none"):
+        perturbations.realise("rotation", head(), seed=1, axis=0)
 
 
 def test_levels_in_hu_refuse_what_is_no_hu_any_more() -> None:
@@ -169,14 +206,14 @@ def test_a_body_scan_without_a_spacing_cannot_be_blurred_in_mm() -> None:
 
 
 def test_values_beyond_float32_are_refused_in_words() -> None:
-    scan = Scan(image=torch.full((1, 6, 6, 6), 1e22), spacing=(1, 1, 1), modality="mr")
+    scan = Scan(image=torch.full((1, 6, 6, 6), 3e38), spacing=(1, 1, 1), modality="mr")
     with pytest.raises(ValueError, match="leaves the range of float32"):
         perturbations.realise("rician_noise", scan, seed=1).at(severity=3)
 
 
 def test_a_record_of_another_modality_is_refused() -> None:
     record = perturbations.realise("gaussian_noise", head(), seed=1).record(3.0)
-    with pytest.raises(ValueError, match="modality ct, got 1 and 'mr'"):
+    with pytest.raises(ValueError, match="modality ct, got 2 and 'mr'"):
         perturbations.replay(record, body())
 
 
