@@ -12,11 +12,16 @@ from auditor.config.shape import GridShape, MetricShape, PresetShape, StratumSha
 from auditor.metrics.catalog import check_spec
 from auditor.schema import MetricSpec, PerturbationSpec, StratumSpec
 from auditor.strata.assign import MEASURED_AXES
-from perturbations.catalog import PRESETS, get, level_at, levels_for, severity_at
+from perturbations.catalog import (
+    PRESETS,
+    get,
+    level_at,
+    levels_for,
+    options_for,
+    severity_at,
+)
 
 __all__ = ["read_metrics", "read_perturbations", "read_strata"]
-
-_ALL = (1.0, 2.0, 3.0, 4.0, 5.0)
 
 
 def read_perturbations(
@@ -42,7 +47,7 @@ def read_perturbations(
         In the order of the file, severities rising; those that could not be read are left out.
     """
     found = []
-    for name, grid in _grids(given, problems).items():
+    for name, grid in _grids(given, problems, warnings).items():
         where = f"perturbations.{name}"
         spec = problems.attempt(where, partial(_grid, name, grid, modality))
         if spec is None:
@@ -57,7 +62,9 @@ def read_perturbations(
 
 
 def _grids(
-    given: PresetShape | list[str] | dict[str, GridShape], problems: Problems
+    given: PresetShape | list[str] | dict[str, GridShape],
+    problems: Problems,
+    warnings: list[str],
 ) -> Mapping[str, GridShape]:
     if isinstance(given, dict):
         return given
@@ -66,14 +73,29 @@ def _grids(
         problems += [f"perturbations.{name}: stands twice" for name in doubled]
         return dict.fromkeys(given, GridShape())
     if given.preset in PRESETS:
-        grid = GridShape(severities=given.severities, replicates=given.replicates)
-        return dict.fromkeys(PRESETS[given.preset], grid)
+        return _preset(given, warnings)
     near = difflib.get_close_matches(given.preset, PRESETS, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     problems.append(
         f"perturbations.preset: must be one of {', '.join(PRESETS)}, was {given.preset!r}{hint}"
     )
     return {}
+
+
+def _preset(given: PresetShape, warnings: list[str]) -> Mapping[str, GridShape]:
+    """Give each line of a preset the severities that it has; published protocols may have fewer."""
+    grids = {}
+    for name in PRESETS[given.preset]:
+        last = len(get(name).body.values)
+        wanted = given.severities
+        if wanted is not None and max(wanted) > last:
+            wanted = [severity for severity in wanted if severity <= last]
+            warnings.append(
+                f"perturbations.{name}: has severities up to {last}; higher ones are left out"
+            )
+        if wanted is None or wanted:
+            grids[name] = GridShape(severities=wanted, replicates=given.replicates)
+    return grids
 
 
 def _grid(name: str, grid: GridShape, modality: str) -> PerturbationSpec:
@@ -84,11 +106,12 @@ def _grid(name: str, grid: GridShape, modality: str) -> PerturbationSpec:
     if grid.levels is not None and grid.severities is not None:
         msg = "must have severities or levels, has both"
         raise ValueError(msg)
-    _, unit = levels_for(name, modality)
+    known, unit = levels_for(name, modality)
+    options_for(name, grid.options)
     if grid.levels is not None:
         pairs = sorted((severity_at(name, level, modality), level) for level in grid.levels)
     else:
-        wanted = sorted(grid.severities or _ALL)
+        wanted = sorted(grid.severities or (float(n) for n in range(1, len(known) + 1)))
         pairs = [(severity, level_at(name, severity, modality)) for severity in wanted]
     severities, levels = zip(*pairs, strict=True)
     if severities[0] == 0.0:
@@ -98,7 +121,7 @@ def _grid(name: str, grid: GridShape, modality: str) -> PerturbationSpec:
         msg = f"levels must differ, were {', '.join(f'{level:g}' for level in grid.levels or ())}"
         raise ValueError(msg)
     replicates = 1 if entry.draws == "nothing" else grid.replicates
-    return PerturbationSpec(name, severities, levels, unit, replicates)
+    return PerturbationSpec(name, severities, levels, unit, replicates, grid.options)
 
 
 def read_metrics(given: Mapping[str, MetricShape], *, problems: Problems) -> tuple[MetricSpec, ...]:

@@ -231,6 +231,8 @@ class GridShape(_Strict):
     """In the unit of the perturbation."""
     replicates: Annotated[int, Field(ge=1)] = 1
     """Independent draws."""
+    options: dict[str, Any] = {}
+    """What is declared beside the level, as `segaudit ls perturbations` lists it."""
 
 
 class PresetShape(_Strict):
@@ -238,8 +240,8 @@ class PresetShape(_Strict):
 
     preset: str
     """As `segaudit ls presets` lists them."""
-    severities: Severities = [1.0, 2.0, 3.0, 4.0, 5.0]
-    """Above 0 and up to 5."""
+    severities: Severities | None = None
+    """Above 0 and up to 5; all that the preset lists by default."""
     replicates: Annotated[int, Field(ge=1)] = 1
     """Independent draws."""
 

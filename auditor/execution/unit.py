@@ -72,7 +72,9 @@ def perturb(unit: Unit, scan: Scan) -> list[Scanned]:
     if unit.perturbation.name == CLEAN:
         return [Scanned(conditions[0], scan, Status.OK, "", None)]
     try:
-        realisation = perturbations.realise(unit.perturbation.name, scan, seed=unit.seed)
+        realisation = perturbations.realise(
+            unit.perturbation.name, scan, seed=unit.seed, **unit.perturbation.options
+        )
         drawn = [(condition, realisation.at(level=condition.level)) for condition in conditions]
     except ValueError as error:
         return [

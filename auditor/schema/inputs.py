@@ -8,9 +8,10 @@ they are never copied into results.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +229,8 @@ class PerturbationSpec:
     """Unit of the levels, as printed: '% of S_ref', 'mm', 'deg'."""
     replicates: int = 1
     """Independent draws."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What was declared beside the level (`phase_axis: 1`); empty: the defaults of the catalogue."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,17 @@ def test_a_list_of_names_has_all_five_severities(folder: Path) -> None:
     )
 
 
+def test_an_unknown_option_of_a_perturbation_is_a_problem(folder: Path) -> None:
+    data = changed("perturbations/gaussian_noise/options", {"coils": 8})
+    with pytest.raises(ConfigError) as raised:
+        read(folder, data)
+    assert any(
+        "perturbations.gaussian_noise: unknown option 'coils' of gaussian_noise; it has none"
+        in line
+        for line in str(raised.value).splitlines()
+    )
+
+
 def test_replicates_of_what_draws_nothing_are_not_made(folder: Path) -> None:
     data = changed("perturbations/gaussian_blur/replicates", 3)
     data["perturbations"]["gaussian_noise"]["replicates"] = 3
