@@ -5,7 +5,7 @@ from __future__ import annotations
 from auditor.cases.checking import Checked, check_cases
 from auditor.cases.geometry import difference
 from auditor.cases.images import read_mask, read_volume, write_mask
-from auditor.cases.layouts import CasesSource, read_manifest
+from auditor.cases.layouts import CasesSource, find_scans, read_manifest
 from auditor.cases.loading import LoadedCase, load_case
 from auditor.cases.manifest import read_table
 
@@ -15,6 +15,7 @@ __all__ = [
     "LoadedCase",
     "check_cases",
     "difference",
+    "find_scans",
     "load_case",
     "read_manifest",
     "read_mask",

@@ -10,7 +10,7 @@ from auditor.cases.manifest import finished, read_table
 from auditor.errors import DataError
 from auditor.schema import CaseRecord, ReferenceRule
 
-__all__ = ["CasesSource", "Layout", "find_layout", "read_manifest", "read_pairs"]
+__all__ = ["CasesSource", "Layout", "find_layout", "find_scans", "read_manifest", "read_pairs"]
 
 _IMAGE_FOLDERS = ("images", "imagesTs", "imagesTr", "image")
 _REFERENCE_FOLDERS = ("references", "labels", "labelsTs", "labelsTr", "masks", "segmentations")
@@ -113,6 +113,42 @@ def find_layout(source: CasesSource) -> Layout | None:
         )
         raise DataError(msg)
     return Layout(images, references)
+
+
+def find_scans(place: Path) -> tuple[Path, ...]:
+    """Find the files of scans that have no references.
+
+    Parameters
+    ----------
+    place : Path
+        One file, or a folder that is searched to any depth. Hidden files are left out.
+
+    Returns
+    -------
+    tuple of Path
+        Sorted by their place in the folder; the header of a pair of files stands for both.
+
+    Raises
+    ------
+    DataError
+        When there is no such place, or nothing in it that can be read.
+    """
+    if place.is_file():
+        return (place,)
+    if not place.is_dir():
+        msg = f"{place.name} must be a scan or a folder of scans; there is no such file or folder"
+        raise DataError(msg)
+    found = sorted(
+        path
+        for path in place.rglob("*")
+        if path.name.lower().endswith(_SUFFIXES)
+        and not path.name.startswith(".")
+        and path.is_file()
+    )
+    if not found:
+        msg = f"{place.name} must hold scans ({', '.join(_SUFFIXES)}); it holds none of them"
+        raise DataError(msg)
+    return tuple(found)
 
 
 def read_pairs(layout: Layout) -> tuple[CaseRecord, ...]:
