@@ -1,0 +1,54 @@
+"""The number of threads, and the order of work, never change a bit."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+from large_scans import large
+
+import perturbations
+from perturbations import CATALOG, Scan
+from perturbations.catalog import get
+
+
+def scan_for(name: str) -> Scan:
+    """A scan of a modality that the line is for."""
+    modality = (get(name).modalities or ("other",))[0]
+    return large(modality)
+
+
+def digests(name: str, scan: Scan, severities: list[float]) -> dict[float, str]:
+    """SHA-256 of the outcome at every severity, in the order given."""
+    drawn = perturbations.realise(name, scan, seed=17)
+    return {
+        severity: hashlib.sha256(drawn.at(severity=severity).image.numpy().tobytes()).hexdigest()
+        for severity in severities
+    }
+
+
+@pytest.mark.parametrize("name", list(CATALOG))
+def test_one_two_and_four_threads_make_the_same_bits_in_any_order(name: str) -> None:
+    severities = [float(s) for s in range(1, len(get(name).body.values) + 1)]
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2, 4):
+            torch.set_num_threads(threads)
+            shuffled = list(np.random.default_rng(threads).permutation(severities))
+            # a new scan each time: nothing may be remembered from the run before
+            found.append(digests(name, scan_for(name), shuffled))
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1] == found[2]
+
+
+def test_work_leaves_the_number_of_threads_as_it_was() -> None:
+    before = torch.get_num_threads()
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        perturbations.realise("gaussian_noise", large("mr"), seed=1).at(severity=1)
+        assert torch.get_num_threads() == threads
+    torch.set_num_threads(before)
