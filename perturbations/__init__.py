@@ -20,7 +20,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from perturbations.catalog import CATALOG, PRESETS, Perturbation, get, levels_for
+from perturbations.catalog import CATALOG, PRESETS, Perturbation, get, level_at, levels_for
 from perturbations.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ __all__ = [
     "effect",
     "estimate",
     "get",
+    "level_at",
     "levels_for",
     "realise",
     "replay",
