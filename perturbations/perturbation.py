@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -169,7 +169,8 @@ def realise(name: str, scan: Scan, *, seed: int, **options: Any) -> Realisation:
         raise ValueError(msg)
     declared = options_for(name, options)
     generator = np.random.Generator(np.random.SFC64(seed))
-    held = scan if scan.image.device.type == "cpu" else replace(scan, image=scan.image.cpu())
+    # what is known of a scan on a GPU is measured once, not at every realisation
+    held = scan if scan.image.device.type == "cpu" else scan.successor(scan.image.cpu())
     return Realisation(entry, scan, seed, declared, entry.resolve()(held, generator, **declared))
 
 
