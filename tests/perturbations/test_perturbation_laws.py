@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 SCANS: dict[str, Callable[[], Scan]] = {
     "head": head,
-    "head of two channels": lambda: head(channels=2),
+    "head of three channels": lambda: head(channels=3),
     "slice of a head": slice_of_a_head,
     "body": body,
     "cells": cells,
