@@ -1,4 +1,4 @@
-"""Commands that need no run: inspect, init, ls, schema, doctor."""
+"""Commands that need no run: inspect, init, schema, doctor."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-__all__ = ["doctor", "init", "inspect", "ls", "schema"]
+__all__ = ["doctor", "init", "inspect", "schema"]
 
 _FILE = click.Path(path_type=Path)
 
@@ -69,22 +69,6 @@ def init(checkpoint: Path, data: Path, out: Path, modality: str | None) -> None:
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["perturbations", "metrics", "presets"]))
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON on stdout.")
-def ls(what: str, as_json: bool) -> None:
-    """List perturbations with units, levels and source; metrics; or presets."""
-    rows = {"perturbations": _perturbations, "metrics": _metrics, "presets": _presets}[what]()
-    if as_json:
-        click.echo(json.dumps(rows, indent=1))
-        return
-    for row in rows:
-        click.echo(f"{row['name']}")
-        for key, value in row.items():
-            if key != "name" and value:
-                click.echo(f"    {key:10} {value}")
-
-
-@click.command()
 def schema() -> None:
     """Print the JSON Schema of audit.yaml, for editors that complete and check it."""
     from auditor.config import json_schema
@@ -109,45 +93,3 @@ def doctor(as_json: bool) -> None:
     if problems:
         msg = "this installation needs attention:"
         raise ConfigError(msg, problems)
-
-
-def _perturbations() -> list[dict[str, str]]:
-    from perturbations import CATALOG, levels_for
-
-    rows = []
-    for entry in CATALOG.values():
-        modality = entry.modalities[0] if entry.modalities else "other"
-        levels, unit = levels_for(entry.name, modality)
-        rows.append(
-            {
-                "name": entry.name,
-                "family": entry.family,
-                "levels": f"{', '.join(f'{level:g}' for level in levels)} {unit}",
-                "modality": ", ".join(entry.modalities) or "any",
-                "note": entry.note,
-                "source": entry.source,
-            }
-        )
-    return rows
-
-
-def _metrics() -> list[dict[str, str]]:
-    from auditor.metrics.catalog import METRICS
-
-    return [
-        {
-            "name": metric.name,
-            "title": metric.title,
-            "unit": metric.unit,
-            "better": "higher" if metric.higher_is_better else "lower",
-            "definition": metric.definition,
-            "reference": metric.reference,
-        }
-        for metric in METRICS.values()
-    ]
-
-
-def _presets() -> list[dict[str, str]]:
-    from perturbations import PRESETS
-
-    return [{"name": name, "holds": ", ".join(entries)} for name, entries in PRESETS.items()]
