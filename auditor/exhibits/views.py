@@ -53,7 +53,7 @@ class View:
         (rows, columns)
             A copy, so that the volume behind it can go.
         """
-        plane = array if self.axis is None else array.take(index, self.axis)
+        plane = array if self.axis is None else np.asarray(array.take(index, self.axis))
         if self.rows > self.columns:
             plane = plane.T
         steps = tuple(slice(None, None, -1 if flipped else 1) for flipped in self.flip)

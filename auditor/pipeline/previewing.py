@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
-
 from auditor.cases import difference, read_mask, read_volume
-from auditor.cases.writing import Written, suffix_of, write_like
-from auditor.errors import ConfigError, DataError, StoreError
-from auditor.exhibits.contact_sheet import (
-    SheetColumn,
-    SheetRow,
-    contact_sheet,
-    shared_difference,
-    shared_window,
-)
-from auditor.exhibits.views import View, telling_slices, views_of
+from auditor.cases.writing import Written, write_like
+from auditor.errors import ConfigError, DataError
+from auditor.exhibits.contact_sheet import SheetColumn, shared_difference
 from auditor.pipeline.folder import tool_version
-from auditor.schema import Geometry, decode, encode
-from auditor.schema.preview import PREVIEW_VERSION, Preview, PreviewedLevel, ShownPlane
+from auditor.pipeline.preview_folder import (
+    SHEET,
+    files_of_earlier,
+    finish,
+    make,
+    refuse_folder,
+    volume_names,
+)
+from auditor.pipeline.preview_sheet import Cuts, column_of, cuts_through, sheet_of
+from auditor.schema import Geometry
+from auditor.schema.preview import PREVIEW_VERSION, Preview, PreviewedLevel
 from perturbations import (
     Perturbation,
     Perturbed,
@@ -40,9 +38,6 @@ from perturbations import (
 from perturbations.catalog import MODALITIES, admit, level_at, options_for
 
 __all__ = ["PreviewRequest", "modality_of", "preview"]
-
-RECORD = "preview.json"
-SHEET = "contact_sheet.png"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +101,7 @@ def preview(asked: PreviewRequest, *, progress: Callable[[str], None] | None = N
     entry = _entry(asked.perturbation)
     modality = modality_of(entry, asked.modality)
     points = _points(asked, entry, modality)
-    _refuse_folder(asked)
+    refuse_folder(asked.out, force=asked.force)
     scan, geometry = _scan(asked, modality)
     if asked.modality is None:
         tell(f"modality {modality}, the only one of {entry.name}")
@@ -116,30 +111,9 @@ def preview(asked: PreviewRequest, *, progress: Callable[[str], None] | None = N
     except ValueError as error:
         raise DataError(str(error)) from error
     tell(f"drew {entry.name} with seed {asked.seed} ({entry.draws})")
-    # where the strongest level changes the scan most is where all are cut
-    strongest = max(points, key=lambda point: _strength(entry, point.level))
-    extreme = _at(drawn, strongest)
-    views = views_of(geometry)
-    change = (extreme.image[0] - scan.image[0]).numpy()
-    slices = telling_slices(views, scan.foreground.numpy(), change)
-    del change
-    columns = [
-        SheetColumn("0: the scan as it is", "", _planes(scan.image, geometry, views, slices))
-    ]
-    rows, earlier = [], _files_of_earlier(asked.out)
-    _make(asked.out)
-    for point in points:
-        result = extreme if point is strongest else _at(drawn, point)
-        row = _measured(drawn, result, _store(asked, point, result))
-        columns.append(
-            SheetColumn(
-                _title(row, result.unit), _effect(row, scan.unit),
-                _planes(result.image, geometry, views, slices),
-            )
-        )  # fmt: skip
-        rows.append(row)
-        tell(f"{len(rows)} of {len(points)}: {row.level:.4g} {result.unit}")
-    window = asked.window or _window(scan, geometry)
+    earlier = files_of_earlier(asked.out)
+    make(asked.out)
+    rows, columns, cuts = _levels(asked, drawn, points, geometry, tell)
     found = Preview(
         version=PREVIEW_VERSION,
         tool=f"segaudit {tool_version()}",
@@ -157,16 +131,13 @@ def preview(asked: PreviewRequest, *, progress: Callable[[str], None] | None = N
         spacing=scan.spacing,
         length=scan.unit,
         signals=scan.signals,
-        window=window,
+        window=cuts.window,
         difference=shared_difference(columns),
-        planes=tuple(
-            ShownPlane(view.name, view.axis or 0, index)
-            for view, index in zip(views, slices, strict=True)
-        ),
+        planes=cuts.shown,
         levels=tuple(rows),
         sheet=SHEET,
     )
-    _finish(asked.out, found, _drawn(found, columns, views, scan.image.shape[0]), earlier)
+    finish(asked.out, found, sheet_of(found, columns, cuts, scan.image.shape[0]), earlier)
     return found
 
 
@@ -231,6 +202,41 @@ def _points(asked: PreviewRequest, entry: Perturbation, modality: str) -> list[_
         raise ConfigError(str(error)) from error
 
 
+def _levels(
+    asked: PreviewRequest,
+    drawn: Realisation,
+    points: Sequence[_Point],
+    geometry: Geometry,
+    tell: Callable[[str], None],
+) -> tuple[list[PreviewedLevel], list[SheetColumn], Cuts]:
+    """Evaluate, store, measure and cut every level; at most two of them are held at once."""
+    scan = drawn.scan
+    # where the strongest level changes the scan most is where all are cut
+    strongest = max(points, key=lambda point: _strength(drawn.entry, point.level))
+    extreme = _at(drawn, strongest)
+    cuts = cuts_through(scan, extreme.image, geometry, asked.window)
+    columns = [SheetColumn("0: the scan as it is", "", cuts.through(scan.image))]
+    rows = []
+    for point in points:
+        result = extreme if point is strongest else _at(drawn, point)
+        row = _measured(drawn, result, *_stored(asked, point, result))
+        rows.append(row)
+        columns.append(column_of(row, cuts.through(result.image), result.unit, scan.unit))
+        tell(f"{len(rows)} of {len(points)}: {row.level:.4g} {result.unit}")
+    return rows, columns, cuts
+
+
+def _stored(
+    asked: PreviewRequest, point: _Point, result: Perturbed
+) -> tuple[tuple[str, ...], tuple[Written, ...]]:
+    """Write the volumes of one level; tell their names."""
+    if not asked.volumes:
+        return (), ()
+    at = f"level_{point.level:g}" if point.severity is None else f"s{point.severity:g}"
+    names = volume_names(asked.scans, asked.perturbation, at)
+    return names, write_like([asked.out / name for name in names], result.image, asked.scans)
+
+
 def _strength(entry: Perturbation, level: float) -> float:
     if entry.scale == "log" and level > 0 and entry.neutral > 0:
         return abs(math.log(level / entry.neutral))
@@ -278,35 +284,9 @@ def _scan(asked: PreviewRequest, modality: str) -> tuple[Scan, Geometry]:
     return scan, geometry
 
 
-def _planes(
-    image: Tensor, geometry: Geometry, views: tuple[View, ...], slices: tuple[int, ...]
-) -> tuple[NDArray[np.float32], ...]:
-    """Cut the first channel; all three of a picture in colours."""
-    values = image.numpy()
-    cuts = []
-    for view, index in zip(views, slices, strict=True):
-        if _in_colours(geometry, len(values)):
-            cuts.append(np.stack([view.cut(channel, index) for channel in values[:3]], axis=-1))
-        else:
-            cuts.append(view.cut(values[0], index))
-    return tuple(cuts)
-
-
-def _in_colours(geometry: Geometry, channels: int) -> bool:
-    return geometry.unit == "px" and channels in (3, 4)
-
-
-def _window(scan: Scan, geometry: Geometry) -> tuple[float, float]:
-    values = scan.image.numpy()
-    if _in_colours(geometry, len(values)) and values.min() >= 0 and values.max() <= 255:
-        return 0.0, 255.0
-    return shared_window(values, scan.foreground.numpy(), modality=scan.modality, state=scan.state)
-
-
 def _measured(
-    drawn: Realisation, result: Perturbed, stored: tuple[tuple[str, ...], tuple[Written, ...]]
+    drawn: Realisation, result: Perturbed, names: tuple[str, ...], written: tuple[Written, ...]
 ) -> PreviewedLevel:
-    names, written = stored
     found = effect.measure(drawn.scan, result.image)
     moved = result.warp
     return PreviewedLevel(
@@ -327,118 +307,10 @@ def _measured(
     )
 
 
-def _title(row: PreviewedLevel, unit: str) -> str:
-    level = f"{row.level:.4g} {unit}"
-    return level if row.severity is None else f"{row.severity:.3g}: {level}"
-
-
-def _effect(row: PreviewedLevel, length: str) -> str:
-    """Write what was measured in one line."""
-    if row.status == "no_effect":
-        return "no effect on this scan"
-    told = f"NRMSE {row.nrmse:.3g}"
-    if row.ssim is not None:
-        told += f", SSIM {row.ssim:.3f}"
-    if row.displacement is not None:
-        told += f", {row.displacement:.3g} {length}"
-    return told
-
-
-def _drawn(
-    found: Preview, columns: list[SheetColumn], views: tuple[View, ...], channels: int
-) -> bytes:
-    rows = [
-        SheetRow(
-            view.name if view.axis is None else f"{view.name}, {'zyx'[view.axis]} = {plane.slice}",
-            view.spacing,
-            hung=view.hung,
-        )
-        for view, plane in zip(views, found.planes, strict=True)
-    ]
-    options = "".join(f", {name} {value}" for name, value in found.options.items())
-    several = (
-        "" if channels == 1 or columns[0].planes[0].ndim == 3 else f", channel 1 of {channels}"
-    )
-    below = f"{', '.join(found.scan)} ({found.modality}, {found.state}{several}), seed {found.seed}{options}"
-    return contact_sheet(
-        columns,
-        rows,
-        heading=(found.perturbation, below),
-        window=found.window,
-        difference=found.difference,
-        unit="HU" if found.modality == "ct" else "",
-    )
-
-
 def _grid(geometry: Geometry) -> str:
     sizes = " x ".join(str(size) for size in geometry.shape)
     spacing = " x ".join(f"{value:.4g}" for value in geometry.spacing)
     return f"{sizes} voxels of {spacing} {geometry.unit}"
-
-
-def _refuse_folder(asked: PreviewRequest) -> None:
-    if asked.out.is_dir() and not any(asked.out.iterdir()):
-        return
-    if asked.out.exists() and not (asked.force and asked.out.is_dir()):
-        msg = (
-            f"{asked.out} exists already; give another folder with -o, or add --force to replace the "
-            "preview in it"
-            if asked.out.is_dir()
-            else f"-o must be a folder, {asked.out} is a file"
-        )
-        raise ConfigError(msg)
-
-
-def _files_of_earlier(folder: Path) -> tuple[str, ...]:
-    """Names of the files that an earlier preview wrote; nothing else is ever removed."""
-    try:
-        earlier = decode((folder / RECORD).read_text(encoding="utf-8"), Preview)
-    except (OSError, ValueError):
-        return ()
-    return tuple(name for row in earlier.levels for name in row.files)
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"the folder {folder.name} could not be made: {error.strerror}"
-        raise StoreError(msg) from error
-
-
-def _store(
-    asked: PreviewRequest, point: _Point, result: Perturbed
-) -> tuple[tuple[str, ...], tuple[Written, ...]]:
-    """Write the volumes of one level; tell their names."""
-    if not asked.volumes:
-        return (), ()
-    at = f"level_{point.level:g}" if point.severity is None else f"s{point.severity:g}"
-    names: list[str] = []
-    for number, path in enumerate(asked.scans, start=1):
-        ending = path.name[-7:] if path.name.lower().endswith(".nii.gz") else path.suffix
-        name = f"{path.name[: -len(ending)]}_{asked.perturbation}_{at}"
-        name += (
-            suffix_of(path)
-            if name + suffix_of(path) not in names
-            else f"_{number}{suffix_of(path)}"
-        )
-        names.append(name)
-    written = write_like([asked.out / name for name in names], result.image, asked.scans)
-    return tuple(names), written
-
-
-def _finish(folder: Path, found: Preview, sheet: bytes, earlier: tuple[str, ...]) -> None:
-    """Write the picture, then the record: a folder with a record is complete."""
-    written = {name for row in found.levels for name in row.files}
-    try:
-        (folder / SHEET).write_bytes(sheet)
-        (folder / RECORD).write_text(encode(found), encoding="utf-8")
-        for name in earlier:
-            if name not in written and name == Path(name).name:
-                (folder / name).unlink(missing_ok=True)
-    except OSError as error:
-        msg = f"{folder.name} could not be written: {error.strerror}"
-        raise StoreError(msg) from error
 
 
 def _digest(path: Path) -> str:

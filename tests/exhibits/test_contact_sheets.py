@@ -130,7 +130,7 @@ def test_panels_have_the_physical_shape_of_the_scan() -> None:
     clean = np.full((30, 20), -5.0, dtype=np.float32)
     columns = [SheetColumn("0", "", (clean,)), SheetColumn("1", "", (clean,))]
     picture = _sheet(columns, (4.0, 3.0))
-    black = (picture < 5).all(axis=2)
+    black = np.asarray((picture < 5).all(axis=2))
     rows = np.flatnonzero(black.sum(axis=1) > 0.8 * black.sum(axis=1).max())
     run = black[rows[len(rows) // 2]]
     edges = np.flatnonzero(np.diff(run.astype(int)))
