@@ -16,7 +16,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scans import body, cells, head, slice_of_a_head, sonogram
+from scans import body, cells, head, slice_of_a_head, sonogram, suited
 
 import perturbations
 from perturbations import CATALOG, Scan, effect, estimate
@@ -130,7 +130,7 @@ def test_a_record_replays_to_the_same_bits(name: str, kind: str) -> None:
 @pytest.mark.parametrize("name", list(CATALOG))
 def test_a_severity_comes_back_as_it_was_given(name: str) -> None:
     modality = (CATALOG[name].modalities or ("mr",))[0]
-    drawn = perturbations.realise(name, body() if modality == "ct" else head(), seed=1)
+    drawn = perturbations.realise(name, suited(name), seed=1)
     for severity in (0.0, 0.3, 1.0, 1.1, 2.7, 5.0):
         assert drawn.at(severity=severity).severity == severity
     assert drawn.at(level=level_at(name, 3, modality)).severity == 3.0
@@ -171,8 +171,8 @@ def test_the_reference_stays_the_very_same_object(name: str, kind: str) -> None:
         assert torch.equal(region, before)
 
 
-def scene(step: float) -> Scan:
-    """Smooth blobs of 8 mm and more on slices of 4 mm, sampled at `step` mm in plane."""
+def scene(step: float, name: str) -> Scan:
+    """Smooth blobs of 8 mm and more on slices of 4 mm, sampled at `step` mm in plane; for CT in HU."""
     size = round(72 / step)
     shape, spacing = (16, size, size), (4.0, step, step)
     axes = [(np.arange(n) - (n - 1) / 2) * s for n, s in zip(shape, spacing, strict=True)]
@@ -180,10 +180,12 @@ def scene(step: float) -> Scan:
     image = 100 / (1 + np.exp((np.sqrt((z / 0.9) ** 2 + y**2 + x**2) - 28) / 3))
     for cz, cy, cx in ((-8, 6, 10), (4, -12, 2), (8, 10, -8)):
         image += 60 * np.exp(-((z - cz) ** 2 + (y - cy) ** 2 + (x - cx) ** 2) / (2 * 5.0**2))
+    image += 1.0
+    modality = (CATALOG[name].modalities or ("mr",))[0]
+    if modality == "ct":  # air at -1000 HU, the large blob at 50 HU, small ones up to 80 HU
+        image = 10.4 * np.minimum(image, 101.0) + 0.5 * np.maximum(image - 101.0, 0.0) - 1000.0
     return Scan(
-        image=torch.from_numpy(image.astype(np.float32))[None] + 1.0,
-        spacing=spacing,
-        modality="mr",
+        image=torch.from_numpy(image.astype(np.float32))[None], spacing=spacing, modality=modality
     )
 
 
@@ -194,7 +196,7 @@ def test_a_level_does_the_same_to_the_anatomy_at_1_mm_and_at_2_mm(
 ) -> None:
     changes = []
     for step in (1.0, 2.0):
-        scan = scene(step)
+        scan = scene(step, name)
         image = perturbations.realise(name, scan, seed=11).at(severity=severity).image
         changes.append(effect.measure(scan, image).nrmse)
     assert changes[0] > 0
@@ -203,8 +205,8 @@ def test_a_level_does_the_same_to_the_anatomy_at_1_mm_and_at_2_mm(
 
 @pytest.mark.parametrize("name", list(CATALOG))
 def test_equal_channels_stay_equal_exactly_when_the_line_says_shared(name: str) -> None:
-    single = head()
-    scan = Scan(image=single.image.repeat(2, 1, 1, 1), spacing=single.spacing, modality="mr")
+    single = suited(name)
+    scan = replace(single, image=torch.cat([single.image[:1]] * 2))
     image = perturbations.realise(name, scan, seed=12).at(severity=3).image
     assert torch.equal(image[0], image[1]) == (CATALOG[name].channels == "shared")
 
@@ -218,6 +220,8 @@ def test_every_line_says_what_it_does_on_every_state(name: str, state: str, moda
     entry = CATALOG[name]
     image = torch.zeros(1, 12, 24, 24)
     image[0, 3:9, 5:19, 5:19] = 100.0 + torch.arange(6 * 14 * 14.0).reshape(6, 14, 14) % 17
+    if entry.modalities == ("ct",) and state == "raw":
+        image[image == 0] = -1000.0
     scan = Scan(image=image, spacing=(4.0, 1.0, 1.0), modality=modality, state=state)
     said = entry.on_state(state, modality)
     if said == "refused":
@@ -248,9 +252,9 @@ def test_a_device_gets_the_bits_of_the_cpu(name: str, kind: str, device: str) ->
 DIGESTS = """
 import hashlib, sys
 import perturbations
-from scans import head
+from scans import suited
 for name in perturbations.CATALOG:
-    image = perturbations.realise(name, head(), seed=9).at(severity=3).image
+    image = perturbations.realise(name, suited(name), seed=9).at(severity=3).image
     print(name, hashlib.sha256(image.numpy().tobytes()).hexdigest())
 """
 
@@ -264,7 +268,7 @@ def test_another_process_makes_the_same_bits() -> None:
     )  # fmt: skip
     there = dict(line.split() for line in done.stdout.splitlines())
     for name in CATALOG:
-        image = perturbations.realise(name, head(), seed=9).at(severity=3).image
+        image = perturbations.realise(name, suited(name), seed=9).at(severity=3).image
         assert there[name] == hashlib.sha256(image.numpy().tobytes()).hexdigest()
 
 
@@ -324,6 +328,6 @@ def test_a_large_scan_draws_its_noise_in_chunks_that_do_not_depend_on_its_size()
 
 @pytest.mark.parametrize("name", list(CATALOG))
 def test_another_seed_is_another_draw_exactly_when_the_line_draws(name: str) -> None:
-    scan = head()
+    scan = suited(name)
     one, two = (perturbations.realise(name, scan, seed=s).at(severity=3).image for s in (1, 2))
     assert torch.equal(one, two) == (CATALOG[name].draws == "nothing")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from perturbations import Scan
+from perturbations import CATALOG, Scan
 
 SPACING = (3.0, 1.2, 1.5)
 
@@ -113,6 +115,13 @@ def cells() -> Scan:
         unit="px",
         modality="microscopy",
     )
+
+
+def suited(name: str) -> Scan:
+    """A scan of the first modality that a line of the catalogue is for."""
+    modality = (CATALOG[name].modalities or ("mr",))[0]
+    made = {"mr": head, "ct": body, "us": sonogram, "microscopy": cells}
+    return made[modality]() if modality in made else replace(sonogram(), modality=modality)
 
 
 def _tensor(values: NDArray[np.float64]) -> torch.Tensor:
