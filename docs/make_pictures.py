@@ -1,52 +1,50 @@
-"""Draw the pictures of these pages: ``python docs/make_pictures.py``."""
+"""Draw the picture of perturbations.md: ``python docs/make_pictures.py``; the gallery has its own script."""
 
 from __future__ import annotations
 
+import sys
+import tempfile
 from pathlib import Path
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
-import matplotlib.pyplot as plt
-import torch
+import SimpleITK
 from PIL import Image
 
-import perturbations
-from auditor.demo import phantom
-from perturbations import Scan
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
 
-SEVERITIES = (0, 1, 3, 5)
+from gallery_phantoms import phantom_scan
+
+from auditor.pipeline.previewing import PreviewRequest, preview
 
 
 def main() -> None:
-    """Write images/perturbations.png."""
-    one = phantom(3, seed=1)
-    scan = Scan(image=torch.from_numpy(one.image)[None], spacing=tuple(one.spacing), modality="mr")
-    middle = int(one.reference.sum(axis=(1, 2)).argmax())
-    names = list(perturbations.CATALOG)
-    figure, axes = plt.subplots(len(names), len(SEVERITIES), figsize=(7.2, 1.85 * len(names)))
-    for row, name in zip(axes, names, strict=True):
-        drawn = perturbations.realise(name, scan, seed=7)
-        for cell, severity in zip(row, SEVERITIES, strict=True):
-            result = drawn.at(severity=severity)
-            # thick slices are seen from the side
-            side = name == "thick_slices"
-            image = result.image[0, :, 32] if side else result.image[0, middle]
-            aspect = one.spacing[0] / one.spacing[2] if side else one.spacing[1] / one.spacing[2]
-            cell.imshow(image, cmap="gray", vmin=0, vmax=float(scan.s_ref) * 1.2, aspect=aspect)
-            cell.set_title(
-                f"{name}: clean"
-                if severity == 0
-                else f"{severity}: {result.level:.3g} {result.unit}",
-                fontsize=7,
-            )
-            cell.axis("off")
-    figure.tight_layout(pad=0.4)
-    target = Path(__file__).parent / "images" / "perturbations.png"
-    figure.savefig(target, dpi=75)
-    # grey in 32 steps: a third of the size
-    Image.open(target).convert("L").quantize(32).save(target, optimize=True)
+    """Write images/perturbations.png: the contact sheet of one perturbation."""
+    scan = phantom_scan("mr")
+    target = HERE / "images" / "perturbations.png"
+    with tempfile.TemporaryDirectory() as folder:
+        volume = Path(folder) / "head.nii.gz"
+        image = SimpleITK.GetImageFromArray(scan.image[0].numpy())
+        image.SetSpacing(scan.spacing[::-1])
+        SimpleITK.WriteImage(image, str(volume))
+        out = Path(folder) / "preview"
+        preview(
+            PreviewRequest((volume,), "motion", out, severities=(1, 3, 5), seed=7, volumes=False)
+        )
+        sheet = Image.open(out / "contact_sheet.png").convert("RGB")
+    sheet.quantize(palette=_palette(), dither=Image.Dither.NONE).save(target, optimize=True)
+
+
+def _palette() -> Image.Image:
+    """Return greys for the scans, red and blue for the differences: a third of the size."""
+    from matplotlib import colormaps
+
+    greys = [round(255 * n / 39) for n in range(40)]
+    flat = [value for grey in greys for value in (grey, grey, grey)]
+    for n in range(40):
+        flat += [round(255 * value) for value in colormaps["RdBu_r"](n / 39)[:3]]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(flat)
+    return palette
 
 
 if __name__ == "__main__":

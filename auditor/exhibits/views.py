@@ -16,10 +16,10 @@ from auditor.schema import Geometry
 
 __all__ = ["View", "telling_slices", "views_of"]
 
-_BODY_SHARE = 0.6
+_BODY_SHARE = 0.75
 """A slice that is chosen shows at least this share of the largest cut through the foreground."""
 
-_LOCAL = 1.5
+_LOCAL = 2.5
 """A change is local, and its place decides, when some slice has this many times the median change."""
 
 _HUNG = {"axial": (2, 1, 0), "coronal": (1, 2, 0), "sagittal": (0, 2, 1)}

@@ -13,7 +13,7 @@ from auditor.exhibits.contact_sheet import SheetColumn, SheetRow, contact_sheet,
 from auditor.exhibits.views import View, telling_slices, views_of
 from auditor.schema import Geometry
 from auditor.schema.preview import Preview, PreviewedLevel, ShownPlane
-from perturbations import Scan
+from perturbations import Scan, get
 
 __all__ = ["Cuts", "column_of", "cuts_through", "sheet_of"]
 
@@ -97,7 +97,10 @@ def sheet_of(found: Preview, columns: Sequence[SheetColumn], cuts: Cuts, channel
         )
         for view, index in zip(cuts.views, cuts.slices, strict=True)
     ]
-    options = "".join(f", {name} {value}" for name, value in found.options.items())
+    usual = get(found.perturbation).options
+    options = "".join(
+        f", {name} {value}" for name, value in found.options.items() if value != usual[name]
+    )
     several = "" if channels == 1 or cuts.colours else f", channel 1 of {channels}"
     below = f"{', '.join(found.scan)} ({found.modality}, {found.state}{several}), seed {found.seed}{options}"
     return contact_sheet(

@@ -70,7 +70,7 @@ def test_telemetry_of_onnxruntime_is_off_before_it_could_be_imported() -> None:
 
 
 def test_every_perturbation_and_metric_has_a_source_and_stands_in_the_documentation() -> None:
-    page = (ROOT / "docs" / "perturbations.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
     for entry in perturbations.CATALOG.values():
         assert entry.source
         assert entry.name in page
