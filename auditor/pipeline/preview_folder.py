@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from auditor.cases.writing import suffix_of
@@ -10,7 +11,15 @@ from auditor.errors import ConfigError, StoreError
 from auditor.schema import decode, encode
 from auditor.schema.preview import Preview
 
-__all__ = ["RECORD", "SHEET", "files_of_earlier", "finish", "make", "refuse_folder", "volume_names"]
+__all__ = [
+    "RECORD",
+    "SHEET",
+    "files_of_earlier",
+    "filling",
+    "finish",
+    "refuse_folder",
+    "volume_names",
+]
 
 RECORD = "preview.json"
 SHEET = "contact_sheet.png"
@@ -44,19 +53,36 @@ def files_of_earlier(out: Path) -> tuple[str, ...]:
     return tuple(name for row in earlier.levels for name in row.files)
 
 
-def make(out: Path) -> None:
-    """Make the folder.
+@contextmanager
+def filling(out: Path) -> Iterator[list[str]]:
+    """Make the folder, and take back what was written when it could not be filled.
+
+    Yields
+    ------
+    list of str
+        To be given the name of every file before it is written.
 
     Raises
     ------
     StoreError
         When it cannot be made.
     """
+    new = not out.exists()
+    names: list[str] = []
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         msg = f"the folder {out.name} could not be made: {error.strerror}"
         raise StoreError(msg) from error
+    try:
+        yield names
+    except BaseException:  # also an interruption
+        for name in names:
+            if (out / name).is_file():
+                (out / name).unlink()
+        if new and not any(out.iterdir()):
+            out.rmdir()
+        raise
 
 
 def volume_names(scans: Sequence[Path], perturbation: str, at: str) -> tuple[str, ...]:

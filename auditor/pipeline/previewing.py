@@ -17,8 +17,8 @@ from auditor.pipeline.folder import tool_version
 from auditor.pipeline.preview_folder import (
     SHEET,
     files_of_earlier,
+    filling,
     finish,
-    make,
     refuse_folder,
     volume_names,
 )
@@ -112,32 +112,10 @@ def preview(asked: PreviewRequest, *, progress: Callable[[str], None] | None = N
         raise DataError(str(error)) from error
     tell(f"drew {entry.name} with seed {asked.seed} ({entry.draws})")
     earlier = files_of_earlier(asked.out)
-    make(asked.out)
-    rows, columns, cuts = _levels(asked, drawn, points, geometry, tell)
-    found = Preview(
-        version=PREVIEW_VERSION,
-        tool=f"segaudit {tool_version()}",
-        perturbation=entry.name,
-        family=entry.family,
-        unit=levels_for(entry.name, modality)[1],
-        modality=modality,
-        state=asked.state,
-        seed=asked.seed,
-        options=drawn.options,
-        scan=tuple(path.name for path in asked.scans),
-        sha256=tuple(_digest(path) for path in asked.scans),
-        region=asked.region.name if asked.region else "",
-        shape=scan.spatial_shape,
-        spacing=scan.spacing,
-        length=scan.unit,
-        signals=scan.signals,
-        window=cuts.window,
-        difference=shared_difference(columns),
-        planes=cuts.shown,
-        levels=tuple(rows),
-        sheet=SHEET,
-    )
-    finish(asked.out, found, sheet_of(found, columns, cuts, scan.image.shape[0]), earlier)
+    with filling(asked.out) as names:
+        rows, columns, cuts = _levels(asked, drawn, points, geometry, names, tell)
+        found = _told(asked, drawn, rows, columns, cuts)
+        finish(asked.out, found, sheet_of(found, columns, cuts, scan.image.shape[0]), earlier)
     return found
 
 
@@ -207,6 +185,7 @@ def _levels(
     drawn: Realisation,
     points: Sequence[_Point],
     geometry: Geometry,
+    names: list[str],
     tell: Callable[[str], None],
 ) -> tuple[list[PreviewedLevel], list[SheetColumn], Cuts]:
     """Evaluate, store, measure and cut every level; at most two of them are held at once."""
@@ -219,7 +198,7 @@ def _levels(
     rows = []
     for point in points:
         result = extreme if point is strongest else _at(drawn, point)
-        row = _measured(drawn, result, *_stored(asked, point, result))
+        row = _measured(drawn, result, *_stored(asked, point, result, names))
         rows.append(row)
         columns.append(column_of(row, cuts.through(result.image), result.unit, scan.unit))
         tell(f"{len(rows)} of {len(points)}: {row.level:.4g} {result.unit}")
@@ -227,14 +206,48 @@ def _levels(
 
 
 def _stored(
-    asked: PreviewRequest, point: _Point, result: Perturbed
+    asked: PreviewRequest, point: _Point, result: Perturbed, names: list[str]
 ) -> tuple[tuple[str, ...], tuple[Written, ...]]:
     """Write the volumes of one level; tell their names."""
     if not asked.volumes:
         return (), ()
-    at = f"level_{point.level:g}" if point.severity is None else f"s{point.severity:g}"
-    names = volume_names(asked.scans, asked.perturbation, at)
-    return names, write_like([asked.out / name for name in names], result.image, asked.scans)
+    at = f"s{point.severity:.10g}" if point.severity is not None else f"level_{point.level:.10g}"
+    files = volume_names(asked.scans, asked.perturbation, at)
+    names.extend(files)
+    return files, write_like([asked.out / name for name in files], result.image, asked.scans)
+
+
+def _told(
+    asked: PreviewRequest,
+    drawn: Realisation,
+    rows: Sequence[PreviewedLevel],
+    columns: Sequence[SheetColumn],
+    cuts: Cuts,
+) -> Preview:
+    entry, scan = drawn.entry, drawn.scan
+    return Preview(
+        version=PREVIEW_VERSION,
+        tool=f"segaudit {tool_version()}",
+        perturbation=entry.name,
+        family=entry.family,
+        unit=levels_for(entry.name, scan.modality)[1],
+        modality=scan.modality,
+        state=scan.state,
+        seed=asked.seed,
+        options=drawn.options,
+        scan=tuple(path.name for path in asked.scans),
+        sha256=tuple(_digest(path) for path in asked.scans),
+        region=asked.region.name if asked.region else "",
+        shape=scan.spatial_shape,
+        spacing=scan.spacing,
+        length=scan.unit,
+        signals=scan.signals,
+        window=cuts.window,
+        difference=shared_difference(columns),
+        planes=cuts.shown,
+        levels=tuple(rows),
+        sheet=SHEET,
+    )
 
 
 def _strength(entry: Perturbation, level: float) -> float:
@@ -288,6 +301,11 @@ def _measured(
     drawn: Realisation, result: Perturbed, names: tuple[str, ...], written: tuple[Written, ...]
 ) -> PreviewedLevel:
     found = effect.measure(drawn.scan, result.image)
+    if not all(map(math.isfinite, (found.nrmse, found.ssim or 0.0, found.psnr or 0.0))):
+        msg = (
+            "the values of the scan are too large for its changes to be measured; rescale the scan"
+        )
+        raise DataError(msg)
     moved = result.warp
     return PreviewedLevel(
         severity=result.severity,

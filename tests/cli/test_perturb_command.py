@@ -283,6 +283,19 @@ def test_a_folder_in_use_is_replaced_only_by_force_and_only_what_a_preview_wrote
     assert "is a file" in told(capsys)[1]
 
 
+def test_a_preview_that_cannot_be_finished_takes_back_what_it_wrote(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "preview"
+    blocked = out / "head_rician_noise_s4.nii.gz"
+    blocked.mkdir(parents=True)  # a folder where the fourth volume should be
+    (blocked / "mine.txt").write_text("mine")
+    arguments = ["perturb", str(head(tmp_path)), "rician_noise", "-o", str(out), "--force"]
+    assert _run(arguments) == 3
+    assert "could not be written (head_rician_noise_s4.nii.gz" in told(capsys)[1]
+    assert [path.name for path in out.iterdir()] == [blocked.name]
+
+
 def test_no_volumes_writes_the_picture_and_the_record_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
