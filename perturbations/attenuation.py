@@ -50,7 +50,7 @@ FLOOR_HU = 5.0
 """Least noise that a scan is taken to have: its estimate misses noise that was smoothed away."""
 
 FALLBACK_HU = 12.0
-"""Noise of a scan with too little soft tissue to see it: AAPM's routine abdomen is around that."""
+"""Noise of a scan with too little soft tissue to see it; chosen, between quiet and noisy scans."""
 
 PADDING_HU = -1500.0
 """Below this no tissue and no air lies: readers fill the outside of a round field of view with it."""
@@ -306,7 +306,7 @@ def incident_photons(
     """
     half = ramp(geometry, soft=soft)
     kernel = np.concatenate([half[:0:-1], half])
-    factor = 2 / 3 * kernel @ kernel + 1 / 3 * kernel[1:] @ kernel[:-1]
+    factor = 2 / 3 * (kernel**2).sum() + 1 / 3 * (kernel[1:] * kernel[:-1]).sum()
     mean = _mean_loss(body) * math.pi**2 / geometry.views
     return float(HU_PER_MM**2 * factor * mean / sigma_hu**2)
 

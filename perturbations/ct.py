@@ -38,6 +38,9 @@ _CENTRE = 0.05
 """Radius of a body's centre, over that of a disk of the body's area."""
 
 _RINGS = 12
+_INNERMOST = 0.05
+"""Radius of the least ring over that of the largest: an element nearer to the axis makes a dot."""
+
 _GROUP_MM = 5.0
 """Slices that one row of the detector measures, so that thin slices share their rings."""
 
@@ -108,7 +111,7 @@ def ct_dose(
 
     A ray of p has a variance of exp(p) / I0 at full dose and exp(p) / (a I0) at a, so that p' - p =
     sqrt((1 - a) / a exp(p) / I0) n with n ~ N(0, 1) makes up the difference (Yu et al. 2012, doi
-    10.1097/RCT.0b013e3182400bab; electronic noise is left out). One field of noise is reconstructed; a
+    10.1097/RCT.0b013e318258e891; electronic noise is left out). One field of noise is reconstructed; a
     level scales it.
 
     Parameters
@@ -210,7 +213,7 @@ def ring_artefact(
 
     def draw(start: int, stop: int) -> None:
         for place in range(body.first + start, body.first + stop):
-            profile = torch.from_numpy(profiles[group[place]])
+            profile = profiles[group[place]]
             plane = torch.lerp(profile[low], profile[low + 1], share)
             for channel in range(body.channels):
                 block = Block(channel, place, place + 1, slice(0))
@@ -273,29 +276,28 @@ def _at_centre(change: Change, body: Attenuation) -> float:
 
 def _ring_profiles(
     grid: Grid, width_mm: float, groups: int, generator: np.random.Generator
-) -> tuple[NDArray[np.float32], float]:
+) -> tuple[Tensor, float]:
     """HU per HU of level over the distance from the iso-centre, (group, step), and the step in mm."""
     reach = min(grid.rows * grid.row_mm, grid.columns * grid.column_mm) / 2
-    radii = generator.random((groups, _RINGS, 1)) * reach
-    heights = generator.uniform(0.3, 1.0, (groups, _RINGS)) * generator.choice(
-        (-1.0, 1.0), (groups, _RINGS)
-    )
+    radii = generator.uniform(_INNERMOST, 1.0, (groups, _RINGS, 1)) * reach
+    heights = generator.uniform(0.3, 1.0, (groups, _RINGS))
+    weights = torch.from_numpy(heights * generator.choice((-1.0, 1.0), (groups, _RINGS)))
     sigma = max(width_mm, reach / 400) / _FWHM
     step = min(sigma / 4, reach / 64)
     steps = math.ceil((reach + 5 * sigma) / step) + 2
     edges = np.arange(steps, dtype=np.float64) * step
     bumps = np.exp(-(((edges - radii) / sigma) ** 2) / 2)
     bumps += np.exp(-(((edges + radii) / sigma) ** 2) / 2)
-    inverse = torch.from_numpy(_inverse_abel(edges))
-    profiles = np.zeros((groups, len(edges)), dtype=np.float32)
+    slopes = torch.from_numpy(np.diff(bumps, axis=2) / step)
+    inverse = torch.from_numpy(_inverse_abel(edges)).clone()
+    profiles = torch.zeros(groups, len(edges))
 
     def rings(start: int, stop: int) -> None:
         for group in range(start, stop):
-            slopes = torch.from_numpy(np.diff(bumps[group], axis=1) / step)
-            single = (slopes @ inverse).numpy()
-            single /= np.abs(single).max(axis=1, keepdims=True)
-            together = heights[group] @ single
-            profiles[group, :-1] = together / np.abs(together).max()
+            single = slopes[group].clone() @ inverse
+            single *= (weights[group] / single.abs().amax(dim=1))[:, None]
+            together = single.sum(dim=0)
+            profiles[group, :-1] = together / together.abs().max()
 
     spread(rings, groups, 1)
     return profiles, step

@@ -48,6 +48,7 @@ _SOFT_HU = (0.0, 100.0)
 _APART_MM = (15.0, 80.0)
 _LARGEST_SHARE = 0.1
 _QUANTILE = 0.99
+_BESIDE_MM = 5.0
 
 _SPECTRUM = np.array(
     [
@@ -86,11 +87,16 @@ class Rod:
         primitive = self.radius_mm**2 * (u * np.sqrt(1.0 - u * u) + np.arcsin(u))
         return np.asarray(np.diff(primitive, axis=1) / rays.bin_mm)
 
+    def away(self, grid: Grid) -> NDArray[np.float64]:
+        """Return the distance of each pixel's centre from the rod's surface, mm; negative inside."""
+        return np.asarray(
+            np.hypot(grid.y[:, None] - self.y_mm, grid.x - self.x_mm) - self.radius_mm
+        )
+
     def coverage(self, grid: Grid) -> NDArray[np.float64]:
         """Share of each pixel that is metal, about."""
-        away = np.hypot(grid.y[:, None] - self.y_mm, grid.x - self.x_mm)
         pixel = math.sqrt(grid.row_mm * grid.column_mm)
-        return np.asarray(np.clip((self.radius_mm - away) / pixel + 0.5, 0.0, 1.0))
+        return np.asarray(np.clip(0.5 - self.away(grid) / pixel, 0.0, 1.0))
 
 
 def metal_streaks(
@@ -102,8 +108,8 @@ def metal_streaks(
     for water as a scanner does it, with the noise of the photons that are left, at least one. What the
     rods themselves explain (the multiple of their chords that fits best) is taken away; the rest is
     reconstructed (De Man et al. 1999, doi 10.1109/23.775600) and cut off at the -1024 and 3071 HU of 12
-    bits. The level is the 99th percentile of the
-    change over the body's voxels beside the metal, in the slices that hold it.
+    bits. The level is the 99th percentile of the change, before that, over the body's voxels 5 mm and
+    more away from the rods, in the slices that hold them.
 
     Raises
     ------
@@ -111,39 +117,40 @@ def metal_streaks(
         When the scan is not in HU.
     """
     body = attenuation_of(scan, "metal_streaks")
-    draws = generator.random((_CANDIDATES, 3))
-    radii, half = generator.uniform(3.0, 6.0, 2), float(generator.uniform(10.0, 20.0))
-    rods, first, last = _placed(scan, body, draws, radii, half)
+    rods, first, last = _placed(scan, body, generator)
     change = Change(scan, first, last)
     coverage = np.zeros((body.grid.rows, body.grid.columns))
-    for rod in rods:
-        coverage = np.maximum(coverage, rod.coverage(body.grid))
     if rods:
         _streak(scan, body, change, rods, generator)
+        coverage = np.max([rod.coverage(body.grid) for rod in rods], axis=0)
         # under the metal nothing else is seen
         change.values.masked_fill_(torch.from_numpy(coverage > 0.0), 0.0)
-        change.scaled(1.0 / _strength(change, coverage == 0.0))
+        beside = np.min([rod.away(body.grid) for rod in rods], axis=0) >= _BESIDE_MM
+        change.scaled(1.0 / _strength(change, beside))
     metal = torch.from_numpy(coverage.astype(np.float32))
 
     def at(level: float) -> tuple[Tensor, None]:
         out = change.added(level)
-        share = metal * min(level / _FULL_FROM, 1.0)
-        target = stacked(out, scan)
-
-        def fill(start: int, stop: int) -> None:
-            for place in range(first + start, first + stop):
-                for channel in range(body.channels):
-                    clean = change.image[channel, place]
-                    highest, lowest = clean.clamp(min=_METAL_HU), clean.clamp(max=_LOWEST_HU)
-                    filled = torch.lerp(target[channel, place], highest, share)
-                    filled.clamp_(lowest, highest)
-                    unmet = change.unmet(channel, slice(place, place + 1), slice(None))[0]
-                    target[channel, place] = torch.where(unmet, clean, filled)
-
-        spread(fill, last - first, 1)
+        _show(stacked(out, scan), change, metal * min(level / _FULL_FROM, 1.0))
         return out, None
 
     return at
+
+
+def _show(target: Tensor, change: Change, share: Tensor) -> None:
+    """Put the metal into the slices that hold it, and cut off what 12 bits cannot hold."""
+
+    def fill(start: int, stop: int) -> None:
+        for place in range(change.first + start, change.first + stop):
+            for channel in range(target.shape[0]):
+                clean = change.image[channel, place]
+                highest, lowest = clean.clamp(min=_METAL_HU), clean.clamp(max=_LOWEST_HU)
+                filled = torch.lerp(target[channel, place], highest, share)
+                filled.clamp_(lowest, highest)
+                unmet = change.unmet(channel, slice(place, place + 1), slice(None))[0]
+                target[channel, place] = torch.where(unmet, clean, filled)
+
+    spread(fill, change.last - change.first, 1)
 
 
 def hardened(
@@ -168,7 +175,7 @@ def hardened(
         Photons, at least 1.
     """
     lengths = np.linspace(0.0, 1200.0, 4097)
-    water = -np.log(np.exp(-np.multiply.outer(lengths, _WATER)) @ _SHARES)
+    water = -np.log((np.exp(-np.multiply.outer(lengths, _WATER)) * _SHARES).sum(axis=1))
     passed = np.zeros_like(p)
     for share, of_water, of_iron in zip(_SHARES, _WATER, _IRON, strict=True):
         passed += share * np.exp(-p * (of_water / WATER_PER_MM) - chord * of_iron)
@@ -178,16 +185,14 @@ def hardened(
 
 
 def _placed(
-    scan: Scan,
-    body: Attenuation,
-    draws: NDArray[np.float64],
-    radii: NDArray[np.float64],
-    half: float,
+    scan: Scan, body: Attenuation, generator: np.random.Generator
 ) -> tuple[list[Rod], int, int]:
-    """Put rods at the first places drawn that lie in bone, else in soft tissue, else in the body.
+    """Draw rods, and the first and last slice (exclusive) that hold them; none in air.
 
-    Returns the rods, and the first and last slice (exclusive) that hold them; none in air.
+    At the first places drawn that lie in bone, else in soft tissue, else in the body.
     """
+    draws = generator.random((_CANDIDATES, 3))
+    radii, half = generator.uniform(3.0, 6.0, 2), float(generator.uniform(10.0, 20.0))
     count = body.last - body.first
     if count == 0:
         return [], 0, 0
@@ -196,29 +201,36 @@ def _placed(
     place = np.minimum((draws[:, 0] * slices).astype(np.int64), slices - 1) - body.first
     sides = body.grid.rows * body.grid.row_mm, body.grid.columns * body.grid.column_mm
     mm = (draws[:, 1:] - 0.5) * sides
-    row = _nearest(mm[:, 0], body.coarse.y)
-    column = _nearest(mm[:, 1], body.coarse.x)
+    row, column = _nearest(mm[:, 0], body.coarse.y), _nearest(mm[:, 1], body.coarse.x)
     held = (place >= 0) & (place < count)
     values = np.where(held, hu[np.clip(place, 0, count - 1), row, column], -1000.0)
-    for low, high in (_BONE_HU, _SOFT_HU, (BODY_HU, math.inf)):
-        found = np.flatnonzero((values > low) & (values < high))
+    for tissue in (_BONE_HU, _SOFT_HU, (BODY_HU, math.inf)):
+        found = np.flatnonzero(_is(values, tissue))
         if not found.size:
             continue
         chosen = int(found[0])
-        beside = hu[place[chosen], row, column]
-        apart = np.hypot(*(mm - mm[chosen]).T)
-        near = (apart > _APART_MM[0]) & (apart < _APART_MM[1]) & (beside > low) & (beside < high)
-        pair = [chosen, *np.flatnonzero(near)[:1].tolist()]
+        pair = _pair(mm, chosen, _is(hu[place[chosen], row, column], tissue))
         area = (hu[place[chosen]] > BODY_HU).sum() * body.coarse.row_mm * body.coarse.column_mm
-        largest = _LARGEST_SHARE * math.sqrt(area / math.pi)
+        sizes = np.minimum(radii, _LARGEST_SHARE * math.sqrt(area / math.pi))
         rods = [
-            Rod(float(mm[at, 0]), float(mm[at, 1]), min(float(radius), largest))
-            for at, radius in zip(pair, radii, strict=False)
+            Rod(float(mm[at, 0]), float(mm[at, 1]), float(radius))
+            for at, radius in zip(pair, sizes, strict=False)
         ]
         middle = int(place[chosen]) + body.first
         reach = int(half / scan.spacing[scan.slice_axis]) if scan.ndim == 3 else 0
         return rods, max(body.first, middle - reach), min(body.last, middle + reach + 1)
     return [], 0, 0
+
+
+def _is(values: NDArray[np.floating], tissue: tuple[float, float]) -> NDArray[np.bool_]:
+    return np.asarray((values > tissue[0]) & (values < tissue[1]))
+
+
+def _pair(mm: NDArray[np.float64], chosen: int, tissue: NDArray[np.bool_]) -> list[int]:
+    """Return the chosen place and the first one of the same tissue at some distance, if any."""
+    apart = np.hypot(*(mm - mm[chosen]).T)
+    near = (apart > _APART_MM[0]) & (apart < _APART_MM[1]) & tissue
+    return [chosen, *np.flatnonzero(near)[:1].tolist()]
 
 
 def _nearest(mm: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -256,7 +268,7 @@ def _streak(
 
 
 def _strength(change: Change, beside: NDArray[np.bool_]) -> float:
-    """99th percentile of the change over the body's voxels beside the metal; 1 when there is none."""
+    """99th percentile of the change over the body's voxels beside the metal; 1 when there are none."""
     image = change.image[:, change.first : change.last].numpy()
     chosen = (image > BODY_HU) & beside
     strength = (

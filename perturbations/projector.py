@@ -99,7 +99,7 @@ class Geometry:
         """Choose rays that cover a slice with its corners at the sampling of its pixels.
 
         Bins are as wide as the finer side of a pixel; views are pi / 2 times the pixels along a side
-        (Kak & Slaney 1988, section 5.3), at least 48 and at most 512.
+        (Kak & Slaney 1988, chapter 5), at least 48 and at most 512.
         """
         sides = grid.rows * grid.row_mm, grid.columns * grid.column_mm
         reach = 2 * math.hypot(
@@ -128,7 +128,7 @@ def forward(table: Tensor, grid: Grid, geometry: Geometry) -> Tensor:
     """Integrate along every ray, linear between the pixels that it passes (Joseph's method).
 
     A ray is sampled once in each row, or in each column when it passes more of those; outside the slice
-    there is nothing. Joseph 1982, doi 10.1109/TMI.1982.4307572.
+    there is nothing. Joseph 1982, IEEE Trans. Med. Imaging 1: 192.
 
     Parameters
     ----------

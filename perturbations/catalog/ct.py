@@ -20,8 +20,8 @@ LINES: tuple[Perturbation, ...] = (
         modalities=("ct",),
         needs="HU and a spacing in mm",
         source=(
-            "dose insertion: Yu et al. 2012, doi 10.1097/RCT.0b013e3182400bab; levels halve the dose, from "
-            "the quarter dose of the AAPM low-dose challenge on down (McCollough et al. 2017, doi "
+            "dose insertion: Yu et al. 2012, doi 10.1097/RCT.0b013e318258e891; levels halve the dose; "
+            "a quarter is that of the AAPM low-dose challenge (McCollough et al. 2017, doi "
             "10.1002/mp.12345)"
         ),
         note=(
@@ -45,9 +45,8 @@ LINES: tuple[Perturbation, ...] = (
         modalities=("ct",),
         needs="HU and a spacing in mm",
         source=(
-            "p - b p^2: Herman 1979, doi 10.1088/0031-9155/24/1/008; levels chosen here: water is "
-            "corrected to some HU on clinical scanners, behind bone and without correction cups are "
-            "as deep as 100 HU"
+            "p - b p^2: Herman 1979, doi 10.1088/0031-9155/24/1/008; levels chosen here: "
+            "scanners correct for water, so that the lower ones are what bone and size leave"
         ),
         note="depth of the cup at the body's centre; 110 and 160 HU are scans without correction",
         refused_states=_NO_HU,
@@ -66,7 +65,7 @@ LINES: tuple[Perturbation, ...] = (
         modalities=("ct",),
         needs="HU and a spacing in mm",
         source=(
-            "gain errors constant over views: Sijbers & Postnov 2004, doi 10.1088/0031-9155/49/14/N06; "
+            "gain errors constant over views: Sijbers & Postnov 2004, Phys. Med. Biol. 49: N247; "
             "levels chosen here: from below the noise of a scan to several times it"
         ),
         note="largest deviation of the rings; 40 and 70 HU are a detector in need of service",
