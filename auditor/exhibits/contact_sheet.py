@@ -24,12 +24,12 @@ __all__ = ["SheetColumn", "SheetRow", "contact_sheet", "shared_difference", "sha
 _DPI = 110
 _LONGEST = 2.2
 """The longest extent of any plane, inches."""
-_NARROWEST, _FLATTEST, _SMALLEST = 1.6, 0.5, 5.0
+_NARROWEST, _FLATTEST, _SMALLEST = 1.6, 0.2, 6.4
 """Least width of a column, height of a row, width of a sheet: captions must fit."""
 _GAP = 0.05
-_LEFT = 0.4
-_TOP, _TITLE = 0.9, 0.5
-"""Above the columns: the heading; the titles of the columns."""
+_LEFT = 0.12
+_TOP, _TITLE, _NAME = 0.9, 0.44, 0.22
+"""Heights of the heading, of the titles of columns, of the names of rows."""
 _INK, _SOFT = "#1b1b1b", "#5a5a5a"
 _DIVERGING = "RdBu_r"
 """Red is brighter than before, blue darker."""
@@ -130,12 +130,12 @@ def contact_sheet(
     figure = Figure(figsize=(wall.width, wall.height), dpi=_DPI, facecolor="white")
     FigureCanvasAgg(figure)
     shown = f"{window[0]:.4g} to {window[1]:.4g} {unit}".rstrip()
-    _write(figure, (0.12, wall.height - 0.3), heading[0], size=13, bold=True)
-    _write(figure, (0.12, wall.height - 0.55), heading[1])
+    _write(figure, (_LEFT, wall.height - 0.3), heading[0], size=13, bold=True)
+    _write(figure, (_LEFT, wall.height - 0.55), heading[1])
     told = f"Columns: severity: level. Every panel is windowed to {shown}."
     if any(row.hung for row in rows):
         told += " The patient's left is on the right."
-    _write(figure, (0.12, wall.height - 0.75), told, colour=_SOFT)
+    _write(figure, (_LEFT, wall.height - 0.75), told, colour=_SOFT)
     for number, column in enumerate(columns):
         left = _LEFT + number * (wall.panel + _GAP)
         head = wall.height - _TOP
@@ -151,8 +151,10 @@ def contact_sheet(
                 limits = (-difference, difference) if difference else (-1.0, 1.0)
                 _panel(figure, box, _change(clean, plane), limits=limits, diverging=True)
     for row, slot in zip(rows, wall.slots, strict=True):
-        _write(figure, (_LEFT - 0.14, slot.image), row.name, upright=True)
-        _write(figure, (_LEFT - 0.14, slot.change), "difference", upright=True, colour=_SOFT)
+        _write(figure, (_LEFT, slot.name), row.name)
+        if slot is not wall.slots[0]:
+            right = (_LEFT + wall.panel - 0.1, slot.change)
+            _write(figure, right, "difference", colour=_SOFT, at="right")
     _scale(figure, wall, difference, unit)
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=_DPI, metadata={"Software": None})
@@ -163,6 +165,7 @@ def contact_sheet(
 class _Slot:
     """Where a plane and its difference hang: heights of their middles, inches from below."""
 
+    name: float
     image: float
     change: float
 
@@ -188,12 +191,13 @@ def _hang(columns: Sequence[SheetColumn], rows: Sequence[SheetRow]) -> _Wall:
     sizes = [_size(plane, row, scale) for plane, row in zip(planes, rows, strict=True)]
     panel = max(_NARROWEST, *(size[0] for size in sizes))
     tall = [max(_FLATTEST, size[1]) for size in sizes]
-    height = _TOP + _TITLE + sum(2 * (it + _GAP) + 2 * _GAP for it in tall) + _GAP
+    height = _TOP + _TITLE + sum(_NAME + 2 * (it + _GAP) for it in tall) + 2 * _GAP
     slots = []
     top = height - _TOP - _TITLE
     for it in tall:
-        slots.append(_Slot(top - it / 2, top - it - _GAP - it / 2))
-        top -= 2 * (it + _GAP) + 2 * _GAP
+        top -= _NAME
+        slots.append(_Slot(top + 0.08, top - it / 2, top - it - _GAP - it / 2))
+        top -= 2 * (it + _GAP)
     wide = _LEFT + len(columns) * (panel + _GAP) + 2 * _GAP
     return _Wall(max(wide, _SMALLEST), height, panel, scale, tuple(slots))
 
@@ -282,12 +286,11 @@ def _write(
     size: float = 8.0,
     bold: bool = False,
     colour: str = _INK,
-    upright: bool = False,
     at: str = "left",
 ) -> None:
     wide, tall = figure.get_size_inches()
     figure.text(
         place[0] / wide, place[1] / tall, text, fontsize=size, color=colour,
-        fontweight="bold" if bold else "normal", rotation=90 if upright else 0,
-        ha="center" if upright else at, va="center",
+        fontweight="bold" if bold else "normal",
+        ha=at, va="center",
     )  # fmt: skip

@@ -91,7 +91,7 @@ def sheet_of(found: Preview, columns: Sequence[SheetColumn], cuts: Cuts, channel
     """Draw the contact sheet."""
     rows = [
         SheetRow(
-            view.name if view.axis is None else f"{view.name}, {'zyx'[view.axis]} = {index}",
+            "" if view.axis is None else f"{view.name}, {'zyx'[view.axis]} = {index}",
             view.spacing,
             hung=view.hung,
         )
