@@ -83,7 +83,7 @@ def _row(entry: Perturbation) -> dict[str, Any]:
     """Every field of a line, as JSON values."""
     from perturbations.catalog import STATES
 
-    modality = entry.modalities[0] if entry.modalities else "mr"
+    held = entry.modalities or tuple(_MODALITIES)
     return {
         "name": entry.name,
         "family": entry.family,
@@ -101,7 +101,10 @@ def _row(entry: Perturbation) -> dict[str, Any]:
         "needs": entry.needs,
         "needs_region": entry.uses_region,
         "geometric": entry.geometric,
-        "states": {state: entry.on_state(state, modality) for state in STATES},
+        "states": {
+            modality: {state: entry.on_state(state, modality) for state in STATES}
+            for modality in held
+        },
         "stress_from": entry.stress_from,
         "protocol": entry.protocol,
         "note": entry.note,
@@ -235,7 +238,7 @@ def _print_detail(row: Mapping[str, Any]) -> None:
         _field("option", f"{option}, {json.dumps(default)} unless declared")
     if row["needs"] or row["needs_region"]:
         _field("needs", row["needs"] or "the region of the reference")
-    _field("states", ", ".join(f"{state}: {told}" for state, told in row["states"].items()))
+    _print_states(row["states"])
     _field("draws", f"{row['draws']}; channels: {row['channels']}")
     if row["geometric"]:
         _field("geometry", "voxels move or leave the field of view; scored in the original frame")
@@ -243,6 +246,19 @@ def _print_detail(row: Mapping[str, Any]) -> None:
         _field("protocol", row["protocol"])
     _field("source", row["source"])
     click.echo(f"\nSee it: segaudit perturb SCAN {row['name']} -o preview/")
+
+
+def _print_states(states: Mapping[str, Mapping[str, str]]) -> None:
+    """Say once what is the same for most modalities, and beside it where one differs."""
+    told = {
+        modality: ", ".join(f"{state} {what}" for state, what in found.items())
+        for modality, found in states.items()
+    }
+    usual = max(told.values(), key=list(told.values()).count)
+    _field("states", usual)
+    for modality, found in told.items():
+        if found != usual:
+            _field(f"on {modality}", found)
 
 
 def _field(key: str, value: str, *, indent: int = 4, lines: int | None = None) -> None:
