@@ -18,7 +18,7 @@ __all__ = ["case_rows", "conditions", "difficulty", "of_cases"]
 
 Floats = NDArray[np.float64]
 
-_STRESS_FROM = 4.0
+_STRESS_FROM = 4
 _MEASURED = ("nrmse", "psnr", "ssim", "contrast_to_noise", "estimated_level")
 
 
@@ -63,7 +63,7 @@ def _condition(
         native_low=_or_none(low),
         native_high=_or_none(high),
         estimated_level=medians["estimated_level"],
-        stress=severity >= _STRESS_FROM,
+        stress=severity >= setup.stress_from.get(name, _STRESS_FROM),
     )
 
 

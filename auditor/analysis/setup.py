@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,8 @@ class AnalysisSetup:
     """At most so many."""
     planned: int
     """Evaluations of the audited systems."""
+    stress_from: Mapping[str, int] = field(default_factory=dict)
+    """Perturbation -> its first severity beyond what is seen in practice; 4 where it is not named."""
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:

@@ -67,6 +67,7 @@ def analysis_setup(
         geometries=known,
         perturbations=config.perturbations,
         families={name: entry.family for name, entry in CATALOG.items()},
+        stress_from={name: entry.stress_from for name, entry in CATALOG.items()},
         labels=tuple(name for name, _ in config.labels),
         metrics=tuple(metric_info(spec, length_unit, ndim=ndim) for spec in config.metrics),
         strata=tuple(
