@@ -93,7 +93,7 @@ class _Lazy(click.Group):
 @click.option("--debug", is_flag=True, help="Show a traceback with an error.")
 @click.version_option(package_name="segaudit", prog_name="segaudit")
 def segaudit(debug: bool) -> None:  # read by main() from the command line
-    r"""Audit a segmentation checkpoint that you did not train.
+    """Audit a segmentation checkpoint that you did not train.
 
     \b
     A first look:      segaudit demo
@@ -105,7 +105,7 @@ def segaudit(debug: bool) -> None:  # read by main() from the command line
     Exit status: 0 done, 1 a criterion fails (gate), 2 interrupted (run the same command again), 3
     internal error, 4 bad usage, configuration or data, 5 nothing to judge (gate), 6 evidence
     insufficient (gate), 7 the folder belongs to another audit or was changed.
-    """
+    """  # noqa: D301  # click keeps the lines of a paragraph that starts so
 
 
 def main() -> None:

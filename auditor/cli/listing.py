@@ -30,13 +30,13 @@ _MODALITIES = ["ct", "mr", "us", "xray", "microscopy", "other"]
 def ls(
     what: str, name: str | None, family: str | None, modality: str | None, as_json: bool
 ) -> None:
-    r"""List perturbations, metrics or presets; with NAME, tell everything of one.
+    """List perturbations, metrics or presets; with NAME, tell everything of one.
 
     \b
     segaudit ls perturbations --modality ct
     segaudit ls perturbations rician_noise
     segaudit ls presets
-    """
+    """  # noqa: D301  # click keeps the lines of a paragraph that starts so
     from auditor.errors import ConfigError
 
     if what != "perturbations" and (family or modality):

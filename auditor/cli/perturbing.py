@@ -69,7 +69,7 @@ def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> t
 def perturb(
     scans: tuple[Path, ...], name: str, as_json: bool, quiet: bool, **given: Any  # noqa: ANN401
 ) -> None:  # fmt: skip
-    r"""Show what the perturbation NAME does to a scan.
+    """Show what the perturbation NAME does to a scan.
 
     SCAN is a file that an audit could read (several: one per channel). Writes the perturbed scan at
     every severity, contact_sheet.png with differences and measured effects, and preview.json, from
@@ -83,7 +83,7 @@ def perturb(
 
     NIfTI, NRRD and MetaImage are written as float32 on the very grid of the scan; PNG, TIFF and BMP
     rounded and clipped to their own number type (in an audit nothing is rounded).
-    """
+    """  # noqa: D301  # click keeps the lines of a paragraph that starts so
     from auditor.pipeline.previewing import PreviewRequest, preview
     from auditor.schema import encode
 

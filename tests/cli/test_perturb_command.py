@@ -338,6 +338,16 @@ def test_a_region_on_another_grid_is_refused_and_an_oracle_asks_for_one(
             assert "add --region" in told(capsys)[1]
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["perturb", "--help"], ["ls", "--help"]])
+def test_help_keeps_its_examples_on_lines_of_their_own(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run(arguments) == 0
+    out, _ = told(capsys)
+    assert "\\b" not in out
+    assert sum("segaudit " in line.strip() for line in out.splitlines()) >= 4
+
+
 def test_ls_tells_every_field_and_filters(capsys: pytest.CaptureFixture[str]) -> None:
     assert _run(["ls", "perturbations", "--json"]) == 0
     rows = json.loads(told(capsys)[0])
