@@ -213,7 +213,9 @@ def _otsu(values: NDArray[np.float32]) -> float:
 
     The upper edge of the last dark bin; its centre would split that bin, a whole background at times.
     """
-    counts, edges = np.histogram(values, bins=256)
+    # in float64: neighbouring float32 values leave no room for 256 edges of their own kind
+    span = (np.float64(values.min()), np.float64(values.max()))
+    counts, edges = np.histogram(values, bins=256, range=span)
     centres = (edges[:-1] + edges[1:]) / 2
     weight = np.cumsum(counts).astype(np.float64)
     total = np.cumsum(counts * centres)

@@ -221,3 +221,10 @@ def test_a_seed_is_the_head_of_a_digest_of_who_it_is_for() -> None:
     # the text is what `derive_seed` documents: fields parted by the ASCII unit separator
     digest = hashlib.sha256(b"7\x1fcase-1\x1frotation\x1f2").hexdigest()
     assert perturbations.derive_seed(7, "case-1", "rotation", 2) == int(digest[:16], 16)
+
+
+def test_a_scan_that_is_flat_but_for_the_last_bit_has_a_foreground() -> None:
+    image = torch.full((1, 1, 5), 7.0)
+    image[0, 0, 2] = float(np.nextafter(np.float32(7.0), np.float32(8.0)))
+    found = Scan(image=image, spacing=(1.0, 1.0), modality="mr").foreground
+    assert found.sum() in (1, 5)
