@@ -13,7 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from perturbations.chunks import CHUNK, spread
+from perturbations.estimate_noise import residual_sigma
 from perturbations.scan import Scan
+from perturbations.similarity import structural_similarity
 
 __all__ = ["Effect", "measure"]
 
@@ -28,9 +31,11 @@ class Effect:
     """-20 log10 of the root mean square of the difference over each clean channel's range, dB; None
     without change."""
     ssim: float | None
-    """Structural similarity, mean over voxels and channels; None when an axis is shorter than 3."""
+    """Structural similarity, mean over windows and channels; None without an axis of 3 voxels, or without
+    contrast in the clean scan."""
     contrast_to_noise: float | None
-    """|mean inside - mean around| / noise of the perturbed scan; None without a region."""
+    """|mean inside - mean of two voxels around| / noise of the perturbed scan, first channel; None without
+    a region, or without noise."""
 
 
 def measure(clean: Scan, image: Tensor) -> Effect:
@@ -50,60 +55,76 @@ def measure(clean: Scan, image: Tensor) -> Effect:
     if image.shape != clean.image.shape:
         msg = f"image must have shape {tuple(clean.image.shape)}, got {tuple(image.shape)}"
         raise ValueError(msg)
-    before, after = clean.image.cpu().numpy(), image.cpu().numpy()
-    axes = tuple(range(1, before.ndim))
-    square = np.mean((after.astype(np.float64) - before) ** 2, axis=axes)
-    spans = np.ptp(before.astype(np.float64), axis=axes)
-    ranged = spans > 0
-    relative = float(np.mean(square[ranged] / spans[ranged] ** 2)) if ranged.any() else 0.0
-    scores = [_ssim(a, b, float(span)) for a, b, span in zip(before, after, spans, strict=True)]
-    known = [score for score in scores if score is not None]
+    before, after = clean.image.cpu().contiguous(), image.cpu().contiguous()
+    squares, relative, known = [], [], []
+    for signal, a, b in zip(clean.signals, before, after, strict=True):
+        square = _mean_square(a, b)
+        low, high = torch.aminmax(a)
+        span = float(high) - float(low)
+        squares.append(square / signal**2)
+        if span > 0:
+            relative.append(square / span**2)
+        score = structural_similarity(a, b, span)
+        if score is not None:
+            known.append(score)
+    loss = math.fsum(relative) / len(relative) if relative else 0.0
     return Effect(
-        nrmse=math.sqrt(float(np.mean(square / np.square(clean.signals)))),
-        psnr=-10.0 * math.log10(relative) if relative > 0 else None,
-        ssim=float(np.mean(known)) if known else None,
-        contrast_to_noise=_contrast(clean, image.cpu()),
+        nrmse=math.sqrt(math.fsum(squares) / len(squares)),
+        psnr=-10.0 * math.log10(loss) if loss > 0 else None,
+        ssim=math.fsum(known) / len(known) if known else None,
+        contrast_to_noise=_contrast(clean, after),
     )
 
 
-def _ssim(clean: NDArray[np.float32], image: NDArray[np.float32], span: float) -> float | None:
-    """SSIM with a uniform 7-voxel window (Wang et al. 2004, doi 10.1109/TIP.2003.819861)."""
-    window = min(7, *clean.shape)
-    window -= 1 - window % 2
-    if window < 3 or span <= 0:
-        return None
-    from scipy import ndimage
+def _mean_square(clean: Tensor, image: Tensor) -> float:
+    """Mean square of the difference in float64, piece by piece."""
+    a, b = clean.view(-1), image.view(-1)
+    sums = [0.0] * -(-a.numel() // CHUNK)
 
-    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(ndimage.uniform_filter(values, window, mode="nearest"))
+    def piece(start: int, stop: int) -> None:
+        difference = b[start:stop].double() - a[start:stop]
+        sums[start // CHUNK] = float(difference.square_().sum())
 
-    a, b = clean.astype(np.float64), image.astype(np.float64)
-    c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
-    ma, mb = mean(a), mean(b)
-    va, vb, cov = mean(a * a) - ma * ma, mean(b * b) - mb * mb, mean(a * b) - ma * mb
-    score = ((2 * ma * mb + c1) * (2 * cov + c2)) / ((ma**2 + mb**2 + c1) * (va + vb + c2))
-    # windows that reach beyond the border are left out, as scikit-image does
-    inner = tuple(slice(window // 2, size - window // 2) for size in clean.shape)
-    return float(score[inner].mean())
+    spread(piece, a.numel())
+    return math.fsum(sums) / a.numel()
 
 
 def _contrast(clean: Scan, image: Tensor) -> float | None:
-    from perturbations.estimate import residual_sigma
-
+    """Contrast of the region against two voxels around it, over the noise of the perturbed image."""
     if clean.region is None or not bool(clean.region.any()):
         return None
-    around = _ring(clean.region)
-    sigma = residual_sigma(image[0].numpy(), clean.foreground.numpy(), clean.spacing)
-    if sigma is None or sigma <= 0 or not bool(around.any()):
+    inside, box = _cropped(clean.region.cpu().numpy())
+    around = _grown(inside) & ~inside
+    if not around.any():
         return None
-    first = image[0]
-    return abs(float(first[clean.region].mean()) - float(first[around].mean())) / sigma
+    values = image[0].numpy()
+    sigma = residual_sigma(values, clean.foreground.numpy(), clean.spacing)
+    if sigma is None or sigma <= 0:
+        return None
+    near = values[box]
+    difference = near[inside].mean(dtype=np.float64) - near[around].mean(dtype=np.float64)
+    return abs(float(difference)) / sigma
 
 
-def _ring(region: Tensor) -> Tensor:
-    """Two voxels around the region."""
-    from scipy import ndimage
+def _cropped(region: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], tuple[slice, ...]]:
+    """Cut the region out with two voxels around it, and tell where it lay."""
+    box = []
+    for axis, size in enumerate(region.shape):
+        other = tuple(a for a in range(region.ndim) if a != axis)
+        used = np.flatnonzero(region.any(axis=other))
+        box.append(slice(max(0, int(used[0]) - 2), min(size, int(used[-1]) + 3)))
+    return region[tuple(box)], tuple(box)
 
-    inside = region.numpy()
-    grown = ndimage.binary_dilation(inside, iterations=2)
-    return torch.from_numpy(grown & ~inside)
+
+def _grown(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Add every voxel within two steps along the axes."""
+    grown = inside
+    for _ in range(2):
+        before = grown
+        grown = before.copy()
+        for axis in range(inside.ndim):
+            ahead, behind = [slice(None)] * inside.ndim, [slice(None)] * inside.ndim
+            ahead[axis], behind[axis] = slice(1, None), slice(None, -1)
+            grown[tuple(ahead)] |= before[tuple(behind)]
+            grown[tuple(behind)] |= before[tuple(ahead)]
+    return grown
