@@ -25,6 +25,7 @@ from perturbations.seeds import derive_seed
 
 if TYPE_CHECKING:
     from perturbations import effect, estimate
+    from perturbations.iso_effect import IsoEffect, iso_effect_levels
     from perturbations.perturbation import Perturbed, Realisation, apply, realise, replay
     from perturbations.scan import Scan
     from perturbations.warp import Warp
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CATALOG",
     "PRESETS",
+    "IsoEffect",
     "Perturbation",
     "Perturbed",
     "Realisation",
@@ -42,6 +44,7 @@ __all__ = [
     "effect",
     "estimate",
     "get",
+    "iso_effect_levels",
     "level_at",
     "levels_for",
     "realise",
@@ -49,6 +52,8 @@ __all__ = [
 ]
 
 _LAZY = {
+    "IsoEffect": "perturbations.iso_effect",
+    "iso_effect_levels": "perturbations.iso_effect",
     "Perturbed": "perturbations.perturbation",
     "Realisation": "perturbations.perturbation",
     "apply": "perturbations.perturbation",

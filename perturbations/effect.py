@@ -18,7 +18,7 @@ from perturbations.estimate_noise import residual_sigma
 from perturbations.scan import Scan
 from perturbations.similarity import structural_similarity
 
-__all__ = ["Effect", "measure"]
+__all__ = ["Effect", "measure", "similarity"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def measure(clean: Scan, image: Tensor) -> Effect:
         msg = f"image must have shape {tuple(clean.image.shape)}, got {tuple(image.shape)}"
         raise ValueError(msg)
     before, after = clean.image.cpu().contiguous(), image.cpu().contiguous()
-    squares, relative, known = [], [], []
+    squares, relative = [], []
     for signal, a, b in zip(clean.signals, before, after, strict=True):
         square = _mean_square(a, b)
         low, high = torch.aminmax(a)
@@ -64,16 +64,24 @@ def measure(clean: Scan, image: Tensor) -> Effect:
         squares.append(square / signal**2)
         if span > 0:
             relative.append(square / span**2)
-        score = structural_similarity(a, b, span)
-        if score is not None:
-            known.append(score)
     loss = math.fsum(relative) / len(relative) if relative else 0.0
     return Effect(
         nrmse=math.sqrt(math.fsum(squares) / len(squares)),
         psnr=-10.0 * math.log10(loss) if loss > 0 else None,
-        ssim=math.fsum(known) / len(known) if known else None,
+        ssim=similarity(clean, after),
         contrast_to_noise=_contrast(clean, after),
     )
+
+
+def similarity(clean: Scan, image: Tensor) -> float | None:
+    """SSIM alone, as `measure` has it: the mean over channels; None where it is not defined."""
+    known = []
+    for a, b in zip(clean.image.cpu(), image.cpu(), strict=True):
+        low, high = torch.aminmax(a)
+        score = structural_similarity(a, b, float(high) - float(low))
+        if score is not None:
+            known.append(score)
+    return math.fsum(known) / len(known) if known else None
 
 
 def _mean_square(clean: Tensor, image: Tensor) -> float:
