@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from auditor.pipeline.folder import read_lock, verify_sums
     from auditor.pipeline.installation import examine_installation
     from auditor.pipeline.preflight import Preflight, look
+    from auditor.pipeline.profiling import profile, profile_lines
     from auditor.pipeline.run import Run, exit_code_of, read_run
     from auditor.pipeline.state import state_of
 
@@ -28,6 +29,8 @@ __all__ = [
     "examine_installation",
     "exit_code_of",
     "look",
+    "profile",
+    "profile_lines",
     "read_lock",
     "read_run",
     "state_of",
@@ -44,6 +47,8 @@ _HOMES = {
     "examine_installation": "installation",
     "exit_code_of": "run",
     "look": "preflight",
+    "profile": "profiling",
+    "profile_lines": "profiling",
     "read_lock": "folder",
     "read_run": "run",
     "state_of": "state",
