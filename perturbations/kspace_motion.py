@@ -23,8 +23,9 @@ from perturbations.scan import Scan
 
 __all__ = ["Pose", "Reader", "draw_path", "motion"]
 
-_COARSE, _FINE = 1 / 80, 1 / 12
-"""Cycles per mm at which moves happen: structures of 80 mm to 12 mm are being encoded."""
+_COARSE, _FINE = 1 / 100, 1 / 30
+"""Cycles per mm at which moves happen: structures of 100 mm to 30 mm are being encoded. Finer
+ones would be shifted by more than half their length at 10 mm, where distortion stops growing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,9 @@ class Pose:
     side: int
     """-1: lines k < 0, +1: lines k > 0."""
     first: float
-    """Lines from this frequency on belong to it, cycles per mm (px), not including it."""
+    """Lines beyond this frequency belong to it, cycles per mm (px)."""
     last: float
-    """Up to this frequency, including it."""
+    """Up to this one, which is included."""
     turn: tuple[float, float, float]
     """Axis of rotation times angle; the largest angle of all poses is 1."""
     shift: tuple[float, ...]
@@ -74,7 +75,7 @@ def motion(
     so y = |x + sum_j F^-1 M_j F (T_j x - x)|. One path, a random walk away from the centre of k-space
     on either side in turn, is drawn once and scaled by the level: its largest rotation is `level`
     degrees, its longest translation that of `translation_mm`. Moves happen at spatial frequencies
-    between 1/80 and 1/12 per mm, evenly in their logarithm: later ones are hardly seen.
+    between 1/100 and 1/30 per mm, evenly in their logarithm: later ones are hardly seen.
 
     Parameters
     ----------
