@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from perturbations.catalog import levels_for, severity_of
+from perturbations.catalog import SSIM_TARGETS, levels_for, severity_of
 from perturbations.effect import similarity
 from perturbations.perturbation import Realisation, realise
 from perturbations.scan import Scan
 
 __all__ = ["TARGETS", "TOLERANCE", "IsoEffect", "iso_effect_levels"]
 
-TARGETS = (0.95, 0.85, 0.75, 0.65, 0.55)
+TARGETS = SSIM_TARGETS
 """SSIM of five severities."""
 
 TOLERANCE = 0.005

@@ -51,6 +51,8 @@ def axes_of_run(run: Path) -> tuple[SeverityAxis, ...]:
         native, estimated = row["native_level"], row["estimated_level"]
         if native is None or estimated is None or row["status"] not in ("ok", "no_effect"):
             continue
+        if row["unit"] == "SSIM":
+            continue  # levels of equal effect differ from scan to scan
         severity = float(row["severity"])  # type: ignore[arg-type]  # never null in a stored row
         clean[name][case].append(float(native))  # type: ignore[arg-type]  # a number of parquet
         added[name][severity][case].append(float(estimated))  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from auditor.schema import MetricSpec, PerturbationSpec, StratumSpec
 from auditor.strata.assign import MEASURED_AXES
 from perturbations.catalog import (
     PRESETS,
+    SSIM_TARGETS,
     get,
     level_at,
     levels_for,
@@ -86,7 +87,11 @@ def _preset(given: PresetShape, warnings: list[str]) -> Mapping[str, GridShape]:
     """Give each line of a preset the severities that it has; published protocols may have fewer."""
     grids = {}
     for name in PRESETS[given.preset]:
-        last = len(get(name).body.values)
+        entry = get(name)
+        if given.iso_effect and (entry.geometric or entry.scale == "ordinal"):
+            warnings.append(f"perturbations.{name}: has no levels of equal effect; it is left out")
+            continue
+        last = len(SSIM_TARGETS) if given.iso_effect else len(entry.body.values)
         wanted = given.severities
         if wanted is not None and max(wanted) > last:
             wanted = [severity for severity in wanted if severity <= last]
@@ -94,7 +99,9 @@ def _preset(given: PresetShape, warnings: list[str]) -> Mapping[str, GridShape]:
                 f"perturbations.{name}: has severities up to {last}; higher ones are left out"
             )
         if wanted is None or wanted:
-            grids[name] = GridShape(severities=wanted, replicates=given.replicates)
+            grids[name] = GridShape(
+                severities=wanted, replicates=given.replicates, iso_effect=given.iso_effect
+            )
     return grids
 
 
@@ -106,8 +113,10 @@ def _grid(name: str, grid: GridShape, modality: str) -> PerturbationSpec:
     if grid.levels is not None and grid.severities is not None:
         msg = "must have severities or levels, has both"
         raise ValueError(msg)
-    known, unit = levels_for(name, modality)
     options_for(name, grid.options)
+    if grid.iso_effect:
+        return _iso_effect(name, grid)
+    known, unit = levels_for(name, modality)
     if grid.levels is not None:
         pairs = sorted((severity_at(name, level, modality), level) for level in grid.levels)
     else:
@@ -122,6 +131,35 @@ def _grid(name: str, grid: GridShape, modality: str) -> PerturbationSpec:
         raise ValueError(msg)
     replicates = 1 if entry.draws == "nothing" else grid.replicates
     return PerturbationSpec(name, severities, levels, unit, replicates, grid.options)
+
+
+def _iso_effect(name: str, grid: GridShape) -> PerturbationSpec:
+    """Read a grid whose severities are structural similarities, falling."""
+    entry = get(name)
+    if entry.geometric or entry.scale == "ordinal":
+        msg = (
+            "has no levels of equal effect: SSIM does not measure its effect; leave iso_effect out"
+        )
+        raise ValueError(msg)
+    targets = tuple(sorted(grid.levels, reverse=True)) if grid.levels else SSIM_TARGETS
+    if len(set(targets)) < len(targets) or not all(0.0 < target < 1.0 for target in targets):
+        msg = f"levels of equal effect must be different SSIM between 0 and 1, were {grid.levels}"
+        raise ValueError(msg)
+    wanted = sorted(grid.severities or (float(n) for n in range(1, len(targets) + 1)))
+    if any(severity != int(severity) or severity > len(targets) for severity in wanted):
+        msg = (
+            f"severities of equal effect must be whole numbers up to {len(targets)}, were {wanted}"
+        )
+        raise ValueError(msg)
+    return PerturbationSpec(
+        name,
+        tuple(wanted),
+        tuple(targets[int(severity) - 1] for severity in wanted),
+        "SSIM",
+        1 if entry.draws == "nothing" else grid.replicates,
+        grid.options,
+        iso_effect=True,
+    )
 
 
 def read_metrics(given: Mapping[str, MetricShape], *, problems: Problems) -> tuple[MetricSpec, ...]:

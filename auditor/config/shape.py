@@ -231,6 +231,9 @@ class GridShape(_Strict):
     """In the unit of the perturbation."""
     replicates: Annotated[int, Field(ge=1)] = 1
     """Independent draws."""
+    iso_effect: bool = False
+    """True: levels of equal effect, solved on every scan for an SSIM of .95, .85, .75, .65, .55 (or for
+    `levels`, which are then SSIM)."""
     options: dict[str, Any] = {}
     """What is declared beside the level, as `segaudit ls perturbations` lists it."""
 
@@ -240,6 +243,9 @@ class PresetShape(_Strict):
 
     preset: str
     """As `segaudit ls presets` lists them."""
+    iso_effect: bool = False
+    """True: levels of equal effect, solved on every scan for an SSIM of .95, .85, .75, .65, .55;
+    perturbations whose effect SSIM does not measure are left out."""
     severities: Severities | None = None
     """Above 0 and up to 5; all that the preset lists by default."""
     replicates: Annotated[int, Field(ge=1)] = 1

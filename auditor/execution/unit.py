@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -37,7 +37,7 @@ from auditor.systems.running import (
     RunningSystem,
     open_system,
 )
-from perturbations import Scan, Warp, effect, estimate
+from perturbations import Perturbed, Realisation, Scan, Warp, effect, estimate
 
 __all__ = ["Callables", "Scanned", "UnitRunner", "perturb"]
 
@@ -75,22 +75,38 @@ def perturb(unit: Unit, scan: Scan) -> list[Scanned]:
         realisation = perturbations.realise(
             unit.perturbation.name, scan, seed=unit.seed, **unit.perturbation.options
         )
+        if unit.perturbation.iso_effect:
+            return _of_equal_effect(realisation, conditions)
         drawn = [(condition, realisation.at(level=condition.level)) for condition in conditions]
     except ValueError as error:
         return [
             Scanned(condition, scan, Status.REJECTED, str(error), None) for condition in conditions
         ]
-    return [
-        Scanned(
-            condition,
-            # the foreground moves under a warp, and what is measured there needs none
-            replace(scan, image=it.image, region=None if _moved(it.warp) else scan.region),
-            Status(it.status),
-            it.reason,
-            it.warp,
-        )
-        for condition, it in drawn
-    ]
+    return [_scanned(condition, scan, it) for condition, it in drawn]
+
+
+def _scanned(condition: ConditionRow, scan: Scan, it: Perturbed, *, told: str = "") -> Scanned:
+    # the foreground moves under a warp, and what is measured there needs none
+    region = None if _moved(it.warp) else scan.region
+    perturbed = replace(scan, image=it.image, region=region)
+    return Scanned(condition, perturbed, Status(it.status), it.reason or told, it.warp)
+
+
+def _of_equal_effect(realisation: Realisation, conditions: Sequence[ConditionRow]) -> list[Scanned]:
+    """Solve the level of every condition on this scan; its level is a structural similarity."""
+    targets = [condition.level for condition in conditions if condition.level is not None]
+    found = perturbations.iso_effect_levels(realisation, targets=targets)
+    scanned = []
+    for condition, solved in zip(conditions, found, strict=True):
+        if solved.level is None:
+            scanned.append(
+                Scanned(condition, realisation.scan, Status.REJECTED, solved.reason, None)
+            )
+            continue
+        told = f"solved for an SSIM of {condition.level:g}: {solved.level:.6g} {solved.unit}"
+        at = realisation.at(level=solved.level)
+        scanned.append(_scanned(condition, realisation.scan, at, told=told))
+    return scanned
 
 
 class UnitRunner:

@@ -231,6 +231,9 @@ class PerturbationSpec:
     """Independent draws."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """What was declared beside the level (`phase_axis: 1`); empty: the defaults of the catalogue."""
+    iso_effect: bool = False
+    """True: `levels` are structural similarities (SSIM) to the clean scan, and the level that has them
+    is solved on every scan."""
 
 
 @dataclass(frozen=True, slots=True)

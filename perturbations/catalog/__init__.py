@@ -10,6 +10,7 @@ stand in the file of that name. This package loads neither torch nor SciPy.
 
 from perturbations.catalog.entry import MODALITIES, STATES, Levels, Perturbation, modality_class
 from perturbations.catalog.levels import (
+    SSIM_TARGETS,
     admit,
     get,
     interpolated,
@@ -26,6 +27,7 @@ __all__ = [
     "CATALOG",
     "MODALITIES",
     "PRESETS",
+    "SSIM_TARGETS",
     "STATES",
     "Levels",
     "Perturbation",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "SSIM_TARGETS",
     "admit",
     "get",
     "interpolated",
@@ -23,6 +24,10 @@ __all__ = [
     "severity_at",
     "severity_of",
 ]
+
+
+SSIM_TARGETS = (0.95, 0.85, 0.75, 0.65, 0.55)
+"""Structural similarity to the clean scan at the five severities of equal effect."""
 
 
 def get(name: str) -> Perturbation:

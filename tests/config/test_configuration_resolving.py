@@ -157,6 +157,35 @@ def test_an_unknown_option_of_a_perturbation_is_a_problem(folder: Path) -> None:
     )
 
 
+def test_levels_of_equal_effect_are_similarities(folder: Path) -> None:
+    data = changed("perturbations/gaussian_noise", {"iso_effect": True, "severities": [1, 3]})
+    for name in ("C-02", "C-03"):
+        del data["criteria"][name]
+    spec = read(folder, data).perturbations[0]
+    assert (spec.severities, spec.levels, spec.unit) == ((1.0, 3.0), (0.95, 0.75), "SSIM")
+    assert spec.iso_effect
+    given = changed("perturbations/gaussian_noise", {"iso_effect": True, "levels": [0.6, 0.9]})
+    for name in ("C-02", "C-03"):
+        del given["criteria"][name]
+    spec = read(folder, given).perturbations[0]
+    assert (spec.severities, spec.levels) == ((1.0, 2.0), (0.9, 0.6))
+
+
+@pytest.mark.parametrize(
+    ("name", "grid", "message"),
+    [
+        ("rotation", {"iso_effect": True}, "has no levels of equal effect"),
+        ("gaussian_noise", {"iso_effect": True, "levels": [1.2]}, "different SSIM between 0 and 1"),
+        ("gaussian_noise", {"iso_effect": True, "severities": [1.5]}, "whole numbers up to 5"),
+    ],
+)
+def test_levels_of_equal_effect_that_cannot_be_are_problems(
+    folder: Path, name: str, grid: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read(folder, changed(f"perturbations/{name}", grid))
+
+
 def test_replicates_of_what_draws_nothing_are_not_made(folder: Path) -> None:
     data = changed("perturbations/gaussian_blur/replicates", 3)
     data["perturbations"]["gaussian_noise"]["replicates"] = 3
