@@ -69,44 +69,51 @@ def ghosting(
     axis = phase_encoding("ghosting", scan, phase_axis)
     image = scan.image.contiguous()
     size = scan.spatial_shape[axis]
-    drawn = [
-        (
-            max(1, round(generator.uniform(*_GHOST_SHIFT) * size)),
-            generator.uniform(0.0, 2 * math.pi),
-        )
-        for _ in image
-    ]
+    together, apart = empty(image.shape), empty(image.shape)
+    phases = []
+    for channel, clean in enumerate(image):
+        shift = max(1, round(generator.uniform(*_GHOST_SHIFT) * size))
+        phases.append(generator.uniform(0.0, 2.0 * math.pi))
+        _ghosts(together[channel], apart[channel], clean, axis, shift)
+    for part in (together, apart):
+        empty_again(scan, part, cut=scan.cut_out)
 
     def at(level: float) -> tuple[Tensor, None]:
         out = empty(image.shape)
-        for target, clean, (shift, phi) in zip(out, image, drawn, strict=True):
-            gains = (level / 100.0 * math.cos(phi), level / 100.0 * math.sin(phi))
-            _add_ghosts(target, clean, axis, shift, gains)
-        return empty_again(scan, out, cut=scan.cut_out), None
+        for channel, phi in enumerate(phases):
+            real, imaginary = level / 100.0 * math.cos(phi), level / 100.0 * math.sin(phi)
+
+            def magnitude(
+                made: Tensor,
+                clean: Tensor,
+                both: Tensor,
+                difference: Tensor,
+                gains: tuple[float, float] = (real, imaginary),
+            ) -> None:
+                torch.add(clean, both, alpha=gains[0], out=made)
+                torch.hypot(made, difference * gains[1], out=made)
+
+            elementwise(magnitude, out[channel], image[channel], together[channel], apart[channel])
+        return out, None
 
     return at
 
 
-def _add_ghosts(
-    out: Tensor, clean: Tensor, axis: int, shift: int, gains: tuple[float, float]
-) -> None:
-    """Write the magnitude of an image with two ghosts, some slices at a time."""
+def _ghosts(together: Tensor, apart: Tensor, clean: Tensor, axis: int, shift: int) -> None:
+    """Write x(p + m) + x(p - m) and x(p + m) - x(p - m), some slices at a time."""
     slices = 0 if axis != 0 else 1
     size = clean.shape[axis]
-    real, imaginary = gains
     breaks = sorted({0, shift % size, size - shift % size, size})
 
     def piece(start: int, stop: int) -> None:
-        part, target = (volume.narrow(slices, start, stop - start) for volume in (clean, out))
         # between the breaks neither ghost leaves the field of view to come back on the other side
         for first, last in pairwise(breaks):
-            count = last - first
-            fore = part.narrow(axis, (first + shift) % size, count)
-            back = part.narrow(axis, (first - shift) % size, count)
-            made = target.narrow(axis, first, count)
-            ghosts = fore + back
-            torch.add(part.narrow(axis, first, count), ghosts, alpha=real, out=made)
-            torch.hypot(made, torch.sub(fore, back, out=ghosts).mul_(imaginary), out=made)
+            cut = (axis, first, last - first)
+            part = clean.narrow(slices, start, stop - start)
+            fore = part.narrow(axis, (first + shift) % size, last - first)
+            back = part.narrow(axis, (first - shift) % size, last - first)
+            torch.add(fore, back, out=together.narrow(slices, start, stop - start).narrow(*cut))
+            torch.sub(fore, back, out=apart.narrow(slices, start, stop - start).narrow(*cut))
 
     spread(piece, clean.shape[slices], thickness(clean.shape, slices))
 

@@ -26,7 +26,7 @@ _FINEST_WAVE = 0.25
 _CENTRE = 0.1
 """A spike this close to the centre of k-space is shading rather than stripes, and is drawn again."""
 
-_POINTS = 1 << 15
+_POINTS = 1 << 17
 """Voxels in one piece of a plane wave, where a row is not larger."""
 
 
