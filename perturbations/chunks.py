@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["CHUNK", "elementwise", "empty", "spread", "unit_field"]
+__all__ = ["CHUNK", "drawn_field", "elementwise", "empty", "spread", "unit_field"]
 
 CHUNK = 1 << 18
 """Values of one piece: 1 MB in float32, so that a few of them stay in a core's cache."""
@@ -124,18 +124,39 @@ def unit_field(shape: torch.Size | tuple[int, ...], generator: np.random.Generat
     each step, so that this takes a quarter of the time of its own `standard_normal`. u has 32 bits:
     the largest value is sqrt(64 ln 2) = 6.66, beyond which lie 3e-11 of a normal distribution.
     """
+
+    def draw(out: NDArray[np.float32], bits: np.random.SFC64) -> None:
+        for first in range(0, out.size, _FIELD_PIECE):
+            _box_muller(out[first : first + _FIELD_PIECE], bits)
+
+    return drawn_field(shape, generator, draw)
+
+
+def drawn_field(
+    shape: torch.Size | tuple[int, ...],
+    generator: np.random.Generator,
+    draw: Callable[[NDArray[np.float32], np.random.SFC64], None],
+) -> Tensor:
+    """Draw a field, float32, in chunks of fixed size that have a bit generator each.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    generator : numpy.random.Generator
+        Seeds the bit generators.
+    draw : function of a 1-D array and a bit generator
+        Fills the array.
+    """
     values = empty(shape).numpy().reshape(-1)
     chunks = -(-values.size // _FIELD_CHUNK)
     seeds = [int(generator.integers(2**63)) for _ in range(chunks)]
 
-    def draw(start: int, stop: int) -> None:
+    def work(start: int, stop: int) -> None:
         for chunk in range(start, stop):
-            own = np.random.SFC64(seeds[chunk])
             part = values[chunk * _FIELD_CHUNK : (chunk + 1) * _FIELD_CHUNK]
-            for first in range(0, part.size, _FIELD_PIECE):
-                _box_muller(part[first : first + _FIELD_PIECE], own)
+            draw(part, np.random.SFC64(seeds[chunk]))
 
-    spread(draw, chunks, 1)
+    spread(work, chunks, 1)
     return torch.from_numpy(values.reshape(tuple(shape)))
 
 
