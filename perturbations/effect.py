@@ -31,8 +31,8 @@ class Effect:
     """-20 log10 of the root mean square of the difference over each clean channel's range, dB; None
     without change."""
     ssim: float | None
-    """Structural similarity, mean over windows and channels; None without an axis of 3 voxels, or without
-    contrast in the clean scan."""
+    """Structural similarity, mean over channels and over windows (in the support, where the background is
+    masked); None without an axis of 3 voxels, or without contrast in the clean scan."""
     contrast_to_noise: float | None
     """|mean inside - mean of two voxels around| / noise of the perturbed scan, first channel; None without
     a region, or without noise."""
@@ -74,11 +74,16 @@ def measure(clean: Scan, image: Tensor) -> Effect:
 
 
 def similarity(clean: Scan, image: Tensor) -> float | None:
-    """SSIM alone, as `measure` has it: the mean over channels; None where it is not defined."""
+    """SSIM alone, as `measure` has it: the mean over channels; None where it is not defined.
+
+    Where the background is masked only windows centred in the support count: a mean over what was cut out
+    would tell how large the field of view is.
+    """
     known = []
+    inside = clean.support if clean.masked_background else None
     for a, b in zip(clean.image.cpu(), image.cpu(), strict=True):
         low, high = torch.aminmax(a)
-        score = structural_similarity(a, b, float(high) - float(low))
+        score = structural_similarity(a, b, float(high) - float(low), inside=inside)
         if score is not None:
             known.append(score)
     return math.fsum(known) / len(known) if known else None

@@ -26,7 +26,9 @@ _AREA = 1 << 16
 """Values of one plane of a piece: a plane of a common scan, and few enough to stay in cache."""
 
 
-def structural_similarity(clean: Tensor, image: Tensor, span: float) -> float | None:
+def structural_similarity(
+    clean: Tensor, image: Tensor, span: float, *, inside: Tensor | None = None
+) -> float | None:
     """Compare two images of one channel.
 
     Parameters
@@ -34,13 +36,16 @@ def structural_similarity(clean: Tensor, image: Tensor, span: float) -> float | 
     clean, image : (z, y, x) or (y, x), float32
     span : float
         Range of values that counts as full contrast; (.01 span)^2 and (.03 span)^2 are the constants.
+    inside : bool of the same shape, optional
+        Only windows centred here count.
 
     Returns
     -------
     float or None
         In [-1, 1], 1 for equal images. None when the span is 0, or no axis has 3 voxels. The window is
         the largest odd number of voxels, 7 at most, that fits along every axis of at least 3; along
-        shorter axes it is 1 voxel wide, so that slices are compared as images.
+        shorter axes it is 1 voxel wide, so that slices are compared as images. None also when no window
+        is centred inside.
 
     Notes
     -----
@@ -64,21 +69,38 @@ def structural_similarity(clean: Tensor, image: Tensor, span: float) -> float | 
     strip = max(1, _AREA // columns)
     strips = -(-tall // strip)
     sums = [0.0] * (strips * -(-deep // _PLANES))
+    counted = None if inside is None else _centres(inside.view(depth, rows, columns), wide)
+    count = deep * tall * (columns - wide[2] + 1) if counted is None else int(counted.sum())
+    if count == 0:
+        return None
 
     def piece(start: int, stop: int) -> None:
         for number in range(start, stop):
             block, part = divmod(number, strips)
             first, top = block * _PLANES, part * strip
-            last = min(first + _PLANES, deep) + wide[0] - 1
-            bottom = min(top + strip, tall) + wide[1] - 1
-            cut = slice(first, last), slice(top, bottom)
-            sums[number] = _total(before[cut], after[cut], wide, span, centre)
+            last, bottom = min(first + _PLANES, deep), min(top + strip, tall)
+            cut = slice(first, last + wide[0] - 1), slice(top, bottom + wide[1] - 1)
+            kept = None if counted is None else counted[first:last, top:bottom]
+            sums[number] = _total(before[cut], after[cut], kept, wide, span, centre)
 
     spread(piece, len(sums), 1)
-    return math.fsum(sums) / (deep * tall * (columns - wide[2] + 1))
+    return math.fsum(sums) / count
 
 
-def _total(before: Tensor, after: Tensor, wide: list[int], span: float, centre: float) -> float:
+def _centres(inside: Tensor, wide: list[int]) -> Tensor:
+    """Keep the voxels that windows within the volume are centred on."""
+    cut = tuple(slice(w // 2, n - w // 2) for w, n in zip(wide, inside.shape, strict=True))
+    return inside[cut]
+
+
+def _total(
+    before: Tensor,
+    after: Tensor,
+    kept: Tensor | None,
+    wide: list[int],
+    span: float,
+    centre: float,
+) -> float:
     """Sum the similarity over the windows that lie inside a piece.
 
     Planes are taken as lines without breaks, where a window along an axis is a sum of shifted copies;
@@ -106,8 +128,10 @@ def _total(before: Tensor, after: Tensor, wide: list[int], span: float, centre: 
         if plane >= wide[0] - 1:
             torch.mul(running, 1.0 / math.prod(wide), out=spare)
             score = _scores(spare, other, span, centre).view(rows, columns)
-            inside = score[: rows - wide[1] + 1, : columns - wide[2] + 1]
-            total += float(inside.sum(dtype=torch.float64))
+            whole = score[: rows - wide[1] + 1, : columns - wide[2] + 1]
+            if kept is not None:
+                whole = whole * kept[plane - wide[0] + 1]
+            total += float(whole.sum(dtype=torch.float64))
     return total
 
 

@@ -90,6 +90,27 @@ def test_ssim_of_one_or_two_slices_is_that_of_the_slices() -> None:
     assert structural_similarity(a, b, 1.0) == pytest.approx((apart[0] + apart[1]) / 2, abs=1e-6)
 
 
+def test_ssim_of_a_masked_scan_does_not_depend_on_how_much_was_masked() -> None:
+    scan = head(noise=0.2)
+    brain = (scan.image * scan.foreground)[:, :, 2:-2, 2:-2].contiguous()
+    small = Scan(image=brain, spacing=scan.spacing, modality="mr", state="skull_stripped")
+    wide = replace(small, image=torch.nn.functional.pad(brain, (20, 20, 20, 20, 20, 20)))
+    noisy = perturbations.realise("rician_noise", small, seed=1).at(level=9.0).image
+    padded = torch.nn.functional.pad(noisy, (20, 20, 20, 20, 20, 20))
+    one, other = effect.measure(small, noisy).ssim, effect.measure(wide, padded).ssim
+    assert one is not None
+    assert one < 0.9
+    assert other == pytest.approx(one, abs=0.01)
+    # by hand: the mean of the map over the windows centred in the support
+    from skimage.metrics import structural_similarity as reference
+
+    a, b = wide.image[0].numpy().astype(float), padded[0].numpy().astype(float)
+    _, scores = reference(  # type: ignore[no-untyped-call]  # scikit-image has no types
+        a, b, data_range=np.ptp(a), use_sample_covariance=False, full=True
+    )
+    assert other == pytest.approx(scores[wide.support.numpy()].mean(), abs=1e-6)
+
+
 def test_the_number_of_threads_changes_no_bit_of_an_effect() -> None:
     rng = np.random.default_rng(7)
     image = torch.from_numpy(rng.normal(100, 20, (1, 40, 270, 260)).astype(np.float32))
