@@ -186,6 +186,7 @@ def _pool(threads: int, process: int) -> ThreadPoolExecutor:
 
     def prepare() -> None:
         _inside.pool = True
+        torch.get_num_threads()  # a thread takes the process's number at its first question, so ask first
         torch.set_num_threads(1)
 
     pool = ThreadPoolExecutor(threads, thread_name_prefix=f"chunks-{process}", initializer=prepare)

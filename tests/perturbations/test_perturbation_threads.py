@@ -52,3 +52,23 @@ def test_work_leaves_the_number_of_threads_as_it_was() -> None:
         perturbations.realise("gaussian_noise", large("mr"), seed=1).at(severity=1)
         assert torch.get_num_threads() == threads
     torch.set_num_threads(before)
+
+
+def test_every_piece_is_computed_on_one_thread() -> None:
+    from perturbations.chunks import spread
+
+    before = torch.get_num_threads()
+    seen: list[int] = []
+    try:
+        for threads in (2, 3, 4):
+            torch.set_num_threads(threads)
+
+            def piece(start: int, stop: int) -> None:
+                torch.ones(stop - start) @ torch.ones(stop - start)
+                seen.append(torch.get_num_threads())
+
+            spread(piece, 64, 1)
+    finally:
+        torch.set_num_threads(before)
+    assert len(seen) == 3 * 64
+    assert set(seen) == {1}
