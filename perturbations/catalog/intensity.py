@@ -4,6 +4,8 @@ from perturbations.catalog.entry import Levels, Perturbation
 
 __all__ = ["LINES"]
 
+_AFFINE = "a system that standardises its input is invariant to it where no background is masked"
+
 LINES = (
     Perturbation(
         name="bias_field",
@@ -49,6 +51,59 @@ LINES = (
         channels="shared",
         source="reciprocal exponents of gamma_up",
         note="brightens middle tones; exponents of 1/1.8 and 1/2.2 are stress",
+        keeps_background=True,
+    ),
+    Perturbation(
+        name="contrast_loss",
+        family="intensity",
+        function="perturbations.intensity:contrast_loss",
+        body=Levels("factor", (0.9, 0.75, 0.6, 0.45, 0.3)),
+        neutral=1.0,
+        limits=(0.0, 1.0),
+        scale="linear",
+        draws="nothing",
+        channels="shared",
+        source=(
+            "y = m + c (x - m) about the mean m of the foreground; ImageNet-C has .4 to .05 and MedMNIST-C "
+            ".9 to .4 for radiographs, of which these are the part that is still read"
+        ),
+        note=f"contrast that is left; .45 and .3 are stress; {_AFFINE}",
+        keeps_background=True,
+    ),
+    Perturbation(
+        name="intensity_shift",
+        family="intensity",
+        function="perturbations.intensity:intensity_shift",
+        body=Levels("% of S_ref", (3.0, 6.0, 10.0, 15.0, 25.0)),
+        ct=Levels("HU", (4.0, 8.0, 15.0, 30.0, 60.0)),
+        neutral=0.0,
+        limits=(-1000.0, 1000.0),
+        scale="linear",
+        draws="nothing",
+        channels="shared",
+        source=(
+            "offset of detector and display; CT: water must read 0 HU within 4 or 5 HU in daily quality "
+            "assurance (ACR 2017 CT quality control manual: 0 +-5 HU, limit 7 HU)"
+        ),
+        note=f"offset, the same everywhere; 15 % and 25 % (30 and 60 HU) are stress; {_AFFINE}",
+        keeps_background=True,
+    ),
+    Perturbation(
+        name="intensity_scale",
+        family="intensity",
+        function="perturbations.intensity:intensity_scale",
+        body=Levels("slope", (1.05, 1.1, 1.2, 1.35, 1.5)),
+        ct=Levels("slope about -1000 HU", (1.01, 1.02, 1.04, 1.08, 1.15)),
+        neutral=1.0,
+        limits=(0.01, 100.0),
+        scale="log",
+        draws="nothing",
+        channels="shared",
+        source=(
+            "error of calibration: HU = 1000 (mu - mu_w) / mu_w, so that a wrong mu_w is a slope about "
+            "-1000 HU, where 1 % moves soft tissue by 10 HU; other scans scale about 0"
+        ),
+        note=f"factor; 1.35 and 1.5 (1.08 and 1.15 for CT) are stress; {_AFFINE}",
         keeps_background=True,
     ),
 )
