@@ -95,16 +95,17 @@ def abdomen(seed: int = 0) -> Scan:
     fill((x + 3) ** 2 + (y - 32) ** 2 < 11**2, 170.0)  # aorta
     for cx in rng.uniform(0, 80, 4):  # bowel gas
         fill(((x - cx) / 9) ** 2 + ((y + 50) / 7) ** 2 + (z / 40) ** 2 < 1, -900.0)
-    texture = ndimage.gaussian_filter(rng.standard_normal(shape), (0.6, 2.0, 2.0))
-    image += np.where(image > -200, 6.0 * texture / texture.std(), 0.0)
+    return Scan(image=_reconstructed(image, rng), spacing=spacing, modality="ct")
+
+
+def _reconstructed(image: NDArray[np.float64], rng: np.random.Generator) -> torch.Tensor:
+    """Add texture of tissue, the blur of a reconstruction and 5 HU of its grain."""
+    texture = ndimage.gaussian_filter(rng.standard_normal(image.shape), (0.6, 2.0, 2.0))
+    image = image + np.where(image > -200, 6.0 * texture / texture.std(), 0.0)
     image = ndimage.gaussian_filter(image, (0.3, 0.6, 0.6))
-    grain = ndimage.gaussian_filter(rng.standard_normal(shape), (0.0, 0.5, 0.5))
+    grain = ndimage.gaussian_filter(rng.standard_normal(image.shape), (0.0, 0.5, 0.5))
     image += 5.0 * grain / grain.std()
-    return Scan(
-        image=torch.from_numpy(np.maximum(image, -1024.0).astype(np.float32))[None],
-        spacing=spacing,
-        modality="ct",
-    )
+    return torch.from_numpy(np.maximum(image, -1024.0).astype(np.float32))[None]
 
 
 def cell() -> Scan:
