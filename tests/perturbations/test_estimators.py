@@ -63,6 +63,7 @@ LIMITS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind", "low", "high", "spread"), LIMITS)
 def test_injected_levels_come_back_within_the_stated_bias_and_spread(
     name: str, kind: str, low: float, high: float, spread: float
