@@ -1,5 +1,7 @@
 """Lines of the catalogue: what coils, calibration and display do to values."""
 
+from types import MappingProxyType
+
 from perturbations.catalog.entry import Levels, Perturbation
 
 __all__ = ["LINES"]
@@ -82,8 +84,9 @@ LINES = (
         draws="nothing",
         channels="shared",
         source=(
-            "offset of detector and display; CT: water must read 0 HU within 4 or 5 HU in daily quality "
-            "assurance (ACR 2017 CT quality control manual: 0 +-5 HU, limit 7 HU)"
+            "offset of detector and display; CT: water reads 0 HU within 5 HU (ACR 2017 CT quality control "
+            "manual), and one organ differed by 10 to 23 HU between scanners of one vendor (Systematic "
+            "scanner variability of patient CT attenuation measurements, SPIE Medical Imaging 2009)"
         ),
         note=f"offset, the same everywhere; 15 % and 25 % (30 and 60 HU) are stress; {_AFFINE}",
         keeps_background=True,
@@ -105,6 +108,48 @@ LINES = (
         ),
         note=f"factor; 1.35 and 1.5 (1.08 and 1.15 for CT) are stress; {_AFFINE}",
         keeps_background=True,
+    ),
+    Perturbation(
+        name="quantisation",
+        family="intensity",
+        function="perturbations.display:quantisation",
+        body=Levels("bits", (8.0, 7.0, 6.0, 5.0, 4.0)),
+        neutral=32.0,
+        limits=(1.0, 16.0),
+        scale="ordinal",
+        draws="nothing",
+        channels="shared",
+        source=(
+            "uniform quantiser of 2^b values on the robust range (1st to 99th percentile); display "
+            "pipelines keep 8 bits"
+        ),
+        note=(
+            "bits over the robust range, in equal steps beyond it too; 5 and 4 bits show contours and are "
+            "stress; for scans that go through a display, which CT and MR do not"
+        ),
+        keeps_background=True,
+    ),
+    Perturbation(
+        name="jpeg",
+        family="intensity",
+        function="perturbations.display:jpeg",
+        body=Levels("quality", (90.0, 70.0, 50.0, 30.0, 10.0)),
+        neutral=101.0,
+        limits=(1.0, 100.0),
+        scale="ordinal",
+        draws="nothing",
+        channels="shared",
+        source=(
+            "Wallace 1992, doi 10.1109/30.125072; quality as libjpeg counts it; MedFM-Robust has the same "
+            "levels, MedMNIST-C 50 to 7 for radiographs"
+        ),
+        note=(
+            "quality of a grey picture of 8 bits per slice and channel, between the ends of the window; 30 "
+            "and 10 show blocks and are stress; for scans that are stored as pictures: declare the window "
+            "for CT, and read it as a study of exported pictures for CT and MR"
+        ),
+        keeps_background=True,
+        options=MappingProxyType({"window": None}),
     ),
 )
 """In the order of the listing."""
