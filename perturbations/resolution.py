@@ -1,7 +1,8 @@
 """Resolution: coarser sampling than the scan has.
 
-**Conventions.** A level multiplies the native slice thickness (the spacing where it is not known). The
-grid stays as it is: thick slices are interpolated back onto it, so that the reference fits.
+**Conventions.** A level multiplies what the scan has: the slice thickness (the spacing where it is not
+known) or the pixel. The grid stays as it is: what was sampled coarsely is interpolated back onto it, so
+that the reference fits.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perturbations.blur import within_support
+from perturbations.averages import averaged
+from perturbations.operators import AxisOperator
 from perturbations.scan import Scan
 
-__all__ = ["thick_slices", "thickening"]
+__all__ = ["low_resolution", "thick_slices", "thickening"]
 
 
 def thick_slices(
@@ -33,9 +34,8 @@ def thick_slices(
     w = sqrt(T^2 - t^2 + s^2) every T = level t, because the variances of profiles add: the boxcar of
     w / s samples adds (w^2 - s^2) / 12 to the t^2 / 12 they have.
     """
-    axis = scan.slice_axis + 1
-    slices = scan.image.shape[axis]
-    step = scan.spacing[axis - 1]
+    slices = scan.spatial_shape[scan.slice_axis]
+    step = scan.spacing[scan.slice_axis]
     native = scan.slice_thickness or step
 
     def at(level: float) -> tuple[Tensor, None]:
@@ -43,20 +43,38 @@ def thick_slices(
         if scan.ndim == 2 or slices == 1 or thick <= step:
             return scan.image.clone(), None
         width = min(thick, math.sqrt(thick * thick - native * native + step * step))
-        operator = thickening(slices, thick / step, width=width / step)
-        return within_support(scan, lambda image: _along(image, axis, operator)), None
+        operator = AxisOperator.of(thickening(slices, thick / step, width=width / step))
+        return averaged(scan, _only(scan, {scan.slice_axis: operator})), None
 
     return at
 
 
-def _along(image: Tensor, axis: int, operator: NDArray[np.float64]) -> Tensor:
-    """Apply an operator along one axis; SciPy's sparse product runs on one thread, in fixed order."""
-    from scipy import sparse
+def low_resolution(
+    scan: Scan,
+    generator: np.random.Generator,  # nothing is random
+) -> Callable[[float], tuple[Tensor, None]]:
+    """Average over pixels larger by a factor, then interpolate back.
 
-    moved = image.movedim(axis, 0)
-    flat = moved.reshape(moved.shape[0], -1).numpy()
-    values = (sparse.csr_array(operator.astype(np.float32)) @ flat).astype(np.float32, copy=False)
-    return torch.from_numpy(values).reshape(moved.shape).movedim(0, axis).contiguous()
+    Along both axes of the plane across the slice axis, each in its own pixel. A coarse pixel holds the
+    mean of its area, as that of a detector with larger elements does, so that nothing is aliased beyond
+    what such a detector would alias.
+    """
+    plane = [axis for axis in range(scan.ndim) if scan.ndim == 2 or axis != scan.slice_axis]
+
+    def at(level: float) -> tuple[Tensor, None]:
+        operators = {
+            axis: AxisOperator.of(thickening(scan.spatial_shape[axis], level))
+            for axis in plane
+            if scan.spatial_shape[axis] > 1
+        }
+        return averaged(scan, _only(scan, operators)), None
+
+    return at
+
+
+def _only(scan: Scan, operators: dict[int, AxisOperator]) -> list[AxisOperator | None]:
+    """One operator an axis, None where there is none."""
+    return [operators.get(axis) for axis in range(scan.ndim)]
 
 
 def thickening(slices: int, factor: float, *, width: float | None = None) -> NDArray[np.float64]:
