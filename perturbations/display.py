@@ -49,7 +49,7 @@ def quantisation(
         for out, clean, (low, high), own in zip(result, image, ranges, steps, strict=True):
             step = (high - low) / (2 ** int(level) - 1)
             if step <= own * (1 + 1e-6):
-                elementwise(Tensor.copy_, out, clean)
+                out.copy_(clean)
             elif measured is None:
                 elementwise(_rounded(low, step), out, clean)
             else:
@@ -207,15 +207,16 @@ def _rounded(low: float, step: float) -> Callable[..., None]:
     return rounded
 
 
-def _window(window: Sequence[float]) -> tuple[float, float]:
-    bounds = [float(bound) for bound in window] if not isinstance(window, str) else []
-    if len(bounds) != 2 or not all(map(math.isfinite, bounds)) or not bounds[0] < bounds[1]:
+def _window(window: object) -> tuple[float, float]:
+    bounds = list(window) if isinstance(window, Sequence) else []
+    numbers = [float(b) for b in bounds if isinstance(b, int | float) and math.isfinite(b)]
+    if len(bounds) != 2 or len(numbers) != 2 or not numbers[0] < numbers[1]:
         msg = (
             "jpeg needs a window of two numbers, black before white in the scan's units "
             f"([-160, 240] for soft tissue in HU), got {window!r}"
         )
         raise ValueError(msg)
-    return bounds[0], bounds[1]
+    return numbers[0], numbers[1]
 
 
 def _slices(image: Tensor, scan: Scan) -> Tensor:
