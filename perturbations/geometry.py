@@ -1,15 +1,14 @@
 """Geometry: the anatomy lies differently in the field of view.
 
-**Conventions.** A rigid motion turns the anatomy about the centre of the scan, in mm, so that the same
-angle does the same on anisotropic grids. The perturbed image y(p) = x(R^-1 p); a prediction made on it
-is pulled back to the original frame, q(p) = prediction(R p), and scored there against the unchanged
-reference. Positions are relative to the centre, in the order of the array.
+**Conventions.** A point p of the anatomy goes to A p + t, in mm from the centre of the scan and in the
+order of the array, so that the same angle or factor does the same on anisotropic grids. The perturbed
+image is y(p) = x(A^-1 (p - t)); a prediction made on it is pulled back to the original frame, q(p) =
+prediction(A p + t), and scored there against the unchanged reference.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,132 +16,52 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from perturbations.resampling import SampledWarp, centred
 from perturbations.scan import Scan
 
-__all__ = ["AffineWarp", "rotation", "rotation_matrix"]
+__all__ = [
+    "AffineWarp",
+    "background",
+    "moved_image",
+    "rotation",
+    "rotation_matrix",
+    "scaling",
+    "side_unit",
+    "translation",
+]
 
-_SLAB = 1 << 18
-"""Voxels read at once: positions of a whole volume in float64 would fill the memory."""
+Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class AffineWarp:
-    """A rigid motion of the anatomy on one grid."""
+@dataclass(frozen=True, slots=True, eq=False)
+class AffineWarp(SampledWarp):
+    """An affine motion of the anatomy on one grid."""
 
     matrix: tuple[tuple[float, ...], ...]
-    """R: where a point of the anatomy goes, mm, array order."""
-    shape: tuple[int, ...]
-    """Voxels of the grid."""
-    spacing: tuple[float, ...]
-    """mm (px) along each axis."""
-
-    @property
-    def moves(self) -> bool:
-        """True: voxels move."""
-        return True
+    """A, array order."""
+    offset: tuple[float, ...]
+    """t, mm (px)."""
 
     def smallest_jacobian(self) -> float:
         """Return the determinant of the matrix, the same everywhere."""
         return float(np.linalg.det(np.asarray(self.matrix)))
 
-    def pull_back(self, values: Tensor) -> Tensor:
-        """Bring values from the perturbed to the original frame, linearly.
+    def moved(self, start: int, stop: int) -> list[Tensor]:
+        """Where the anatomy of some slices goes: A p + t."""
+        return self._taken(np.asarray(self.matrix), np.asarray(self.offset), start, stop)
 
-        Parameters
-        ----------
-        values : (channel, z, y, x) or (channel, y, x), float32
+    def origins(self, start: int, stop: int) -> list[Tensor]:
+        """Where the anatomy seen in some slices came from: A^-1 (p - t)."""
+        inverse = np.linalg.inv(np.asarray(self.matrix))
+        return self._taken(inverse, -inverse @ np.asarray(self.offset), start, stop)
 
-        Returns
-        -------
-        Of the same shape; 0 where the point had left the field of view.
-
-        Raises
-        ------
-        ValueError
-            When the values lie on another grid.
-        """
-        return self._read(values, np.asarray(self.matrix), "bilinear")
-
-    def push_forward(self, mask: Tensor) -> Tensor:
-        """Bring a mask of label numbers from the original to the perturbed frame, by the nearest.
-
-        Parameters
-        ----------
-        mask : (z, y, x) or (y, x), whole numbers
-
-        Returns
-        -------
-        Of the same shape and type; 0 where nothing was known.
-        """
-        moved = mask[None].to(torch.float32)
-        return self._read(moved, self._inverse, "nearest")[0].to(mask.dtype)
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Bring values from the original to the perturbed frame, linearly; 0 beyond the scan."""
-        return self._read(values, self._inverse, "bilinear")
-
-    @property
-    def retained(self) -> Tensor:
-        """(z, y, x), bool: points of the original frame that stay inside the field of view."""
-        kept = []
-        for places in self._moved(np.asarray(self.matrix)):
-            voxels = self._voxels(places)
-            within = [(v >= -0.5) & (v <= n - 0.5) for v, n in zip(voxels, self.shape, strict=True)]
-            kept.append(torch.stack(within).all(dim=0))
-        return torch.cat(kept)
-
-    def displacement(self) -> Tensor:
-        """(z, y, x): how far each point of the anatomy moves, mm (px)."""
-        motion = np.asarray(self.matrix) - np.eye(len(self.shape))
-        return torch.cat([torch.stack(places).norm(dim=0) for places in self._moved(motion)])
-
-    @property
-    def _inverse(self) -> NDArray[np.float64]:
-        return np.asarray(self.matrix).T  # a rotation
-
-    def _moved(self, matrix: NDArray[np.float64]) -> Iterator[list[Tensor]]:
-        """Where the matrix takes each voxel, mm (px) from the centre, one tensor per axis.
-
-        Some slices at a time; neither the cuts nor the order of a sum depends on the threads.
-        """
-        axes = [
-            (torch.arange(size, dtype=torch.float64) - (size - 1) / 2) * step
-            for size, step in zip(self.shape, self.spacing, strict=True)
-        ]
-        thick = max(1, _SLAB // math.prod(self.shape[1:]))
-        for start in range(0, self.shape[0], thick):
-            cut = [axes[0][start : start + thick], *axes[1:]]
-            grids = torch.meshgrid(*cut, indexing="ij")
-            yield [_weighted(row.tolist(), grids) for row in matrix]
-
-    def _voxels(self, places: list[Tensor]) -> list[Tensor]:
+    def _taken(self, matrix: Floats, offset: Floats, start: int, stop: int) -> list[Tensor]:
+        axes = centred(self.shape, self.spacing)
+        grids = torch.meshgrid(axes[0][start:stop], *axes[1:], indexing="ij")
         return [
-            place / step + (size - 1) / 2
-            for place, step, size in zip(places, self.spacing, self.shape, strict=True)
+            _weighted(row, grids) + shift
+            for row, shift in zip(matrix.tolist(), offset.tolist(), strict=True)
         ]
-
-    def _read(self, values: Tensor, matrix: NDArray[np.float64], mode: str) -> Tensor:
-        """Read values at turned positions; 0 beyond the grid."""
-        if tuple(values.shape[1:]) != self.shape:
-            msg = f"values must lie on a grid of {self.shape}, got {tuple(values.shape[1:])}"
-            raise ValueError(msg)
-        source = values[None].to(device="cpu", dtype=torch.float64)
-        slabs = []
-        for places in self._moved(matrix):
-            # grid_sample wants coordinates in [-1, 1] from the outer voxel edges, last axis first
-            relative = [
-                (2 * voxel + 1) / size - 1
-                for voxel, size in zip(self._voxels(places), self.shape, strict=True)
-            ]
-            read = torch.nn.functional.grid_sample(
-                source,
-                torch.stack(relative[::-1], dim=-1)[None],
-                mode=mode,
-                padding_mode="zeros",
-                align_corners=False,
-            )
-            slabs.append(read[0].to(torch.float32))
-        return torch.cat(slabs, dim=1).to(values.device)
 
 
 def _weighted(weights: list[float], grids: tuple[Tensor, ...]) -> Tensor:
@@ -160,18 +79,74 @@ def rotation(
 
     In 3-D the axis is drawn uniformly on the sphere, in 2-D the sense: a patient tilts and nods as well
     as turns, also where slices are thick. What turns in from beyond the scan has the background's
-    value, see `_background`.
+    value, see `background`.
     """
     drawn = generator.standard_normal(3)
     axis = drawn / np.linalg.norm(drawn)
-    background = _background(scan).reshape(-1, *([1] * scan.ndim))
+    still = np.zeros(scan.ndim)
+    return _affine(scan, lambda level: (rotation_matrix(axis, np.deg2rad(level), scan.ndim), still))
+
+
+def translation(
+    scan: Scan, generator: np.random.Generator
+) -> Callable[[float], tuple[Tensor, AffineWarp]]:
+    """Shift the anatomy by a fixed distance in a random direction.
+
+    The direction is drawn uniformly on the sphere (circle). Levels are mm; for display modalities % of
+    the mean side of the image.
+    """
+    drawn = generator.standard_normal(scan.ndim)
+    direction = drawn / np.linalg.norm(drawn)
+    unit = side_unit(scan)
+    return _affine(scan, lambda level: (np.eye(scan.ndim), direction * (level * unit)))
+
+
+def scaling(
+    scan: Scan, generator: np.random.Generator
+) -> Callable[[float], tuple[Tensor, AffineWarp]]:
+    """Enlarge or shrink the anatomy about the centre by a fixed factor.
+
+    Which of the two is drawn: patients are larger and smaller than those a system was trained on. A
+    factor f multiplies lengths by f, or divides them by it.
+    """
+    enlarge = bool(generator.integers(2))
+    still = np.zeros(scan.ndim)
+    return _affine(scan, lambda f: (np.eye(scan.ndim) * (f if enlarge else 1.0 / f), still))
+
+
+def _affine(
+    scan: Scan, motion: Callable[[float], tuple[Floats, Floats]]
+) -> Callable[[float], tuple[Tensor, AffineWarp]]:
+    """Move the anatomy; what comes in from beyond the scan has the background's value."""
+    filling = background(scan).reshape(-1, *([1] * scan.ndim))
 
     def at(level: float) -> tuple[Tensor, AffineWarp]:
-        matrix = rotation_matrix(axis, np.deg2rad(level), scan.ndim)
-        warp = AffineWarp(tuple(map(tuple, matrix.tolist())), scan.spatial_shape, scan.spacing)
-        return warp.forward(scan.image - background) + background, warp
+        matrix, offset = motion(level)
+        rows = tuple(map(tuple, matrix.tolist()))
+        warp = AffineWarp(scan.spatial_shape, scan.spacing, rows, tuple(offset.tolist()))
+        return moved_image(scan.image, warp, filling), warp
 
     return at
+
+
+def moved_image(image: Tensor, warp: SampledWarp, filling: Tensor) -> Tensor:
+    """Move an image forward; beyond it lies the filling.
+
+    Parameters
+    ----------
+    image : (channel, z, y, x) or (channel, y, x)
+    warp : SampledWarp
+    filling : (channel, 1, 1, 1) or (channel, 1, 1)
+    """
+    return warp.forward(image, filling=filling)
+
+
+def side_unit(scan: Scan) -> float:
+    """Length of one unit of level: 1 mm, or 1 % of the mean side of a display image."""
+    if scan.modality_class == "body":
+        return 1.0
+    sides = [size * step for size, step in zip(scan.spatial_shape, scan.spacing, strict=True)]
+    return float(np.mean(sides[-2:])) / 100.0
 
 
 def rotation_matrix(axis: NDArray[np.float64], angle: float, dims: int) -> NDArray[np.float64]:
@@ -184,7 +159,7 @@ def rotation_matrix(axis: NDArray[np.float64], angle: float, dims: int) -> NDArr
     return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
 
 
-def _background(scan: Scan) -> Tensor:
+def background(scan: Scan) -> Tensor:
     """Value per channel of what lies beyond the scan.
 
     Its smallest one (air); what a masked background is filled with; in microscopy, whose background

@@ -34,7 +34,7 @@ def test_a_rotation_turns_by_its_angle_in_mm() -> None:
 def test_a_quarter_turn_in_two_dimensions_is_exact() -> None:
     image = torch.arange(49, dtype=torch.float32).reshape(1, 7, 7)
     matrix = rotation_matrix(np.array([1.0, 0, 0]), math.pi / 2, 2)
-    warp = AffineWarp(tuple(map(tuple, matrix.tolist())), (7, 7), (1.0, 1.0))
+    warp = AffineWarp((7, 7), (1.0, 1.0), tuple(map(tuple, matrix.tolist())), (0.0, 0.0))
     turned = warp.forward(image)
     assert torch.allclose(turned[0], torch.rot90(image[0], 1), atol=1e-4) or torch.allclose(
         turned[0], torch.rot90(image[0], -1), atol=1e-4

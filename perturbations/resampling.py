@@ -1,0 +1,173 @@
+"""Read images at the positions to which a map of the frame takes their voxels.
+
+**Conventions.** Positions are relative to the centre of the scan, in its unit of length, in the order of
+the array. Work is done in slabs of slices, each on one thread, in float64.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from perturbations.chunks import empty, spread
+
+__all__ = ["SampledWarp", "centred"]
+
+_SLAB = 1 << 16
+"""Voxels read at once: positions of a whole volume in float64 would fill the memory."""
+
+
+def centred(shape: tuple[int, ...], spacing: tuple[float, ...]) -> list[Tensor]:
+    """Positions of the voxels along each axis, float64."""
+    return [
+        (torch.arange(size, dtype=torch.float64) - (size - 1) / 2) * step
+        for size, step in zip(shape, spacing, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SampledWarp(ABC):
+    """A map of the frame that moves voxels; a subclass says where to."""
+
+    shape: tuple[int, ...]
+    """Voxels of the grid."""
+    spacing: tuple[float, ...]
+    """Along each axis, mm (px)."""
+
+    @abstractmethod
+    def moved(self, start: int, stop: int) -> list[Tensor]:
+        """Where the anatomy at the voxels of some slices goes, one (slice, y, x) tensor an axis."""
+
+    @abstractmethod
+    def origins(self, start: int, stop: int) -> list[Tensor]:
+        """Where the anatomy that is seen at the voxels of some slices came from."""
+
+    @abstractmethod
+    def smallest_jacobian(self) -> float:
+        """Return the smallest local change of volume; above 0 when the map does not fold."""
+
+    @property
+    def moves(self) -> bool:
+        """True: voxels move."""
+        return True
+
+    def pull_back(self, values: Tensor) -> Tensor:
+        """Bring values from the perturbed to the original frame, linearly.
+
+        Parameters
+        ----------
+        values : (channel, z, y, x) or (channel, y, x), float32
+
+        Returns
+        -------
+        Of the same shape; 0 where the point had left the field of view.
+
+        Raises
+        ------
+        ValueError
+            When the values lie on another grid.
+        """
+        return self._read(values, inverse=False, mode="bilinear")
+
+    def forward(self, values: Tensor, *, filling: Tensor | None = None) -> Tensor:
+        """Bring values from the original to the perturbed frame, linearly.
+
+        Parameters
+        ----------
+        values : (channel, z, y, x) or (channel, y, x), float32
+        filling : (channel, 1, 1, 1) or (channel, 1, 1), optional
+            What lies beyond the scan; 0 when it is left out.
+        """
+        return self._read(values, inverse=True, mode="bilinear", filling=filling)
+
+    def push_forward(self, mask: Tensor) -> Tensor:
+        """Bring a mask of label numbers from the original to the perturbed frame, by the nearest.
+
+        Parameters
+        ----------
+        mask : (z, y, x) or (y, x), whole numbers
+
+        Returns
+        -------
+        Of the same shape and type; 0 where nothing was known.
+        """
+        values = mask[None].to(torch.float32)
+        return self._read(values, inverse=True, mode="nearest")[0].to(mask.dtype)
+
+    @property
+    def retained(self) -> Tensor:
+        """(z, y, x), bool: points of the original frame that stay inside the field of view."""
+        kept = torch.empty(self.shape, dtype=torch.bool)
+
+        def slab(start: int, stop: int) -> None:
+            voxels = self._voxels(self.moved(start, stop))
+            within = [(v >= -0.5) & (v <= n - 0.5) for v, n in zip(voxels, self.shape, strict=True)]
+            kept[start:stop] = torch.stack(within).all(dim=0)
+
+        spread(slab, self.shape[0], self._thick)
+        return kept
+
+    def displacement(self) -> Tensor:
+        """(z, y, x): how far each point of the anatomy moves, mm (px), float64."""
+        far = torch.empty(self.shape, dtype=torch.float64)
+        axes = centred(self.shape, self.spacing)
+
+        def slab(start: int, stop: int) -> None:
+            here = torch.meshgrid(axes[0][start:stop], *axes[1:], indexing="ij")
+            there = self.moved(start, stop)
+            steps = [b - a for a, b in zip(here, there, strict=True)]
+            far[start:stop] = torch.stack(steps).norm(dim=0)
+
+        spread(slab, self.shape[0], self._thick)
+        return far
+
+    @property
+    def _thick(self) -> int:
+        return max(1, _SLAB // math.prod(self.shape[1:]))
+
+    def _voxels(self, places: list[Tensor]) -> list[Tensor]:
+        return [
+            place / step + (size - 1) / 2
+            for place, step, size in zip(places, self.spacing, self.shape, strict=True)
+        ]
+
+    def _read(
+        self, values: Tensor, *, inverse: bool, mode: str, filling: Tensor | None = None
+    ) -> Tensor:
+        """Read values at moved positions; the filling, or 0, beyond the grid."""
+        if tuple(values.shape[1:]) != self.shape:
+            msg = f"values must lie on a grid of {self.shape}, got {tuple(values.shape[1:])}"
+            raise ValueError(msg)
+        source = values[None].to(device="cpu")
+        result = empty(values.shape)
+
+        def slab(start: int, stop: int) -> None:
+            places = self.origins(start, stop) if inverse else self.moved(start, stop)
+            voxels = self._voxels(places)
+            # only the slices that are read, in float64; grid_sample knows no border of its own there
+            low = max(0, math.floor(float(voxels[0].min())) - 1)
+            high = min(self.shape[0], math.ceil(float(voxels[0].max())) + 2)
+            if low >= high:
+                result[:, start:stop] = 0.0 if filling is None else filling
+                return
+            voxels[0] = voxels[0] - low
+            sizes = (high - low, *self.shape[1:])
+            # grid_sample wants coordinates in [-1, 1] from the outer voxel edges, last axis first
+            relative = [(2 * v + 1) / n - 1 for v, n in zip(voxels, sizes, strict=True)]
+            known = source[:, :, low:high].to(torch.float64)
+            read = torch.nn.functional.grid_sample(
+                known if filling is None else known - filling,
+                torch.stack(relative[::-1], dim=-1)[None],
+                mode=mode,
+                padding_mode="zeros",
+                align_corners=False,
+            )
+            read = read[0] if filling is None else read[0] + filling
+            result[:, start:stop] = read.to(torch.float32)
+
+        spread(slab, self.shape[0], self._thick)
+        return result.to(values.device)
