@@ -33,7 +33,7 @@ _COARSER = 1.25
 _FINER = 4.0
 """The inverse is solved on a lattice finer by this factor."""
 
-_TOLERANCE = 1e-6
+_TOLERANCE = 1e-4
 """Of the inverse, over the largest displacement."""
 
 Floats = NDArray[np.float64]
