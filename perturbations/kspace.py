@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perturbations.chunks import elementwise, empty, spread
-from perturbations.field_of_view import FieldOfView
+from perturbations.field_of_view import FieldOfView, extent_along
 from perturbations.operators import AxisOperator, along
 from perturbations.scan import Scan
 
 __all__ = [
-    "empty_again", "epi_ghosting", "extent_along", "fold_over", "ghosting", "phase_encoding",
+    "empty_again", "epi_ghosting", "fold_over", "ghosting", "phase_encoding",
     "require_magnitude", "thickness", "wraparound",
 ]  # fmt: skip
 
@@ -36,9 +36,6 @@ _GHOST_SHIFT = (0.08, 0.45)
 
 _POINTS = 1 << 16
 """Voxels of one piece, where a slice is not larger."""
-
-_BEYOND = 0.0005
-"""Share of the foreground that may lie beyond either end of its extent."""
 
 
 def ghosting(
@@ -301,22 +298,6 @@ def phase_encoding(name: str, scan: Scan, phase_axis: int | None) -> int:
         )
         raise ValueError(msg)
     return phase_axis
-
-
-def extent_along(scan: Scan, axis: int) -> tuple[float, float]:
-    """Where the foreground begins and ends along a spatial axis, in voxels, -.5 to n - .5.
-
-    All but 1 in 1000 of its voxels lie between the ends, as many beyond either; found along the
-    cumulative volume, which is linear within a voxel. Stray bright voxels do not count, and an extent in
-    mm hardly depends on the spacing.
-    """
-    across = [other for other in range(scan.ndim) if other != axis]
-    filled = scan.foreground.cpu().sum(dim=across).numpy().astype(np.float64)
-    cumulative = np.concatenate([[0.0], np.cumsum(filled)]) / filled.sum()
-    edges = np.arange(len(filled) + 1) - 0.5
-    low = np.interp(_BEYOND, cumulative, edges)
-    high = np.interp(1.0 - _BEYOND, cumulative, edges)
-    return float(low), float(high)
 
 
 def thickness(shape: Sequence[int], axis: int) -> int:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from perturbations.chunks import elementwise, empty, spread
-from perturbations.kspace import empty_again, extent_along, phase_encoding, require_magnitude
+from perturbations.field_of_view import extent_along
+from perturbations.kspace import empty_again, phase_encoding, require_magnitude
 from perturbations.noise import sigma_unit
 from perturbations.scan import Scan
 

@@ -120,7 +120,7 @@ def test_distortion_does_not_fall_when_severity_rises(name: str, kind: str, seed
         result = drawn.at(severity=severity)
         if result.status == "no_effect":
             sizes.append(0.0)
-        elif result.warp is not None:
+        elif result.warp is not None and result.warp.moves:
             sizes.append(float(result.warp.displacement().mean()))
         else:
             sizes.append(effect.measure(scan, result.image).nrmse)
@@ -342,5 +342,10 @@ def test_a_large_scan_draws_its_noise_in_chunks_that_do_not_depend_on_its_size()
 @pytest.mark.parametrize("name", list(CATALOG))
 def test_another_seed_is_another_draw_exactly_when_the_line_draws(name: str) -> None:
     scan = suited(name)
-    one, two = (perturbations.realise(name, scan, seed=s).at(severity=3).image for s in (1, 2))
-    assert torch.equal(one, two) == (CATALOG[name].draws == "nothing")
+    severity = min(3, len(CATALOG[name].body.values))
+    first, *others = (
+        perturbations.realise(name, scan, seed=s).at(severity=severity).image for s in range(1, 7)
+    )
+    # a draw among few (an axis, an end) may be the same now and then
+    alike = all(torch.equal(first, other) for other in others)
+    assert alike == (CATALOG[name].draws == "nothing")
