@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perturbations.chunks import CHUNK, elementwise, empty, spread
-from perturbations.quantiles import robust_ranges
+from perturbations.quantiles import length, robust_ranges
 from perturbations.scan import Scan
 
 __all__ = ["even_step", "jpeg", "quantisation"]
@@ -47,7 +47,7 @@ def quantisation(
     def at(level: float) -> tuple[Tensor, None]:
         result = empty(image.shape)
         for out, clean, (low, high), own in zip(result, image, ranges, steps, strict=True):
-            step = (high - low) / (2 ** int(level) - 1)
+            step = length(low, high) / (2 ** int(level) - 1)
             if step <= own * (1 + 1e-6):
                 out.copy_(clean)
             elif measured is None:
@@ -116,11 +116,11 @@ def jpeg(
                 if not low < high:
                     out[:] = values
                     continue
-                seen = _stored(pictures[channel, piece], int(level)).astype(np.float32)
-                seen *= np.float32((high - low) / 255)
-                seen += np.float32(low)
-                seen += values - np.clip(values, np.float32(low), np.float32(high))
-                out[:] = seen if kept is None else np.where(kept[piece], seen, values)
+                grey = _stored(pictures[channel, piece], int(level))
+                seen = grey * ((high - low) / 255) + low
+                seen += values - np.clip(values, low, high, dtype=np.float64)
+                with np.errstate(over="ignore"):  # what is infinite is refused in words
+                    out[:] = seen if kept is None else np.where(kept[piece], seen, values)
 
         spread(store, len(image) * count, 1)
         return result, None
@@ -228,10 +228,8 @@ def _exposed(values: NDArray[np.float32], low: float, high: float) -> NDArray[np
     """Grey levels, 0 to 255, of values between black and white."""
     if not low < high:
         return np.zeros(values.shape, dtype=np.uint8)
-    grey = (np.clip(values, np.float32(low), np.float32(high)) - np.float32(low)) * (
-        255 / (high - low)
-    )
-    return np.asarray(np.rint(grey).clip(0, 255), dtype=np.uint8)
+    grey = (np.clip(values, low, high, dtype=np.float64) - low) * (255 / (high - low))
+    return np.asarray(np.rint(grey), dtype=np.uint8)
 
 
 def _stored(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from perturbations.chunks import CHUNK, elementwise, empty, spread
 from perturbations.noise import sigma_unit
-from perturbations.quantiles import robust_ranges
+from perturbations.quantiles import length, robust_ranges
 from perturbations.scan import Scan
 
 __all__ = [
@@ -94,7 +94,7 @@ def gamma(
     def at(level: float) -> tuple[Tensor, None]:
         result = empty(image.shape)
         for out, base, log_z, (low, high) in zip(result, bases, logs, ranges, strict=True):
-            elementwise(_power_law(level, max(high - low, 0.0)), out, base, log_z)
+            elementwise(_power_law(level, length(low, high)), out, base, log_z)
         return result, None
 
     return at
@@ -221,12 +221,12 @@ def _position(low: float, high: float) -> Callable[..., None]:
             return
         values, rest = log_z.numpy(), base.numpy()
         torch.sub(clean, low, out=base)
-        base.div_(high - low)
+        base.div_(length(low, high))
         np.clip(rest, 0.0, None, out=values)
         np.multiply(values, rest < 1, out=values)
         if measured is not None:
             np.multiply(values, measured.numpy(), out=values)
-        torch.add(clean, log_z, alpha=low - high, out=base)
+        torch.add(clean, log_z, alpha=-length(low, high), out=base)
         with np.errstate(divide="ignore"):  # the logarithm of 0 is meant
             np.log(values, out=values)
 

@@ -17,10 +17,12 @@ from torch import Tensor
 from perturbations.chunks import CHUNK, spread
 from perturbations.scan import Scan
 
-__all__ = ["ROBUST", "quantiles", "robust_ranges"]
+__all__ = ["ROBUST", "length", "quantiles", "robust_ranges"]
 
 ROBUST = (0.01, 0.99)
 """Quantiles that bound the robust range of a scan."""
+
+_LARGEST = float(np.finfo(np.float32).max)
 
 _SAMPLE = 1 << 14
 """Values of a sample."""
@@ -93,6 +95,15 @@ def robust_ranges(scan: Scan) -> list[tuple[float, float]]:
         low, high = quantiles(values, ROBUST) if values.numel() else (0.0, 0.0)
         ranges.append((low, high))
     return ranges
+
+
+def length(low: float, high: float) -> float:
+    """Return high - low, 0 when that is negative and infinite when float32 cannot hold it.
+
+    Infinite lengths make outcomes that are not finite, which are refused in words; torch would not take
+    the number at all.
+    """
+    return max(high - low, 0.0) if high - low <= _LARGEST else math.inf
 
 
 def _brackets(flat: NDArray[np.float32], shares: Sequence[float]) -> list[_Bracket]:

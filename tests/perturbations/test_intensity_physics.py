@@ -10,7 +10,7 @@ import torch
 from scans import body, head, padded_ct
 
 import perturbations
-from perturbations import Scan, effect
+from perturbations import CATALOG, Scan, effect
 from perturbations.quantiles import quantiles, robust_ranges
 
 
@@ -192,3 +192,23 @@ def test_quantiles_are_those_of_numpy_to_the_last_bit(count: int, kind: str) -> 
     shares = (0.0, 0.01, 0.25, 0.5, 0.99, 1.0)
     expected = np.quantile(values.astype(np.float64), shares)
     assert quantiles(torch.from_numpy(values), shares) == pytest.approx(expected, rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize("size", [3.3e38, 1e-38, 1e-43])
+@pytest.mark.parametrize(
+    "name", [name for name, entry in CATALOG.items() if entry.family == "intensity"]
+)
+def test_values_at_the_ends_of_float32_come_out_finite_or_are_refused(
+    name: str, size: float
+) -> None:
+    signs = np.random.default_rng(1).choice([-1.0, -0.5, 0.5, 1.0], (1, 30, 30))
+    image = torch.from_numpy((signs * size).astype(np.float32))
+    scan = Scan(image=image, spacing=(1.0, 1.0), modality="mr")
+    drawn = perturbations.realise(name, scan, seed=1)
+    for level in (*CATALOG[name].body.values, CATALOG[name].limits[0]):
+        refusal, finite = "", False
+        try:
+            finite = bool(torch.isfinite(drawn.at(level=level).image).all())
+        except ValueError as error:
+            refusal = str(error)
+        assert finite or (size > 1 and "leaves the range of float32" in refusal)
