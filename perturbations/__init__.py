@@ -25,6 +25,7 @@ from perturbations.seeds import derive_seed
 
 if TYPE_CHECKING:
     from perturbations import effect, estimate
+    from perturbations.chains import Part, compose, joint, replay_joint
     from perturbations.iso_effect import IsoEffect, iso_effect_levels
     from perturbations.perturbation import Perturbed, Realisation, apply, realise, replay
     from perturbations.scan import Scan
@@ -34,24 +35,32 @@ __all__ = [
     "CATALOG",
     "PRESETS",
     "IsoEffect",
+    "Part",
     "Perturbation",
     "Perturbed",
     "Realisation",
     "Scan",
     "Warp",
     "apply",
+    "compose",
     "derive_seed",
     "effect",
     "estimate",
     "get",
     "iso_effect_levels",
+    "joint",
     "level_at",
     "levels_for",
     "realise",
     "replay",
+    "replay_joint",
 ]
 
 _LAZY = {
+    "Part": "perturbations.chains",
+    "compose": "perturbations.chains",
+    "joint": "perturbations.chains",
+    "replay_joint": "perturbations.chains",
     "IsoEffect": "perturbations.iso_effect",
     "iso_effect_levels": "perturbations.iso_effect",
     "Perturbed": "perturbations.perturbation",

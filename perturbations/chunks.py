@@ -7,6 +7,7 @@ So each piece is computed on one thread, in one order, and threads only decide w
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable
@@ -18,7 +19,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["CHUNK", "drawn_field", "elementwise", "empty", "spread", "unit_field"]
+__all__ = [
+    "CHUNK",
+    "drawn_field",
+    "elementwise",
+    "empty",
+    "extremes",
+    "same",
+    "scratch",
+    "spread",
+    "unit_field",
+]
 
 CHUNK = 1 << 18
 """Values of one piece: 1 MB in float32, so that a few of them stay in a core's cache."""
@@ -111,6 +122,56 @@ def empty(shape: torch.Size | tuple[int, ...]) -> Tensor:
     return torch.from_numpy(np.empty(tuple(shape), dtype=np.float32))
 
 
+def scratch(shape: torch.Size | tuple[int, ...], slot: int = 0) -> Tensor:
+    """Lend this thread's own buffer, for what a piece of work holds for a moment.
+
+    Memory that is given back after each piece comes back as new pages, whose faults cost more than the
+    work on them.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        A few MB at most: the largest that was asked for is kept.
+    slot : int
+        Another slot is another buffer.
+
+    Returns
+    -------
+    float32, contiguous, of any content; until the same thread asks for the same slot again.
+    """
+    count = math.prod(shape)
+    held: dict[int, Tensor] = _inside.__dict__.setdefault("held", {})
+    if slot not in held or held[slot].numel() < count:
+        held[slot] = empty((count,))
+    return held[slot][:count].view(shape)
+
+
+def extremes(values: Tensor) -> tuple[float, float]:
+    """Return the smallest and the largest value of a contiguous volume; NaN when there is one.
+
+    In pieces: the threads that torch starts for a whole volume wait for each other in a busy loop, which
+    on cores in use takes longer than the work.
+    """
+    flat = values.reshape(-1)
+    found = torch.empty(2, -(-flat.numel() // CHUNK))
+
+    def piece(start: int, stop: int) -> None:
+        low, high = torch.aminmax(flat[start:stop])
+        found[0, start // CHUNK], found[1, start // CHUNK] = low, high
+
+    spread(piece, flat.numel())
+    return float(found[0].min()), float(found[1].max())
+
+
+def same(one: Tensor, other: Tensor) -> bool:
+    """Tell whether two contiguous volumes of a shape hold the same values, up to the first that differs."""
+    first, second = one.reshape(-1).numpy(), other.reshape(-1).numpy()
+    return all(
+        np.array_equal(first[start : start + CHUNK], second[start : start + CHUNK])
+        for start in range(0, first.size, CHUNK)
+    )
+
+
 def unit_field(shape: torch.Size | tuple[int, ...], generator: np.random.Generator) -> Tensor:
     """Draw a standard normal field, float32.
 
@@ -165,12 +226,13 @@ def _box_muller(out: NDArray[np.float32], bits: np.random.SFC64) -> None:
     pairs = -(-out.size // 2)
     first, second = bits.random_raw(pairs).view(np.uint32).reshape(2, pairs)
     np.bitwise_or(first, 1, out=first)  # u > 0
-    radius = first.astype(np.float32)
+    radius, angle = scratch((2, pairs)).numpy()
+    np.copyto(radius, first, casting="unsafe")
     radius *= np.float32(2.0**-32)
     np.log(radius, out=radius)
     radius *= np.float32(-2.0)
     np.sqrt(radius, out=radius)
-    angle = second.view(np.int32).astype(np.float32)
+    np.copyto(angle, second.view(np.int32), casting="unsafe")
     angle *= np.float32(2.0 * np.pi / 2.0**32)
     cosine, sine = out[:pairs], out[pairs:]
     np.cos(angle, out=cosine)

@@ -16,18 +16,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perturbations.chunks import empty, spread
+from perturbations.chunks import empty, scratch, spread
 
 __all__ = ["AxisOperator", "along"]
 
 _ROWS = 128
 """Rows that are cut into blocks together."""
 
-_PACE = {32: 75.0, 64: 95.0, 128: 106.0}
+_PACE = {16: 66.0, 32: 84.0, 64: 95.0, 128: 106.0}
 """Products per time of blocks of so many rows, as measured on one core: high blocks use the matrix unit
 better, low blocks leave more of the zeros beside a band out."""
 
-_LINES = 2048
+_LINES = 4096
 """Lines of the volume in one piece."""
 
 Block = tuple[int, int, int, int, Tensor]
@@ -108,42 +108,49 @@ def along(
     Of the same shape; `out` when it was given.
     """
     result = empty(values.shape) if out is None else out
-    size = values.shape[axis]
     before, after = math.prod(values.shape[:axis]), math.prod(values.shape[axis + 1 :])
+    shape = (before, values.shape[axis], after)
     if after == 1:
-        source, target = values.view(before, size), result.view(before, size)
+        _last_axis(values.view(shape[:2]), result.view(shape[:2]), operator)
+    else:
+        _other_axis(values.view(shape), result.view(shape), operator, fresh=out is None)
+    return result
 
-        def rows(start: int, stop: int) -> None:
-            # a packed copy is what the products read fastest, and frees the lines to be overwritten
-            lines = source[start:stop].clone()
-            for first_row, last_row, first, last, weights in operator.blocks:
-                _product(lines[:, first:last], weights.T, target[start:stop, first_row:last_row])
 
-        spread(rows, before, _LINES)
-        return result
-    source, target = values.view(before, size, after), result.view(before, size, after)
-    group = max(1, _LINES // after)  # short rows: those of several slices make one piece
-    pieces = -(-after // _LINES)
+def _last_axis(source: Tensor, target: Tensor, operator: AxisOperator) -> None:
+    """Multiply (lines, n) from the right."""
+
+    def rows(start: int, stop: int) -> None:
+        # a packed copy is what products read fastest, and lets the lines be overwritten
+        lines = source[start:stop].clone()
+        for first_row, last_row, first, last, weights in operator.blocks:
+            part = target[start:stop, first_row:last_row]
+            torch.mm(lines[:, first:last], weights.T, out=part)
+
+    spread(rows, source.shape[0], _LINES)
+
+
+def _other_axis(source: Tensor, target: Tensor, operator: AxisOperator, *, fresh: bool) -> None:
+    """Multiply (slices, n, lines) from the left."""
+    slices, _, width = source.shape
+    group = max(1, _LINES // width)  # of short lines, those of several slices make one piece
+    pieces = -(-width // _LINES)
 
     def columns(start: int, stop: int) -> None:
         for piece in range(start, stop):
             outer, inner = divmod(piece, pieces)
-            own = slice(outer * group, min((outer + 1) * group, before))
-            cut = slice(inner * _LINES, min((inner + 1) * _LINES, after))
-            lines = source[own, :, cut].clone()
+            own = slice(outer * group, (outer + 1) * group)
+            cut = slice(inner * _LINES, (inner + 1) * _LINES)
+            lines = scratch(source[own, :, cut].shape).copy_(source[own, :, cut])
             for first_row, last_row, first, last, weights in operator.blocks:
-                repeated = weights.expand(len(lines), *weights.shape)
-                _product(repeated, lines[:, first:last], target[own, first_row:last_row, cut])
+                part = target[own, first_row:last_row, cut]
+                if len(lines) > 1:
+                    stacked = weights.expand(len(lines), *weights.shape)
+                    made = torch.bmm(stacked, lines[:, first:last], out=scratch(part.shape, 1))
+                    part.copy_(made)
+                elif fresh:  # memory that was zeroed a moment ago lies in the cache
+                    torch.mm(weights, lines[0, first:last], out=part[0])
+                else:
+                    part[0] = torch.mm(weights, lines[0, first:last], out=scratch(part[0].shape, 1))
 
-    spread(columns, -(-before // group) * pieces, 1)
-    return result
-
-
-def _product(left: Tensor, right: Tensor, out: Tensor) -> None:
-    """Multiply matrices, or stacks of matrices, into a part of a volume."""
-    if left.dim() == 2:
-        torch.mm(left, right, out=out)
-    elif len(left) == 1:
-        torch.mm(left[0], right[0], out=out[0])
-    else:
-        torch.bmm(left, right, out=out)
+    spread(columns, -(-slices // group) * pieces, 1)

@@ -9,7 +9,8 @@ same images.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -27,6 +28,7 @@ from perturbations.catalog import (
     options_for,
     severity_of,
 )
+from perturbations.chunks import extremes, same
 from perturbations.scan import Scan
 from perturbations.warp import Warp
 
@@ -104,13 +106,16 @@ class Realisation:
         _, unit = levels_for(name, modality)
         if level == self.entry.neutral:
             return Perturbed(self.scan.image, 0.0, level, unit, "ok", "", None)
-        image, warp = self.at_level(level)
+        with _named(name):
+            image, warp = self.at_level(level)
         # one pass without a copy: NaN and infinity show in the smallest and the largest value
-        if not all(math.isfinite(float(extreme)) for extreme in torch.aminmax(image)):
+        if not all(math.isfinite(extreme) for extreme in extremes(image)):
             msg = f"{name} at {level:g} {unit} leaves the range of float32; rescale the scan"
             raise ValueError(msg)
-        image = image.to(self.scan.image.device)
-        if warp is None and torch.equal(image, self.scan.image):
+        clean = self.scan.image
+        unchanged = warp is None and same(image, clean.cpu())
+        image = image.to(clean.device)
+        if unchanged:
             wanted = f"; it needs {self.entry.needs}" if self.entry.needs else ""
             reason = f"{name} at {level:g} {unit} changes no voxel of this scan{wanted}"
             return Perturbed(image, severity, level, unit, "no_effect", reason, None)
@@ -171,7 +176,21 @@ def realise(name: str, scan: Scan, *, seed: int, **options: Any) -> Realisation:
     generator = np.random.Generator(np.random.SFC64(seed))
     # what is known of a scan on a GPU is measured once, not at every realisation
     held = scan if scan.image.device.type == "cpu" else scan.successor(scan.image.cpu())
-    return Realisation(entry, scan, seed, declared, entry.resolve()(held, generator, **declared))
+    with _named(name):
+        at_level = entry.resolve()(held, generator, **declared)
+    return Realisation(entry, scan, seed, declared, at_level)
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Name the perturbation in every refusal: a part of a chain only knows itself."""
+    try:
+        yield
+    except ValueError as error:
+        if name in str(error):
+            raise
+        msg = f"{name}: {error}"
+        raise ValueError(msg) from error
 
 
 def replay(record: Mapping[str, Any], scan: Scan) -> Perturbed:

@@ -15,7 +15,8 @@ from scipy import ndimage, optimize
 
 import perturbations
 from perturbations import Scan, effect
-from perturbations.kspace import extent_along, fold_over, phase_encoding
+from perturbations.field_of_view import extent_along
+from perturbations.kspace import fold_over, phase_encoding
 from perturbations.kspace_truncation import kept_lines
 
 GRIDS = [

@@ -60,7 +60,8 @@ def test_help_is_instant() -> None:
 
 def test_public_names_are_there_and_sorted() -> None:
     for package in (auditor, perturbations):
-        assert list(package.__all__) == sorted(package.__all__)
+        constants_first = sorted(package.__all__, key=lambda it: (not it.isupper(), it))
+        assert list(package.__all__) == constants_first
         for name in package.__all__:
             assert getattr(package, name) is not None
 

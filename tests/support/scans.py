@@ -83,7 +83,9 @@ def padded_ct() -> Scan:
 def slice_of_a_head() -> Scan:
     """One slice of the head: two-dimensional, anisotropic."""
     whole = head()
-    return Scan(image=whole.image[:, 12].clone(), spacing=SPACING[1:], modality="mr")
+    assert whole.region is not None  # a head is drawn with one
+    region = whole.region[12].clone()
+    return Scan(image=whole.image[:, 12].clone(), spacing=SPACING[1:], modality="mr", region=region)
 
 
 def sonogram() -> Scan:
@@ -91,12 +93,14 @@ def sonogram() -> Scan:
     rng = np.random.default_rng(3)
     y, x = np.mgrid[0:60, 0:80]
     sector = np.abs(np.arctan2(x - 40.0, y + 10.0)) < 0.5
-    image = 90.0 * rng.rayleigh(1.0, sector.shape) + 40.0 * ((y - 35) ** 2 + (x - 40) ** 2 < 80)
+    bright = (y - 35) ** 2 + (x - 40) ** 2 < 80
+    image = 90.0 * rng.rayleigh(1.0, sector.shape) + 40.0 * bright
     return Scan(
         image=_tensor((ndimage.gaussian_filter(image, 1.0) * sector)[None]),
         spacing=(1.0, 1.0),
         unit="px",
         modality="us",
+        region=torch.from_numpy(bright),
     )
 
 
@@ -108,12 +112,14 @@ def cells() -> Scan:
     for _ in range(12):
         cy, cx, r = rng.uniform(8, 56), rng.uniform(8, 64), rng.uniform(3, 6)
         image[:, (y - cy) ** 2 + (x - cx) ** 2 < r * r] += 90.0
+    bright = image[0] > 20.0
     image += rng.normal(0, 2, image.shape)
     return Scan(
         image=torch.from_numpy(image.astype(np.float32)),
         spacing=(1.0, 1.0),
         unit="px",
         modality="microscopy",
+        region=torch.from_numpy(bright),
     )
 
 

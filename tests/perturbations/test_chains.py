@@ -1,0 +1,179 @@
+"""Chains and rows of a site: the parts act as they do alone, one after the other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+import scans
+import torch
+from scipy import ndimage
+
+import perturbations
+from perturbations import Scan, compose, joint
+from perturbations.catalog import get
+from perturbations.chains import Part, replay_joint
+
+SCANS: dict[str, Callable[[], Scan]] = {
+    "low_field_mr": scans.head,
+    "low_dose_ct": scans.abdomen,
+    "portable_ultrasound": scans.sonogram,
+}
+
+
+def head() -> Scan:
+    return scans.head()
+
+
+def test_a_chain_of_one_part_is_that_part() -> None:
+    scan = head()
+    chained = compose(scan, ["gamma_up"], seed=4).at(severity=3).image
+    # gamma draws nothing, so that the seed of a part does not matter
+    alone = perturbations.realise("gamma_up", scan, seed=99).at(severity=3).image
+    assert torch.equal(chained, alone)
+
+
+def test_parts_act_in_the_order_given() -> None:
+    scan = head()
+    chained = compose(scan, ["gamma_up", "intensity_shift"], seed=4).at(severity=2).image
+    first = perturbations.realise("gamma_up", scan, seed=1).at(severity=2).image
+    by_hand = perturbations.realise("intensity_shift", scan.successor(first), seed=1).at(severity=2)
+    assert torch.equal(chained, by_hand.image)
+    # the shift is 6 % of the signal of the clean scan, not of the gamma's outcome
+    shift = (chained - first).double()
+    assert float(shift.mean()) == pytest.approx(0.06 * scan.s_ref, rel=1e-4)
+    swapped = compose(scan, ["intensity_shift", "gamma_up"], seed=4).at(severity=2).image
+    assert not torch.equal(swapped, chained)
+
+
+def test_a_share_scales_the_severity_of_its_part() -> None:
+    scan = head()
+    half = compose(scan, [Part("contrast_loss", 0.5)], seed=4).at(severity=4).image
+    whole = perturbations.realise("contrast_loss", scan, seed=4).at(severity=2).image
+    assert torch.equal(half, whole)
+    # and stops at the last severity: 3 x 4 = 12 is 5
+    most = compose(scan, [("contrast_loss", 3.0)], seed=4).at(severity=4).image
+    assert torch.equal(
+        most, perturbations.realise("contrast_loss", scan, seed=4).at(severity=5).image
+    )
+
+
+def test_severities_of_a_chain_share_the_draws_of_each_part() -> None:
+    # noise of sd s on a scan of 1000: Rician is Gaussian there, so that the fields are proportional
+    scan = Scan(image=torch.full((1, 6, 24, 24), 1000.0), spacing=(3.0, 1.0, 1.0), modality="mr")
+    drawn = compose(scan, ["gaussian_noise"], seed=4)
+    faint, strong = ((drawn.at(severity=s).image - scan.image).double() for s in (1, 2))
+    assert torch.allclose(strong, 2 * faint, atol=1e-3)
+
+
+def test_two_parts_of_one_kind_draw_for_themselves() -> None:
+    scan = Scan(image=torch.full((1, 6, 64, 64), 1000.0), spacing=(3.0, 1.0, 1.0), modality="mr")
+    twice = compose(scan, ["gaussian_noise", "gaussian_noise"], seed=4).at(severity=1).image
+    # 3 % of 1000 twice: sqrt(2) x 30 = 42.4; were the draws the same it would be 60
+    assert float((twice - scan.image).std()) == pytest.approx(42.4, rel=0.02)
+
+
+@pytest.mark.parametrize("name", SCANS)
+def test_named_acquisitions_replay_from_json(name: str) -> None:
+    scan = SCANS[name]()
+    drawn = perturbations.realise(name, scan, seed=12)
+    record = json.loads(json.dumps(drawn.record(3.0)))
+    assert torch.equal(perturbations.replay(record, scan).image, drawn.at(severity=3).image)
+    parts = get(name).options["parts"]
+    assert len(parts) >= 3
+    suits = [get(part).modalities for part, _ in parts]
+    assert all(not known or scan.modality in known for known in suits)
+
+
+def test_the_module_does_not_hide_the_function() -> None:
+    perturbations.realise("low_field_mr", head(), seed=1)
+    assert callable(perturbations.compose)
+    assert callable(perturbations.joint)
+
+
+def test_low_field_mr_is_the_chain_of_its_parts() -> None:
+    scan = head()
+    named = perturbations.realise("low_field_mr", scan, seed=12).at(severity=3).image
+    parts = get("low_field_mr").options["parts"]
+    assert torch.equal(named, compose(scan, parts, seed=12).at(severity=3).image)
+    # air: what the parts before leave there is small against 9 % of the signal, Rayleigh noise of
+    # mean sigma sqrt(pi / 2)
+    air = ~torch.from_numpy(ndimage.binary_dilation(scan.foreground.numpy(), iterations=8))
+    sigma = 0.09 * scan.s_ref
+    assert float(named[0][air].mean()) == pytest.approx(sigma * (torch.pi / 2) ** 0.5, rel=0.1)
+
+
+def test_a_row_is_applied_in_the_order_of_an_acquisition() -> None:
+    scan = head()
+    row = {"gaussian_noise": 6.0, "gamma_up": 1.5}
+    one = joint(row, scan, seed=5)
+    other = joint(dict(reversed(row.items())), scan, seed=5)
+    assert torch.equal(one.image, other.image)
+    # intensity comes before receiver noise: what is left of the gamma's outcome is noise of 6 %
+    gamma = perturbations.realise("gamma_up", scan, seed=1).at(level=1.5).image
+    left = (one.image - gamma).double()
+    assert float(left.std()) == pytest.approx(0.06 * scan.s_ref, rel=0.05)
+    assert (one.level, one.unit, one.status) == (2.0, "perturbations together", "ok")
+
+
+def test_neutral_levels_of_a_row_do_nothing() -> None:
+    scan = head()
+    clean = joint({"gamma_up": 1.0, "gaussian_noise": 0.0}, scan, seed=5)
+    assert (clean.severity, clean.level) == (0.0, 0.0)
+    assert torch.equal(clean.image, scan.image)
+
+
+def test_a_row_replays_from_json() -> None:
+    scan, row = head(), {"rician_noise": 4.0, "bias_field": 30.0}
+    record = json.loads(json.dumps({"version": 1, "levels": row, "seed": 8, "modality": "mr"}))
+    assert torch.equal(replay_joint(record, scan).image, joint(row, scan, seed=8).image)
+    with pytest.raises(ValueError, match="version 1 and modality mr"):
+        replay_joint({**record, "modality": "ct"}, scan)
+
+
+def test_rows_of_a_site_are_drawn_and_scaled() -> None:
+    scan = head()
+    rows = [{"gamma_up": 1.5}, {"contrast_loss": 0.6}]
+    gamma = perturbations.realise("gamma_up", scan, seed=1).at(level=1.5).image
+    contrast = perturbations.realise("contrast_loss", scan, seed=1).at(level=0.6).image
+    seen = []
+    for seed in range(20):
+        image = perturbations.realise("joint", scan, seed=seed, rows=rows).at(level=1.0).image
+        assert torch.equal(image, gamma) or torch.equal(image, contrast)
+        seen.append(torch.equal(image, gamma))
+    # each row has an even chance: all 20 alike happens once in 500 000
+    assert 0 < sum(seen) < 20
+    # gamma 1.5 is severity 3; two thirds of it is severity 2, an exponent of 1.25
+    part = perturbations.realise("joint", scan, seed=0, rows=rows[:1]).at(level=2 / 3).image
+    assert torch.allclose(
+        part, perturbations.realise("gamma_up", scan, seed=1).at(level=1.25).image, rtol=1e-5
+    )
+
+
+def test_an_empty_row_is_the_test_set_as_it_is() -> None:
+    scan = head()
+    drawn = perturbations.realise("joint", scan, seed=0, rows=[{}])
+    assert torch.equal(drawn.at(level=1.0).image, scan.image)
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        ([], "at least one part"),
+        (["rotation"], "moves voxels"),
+        (["crop"], "moves voxels or loses them"),
+        (["low_field_mr"], "is a chain itself"),
+        ([("gamma_up", 0.0)], "positive number"),
+        (["ct_dose"], "ct"),
+        (["fog_of_war"], "fog_of_war"),
+    ],
+)
+def test_what_cannot_be_a_part_is_refused(parts: list[object], told: str) -> None:
+    with pytest.raises((ValueError, KeyError), match=told):
+        compose(head(), parts, seed=1)  # type: ignore[arg-type]
+
+
+def test_levels_beyond_their_limits_are_refused_in_a_row() -> None:
+    with pytest.raises(ValueError, match="gamma_up"):
+        joint({"gamma_up": -1.0}, head(), seed=1)
