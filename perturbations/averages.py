@@ -17,7 +17,7 @@ from perturbations.chunks import elementwise, empty, spread
 from perturbations.operators import AxisOperator, along
 from perturbations.scan import Scan
 
-__all__ = ["averaged", "averaged_in_plane", "within_support"]
+__all__ = ["averaged", "averaged_in_plane", "correlated", "within_support"]
 
 _LINES = 2048
 """Lines along the first axis in one piece."""
@@ -137,6 +137,19 @@ def averaged_in_plane(scan: Scan, kernel: NDArray[np.float64]) -> Tensor:
 
     spread(piece, clean.shape[0] * slices * tiles, 1)
     return result
+
+
+def correlated(plane: Tensor, kernel: NDArray[np.float64]) -> Tensor:
+    """Average one plane with a kernel.
+
+    Parameters
+    ----------
+    plane : (row, column), float32
+        Beyond the border the nearest voxel counts.
+    kernel : (2 r + 1, 2 q + 1)
+        As in `averaged_in_plane`.
+    """
+    return _correlated(_surrounded(plane, kernel, 0, plane.shape[0]), kernel)
 
 
 def _surrounded(plane: Tensor, kernel: NDArray[np.float64], top: int, bottom: int) -> Tensor:

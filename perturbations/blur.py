@@ -9,7 +9,7 @@ chain of blurs whatever their shape.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -25,10 +25,12 @@ __all__ = [
     "defocus",
     "disk",
     "gaussian_blur",
+    "gaussian_operators",
     "kernel",
     "line",
     "motion_blur",
     "smoothed",
+    "smoothed_by",
     "within_support",
 ]
 
@@ -54,7 +56,7 @@ def gaussian_blur(
 
     def at(level: float) -> tuple[Tensor, None]:
         sigma = [level / FWHM_OF_SIGMA / s for s in lengths]
-        return averaged(scan, _operators(scan.spatial_shape, sigma)), None
+        return averaged(scan, gaussian_operators(scan.spatial_shape, sigma)), None
 
     return at
 
@@ -92,7 +94,7 @@ def defocus(
     return at
 
 
-def smoothed(image: Tensor, sigma: list[float]) -> Tensor:
+def smoothed(image: Tensor, sigma: Sequence[float]) -> Tensor:
     """Smooth each channel with a Gaussian.
 
     Parameters
@@ -102,14 +104,20 @@ def smoothed(image: Tensor, sigma: list[float]) -> Tensor:
         In voxels, along each spatial axis. Beyond the border the nearest voxel counts.
     """
     values = image.cpu().contiguous()
+    return smoothed_by(values, gaussian_operators(tuple(image.shape[1:]), sigma))
+
+
+def smoothed_by(values: Tensor, operators: Sequence[AxisOperator | None]) -> Tensor:
+    """Apply an operator along each spatial axis of (channel, z, y, x) or (channel, y, x)."""
     result: Tensor | None = None
-    for axis, operator in enumerate(_operators(tuple(image.shape[1:]), sigma), start=1):
+    for axis, operator in enumerate(operators, start=1):
         if operator is not None:
             result = along(values if result is None else result, axis, operator, out=result)
     return values.clone() if result is None else result
 
 
-def _operators(shape: tuple[int, ...], sigma: list[float]) -> list[AxisOperator | None]:
+def gaussian_operators(shape: tuple[int, ...], sigma: Sequence[float]) -> list[AxisOperator | None]:
+    """Operators of a Gaussian along each axis of a shape, sigma in voxels; None where it is 0."""
     return [
         _convolution(size, kernel(width)) if width > 0 and size > 1 else None
         for size, width in zip(shape, sigma, strict=True)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perturbations.chunks import CHUNK, elementwise, empty, spread
+from perturbations.pictures import sliced, windows
 from perturbations.quantiles import length, robust_ranges
 from perturbations.scan import Scan
 
@@ -83,11 +84,11 @@ def jpeg(
         When the window is none, or a side is longer than JPEG can store.
     """
     image = scan.image.contiguous()
-    ranges = robust_ranges(scan) if window is None else [_window(window)] * len(image)
+    ranges = windows(scan, "jpeg", window)
     measured = scan.support if scan.masked_background or scan.cut_out else None
-    clean, kept = _slices(image, scan), None
+    clean, kept = sliced(image, scan), None
     if measured is not None:
-        kept = _slices(measured[None], scan)[0].numpy()
+        kept = sliced(measured[None], scan)[0].numpy()
     if max(clean.shape[2:]) > _SIDE:
         msg = (
             f"jpeg stores sides of at most {_SIDE} pixels, got slices of {tuple(clean.shape[2:])}; "
@@ -106,7 +107,7 @@ def jpeg(
 
     def at(level: float) -> tuple[Tensor, None]:
         result = empty(image.shape)
-        target = _slices(result, scan)
+        target = sliced(result, scan)
 
         def store(start: int, stop: int) -> None:
             for which in range(start, stop):
@@ -205,23 +206,6 @@ def _rounded(low: float, step: float) -> Callable[..., None]:
             torch.where(measured, out, clean, out=out)
 
     return rounded
-
-
-def _window(window: object) -> tuple[float, float]:
-    bounds = list(window) if isinstance(window, Sequence) else []
-    numbers = [float(b) for b in bounds if isinstance(b, int | float) and math.isfinite(b)]
-    if len(bounds) != 2 or len(numbers) != 2 or not numbers[0] < numbers[1]:
-        msg = (
-            "jpeg needs a window of two numbers, black before white in the scan's units "
-            f"([-160, 240] for soft tissue in HU), got {window!r}"
-        )
-        raise ValueError(msg)
-    return numbers[0], numbers[1]
-
-
-def _slices(image: Tensor, scan: Scan) -> Tensor:
-    """View as (channel, slice, row, column)."""
-    return image[:, None] if scan.ndim == 2 else image.movedim(1 + scan.slice_axis, 1)
 
 
 def _exposed(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:

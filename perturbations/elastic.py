@@ -20,7 +20,7 @@ from perturbations.resampling import SampledWarp, centred
 from perturbations.scan import Scan
 from perturbations.splines import SplineField, lattice_of
 
-__all__ = ["ElasticWarp", "elastic"]
+__all__ = ["ElasticWarp", "deformation", "elastic"]
 
 _STEEPEST = 0.6
 """Largest spectral norm of the displacement's gradient at severity 5: lengths change by 60 % at most."""
@@ -87,7 +87,28 @@ def elastic(
         At a level at which the map of this scan would fold.
     """
     unit = side_unit(scan)
-    last = (12.0 if scan.modality_class == "body" else 3.0) * unit
+    last = 12.0 if scan.modality_class == "body" else 3.0
+    return deformation(scan, generator, unit=unit, last=last, name="elastic")
+
+
+def deformation(
+    scan: Scan, generator: np.random.Generator, *, unit: float, last: float, name: str
+) -> Callable[[float], tuple[Tensor, ElasticWarp]]:
+    """Deform as `elastic` does, with levels of one's own.
+
+    Parameters
+    ----------
+    scan : Scan
+    generator : numpy.random.Generator
+        Of the field.
+    unit : float
+        Largest displacement per unit of level, in the scan's unit of length.
+    last : float
+        Level that stays far from folding.
+    name : str
+        Of the perturbation, for messages.
+    """
+    last = last * unit
     field, steepest = _unit_field(scan, generator, last)
     filling = background(scan).reshape(-1, *([1] * scan.ndim))
 
@@ -95,7 +116,7 @@ def elastic(
         far = level * unit
         if far * steepest >= 0.95:
             msg = (
-                f"elastic would fold this scan at {level:g}; its level must stay below "
+                f"{name} would fold this scan at {level:g}; its level must stay below "
                 f"{0.95 / steepest / unit:.3g}"
             )
             raise ValueError(msg)

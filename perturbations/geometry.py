@@ -21,6 +21,7 @@ from perturbations.scan import Scan
 
 __all__ = [
     "AffineWarp",
+    "affine",
     "background",
     "moved_image",
     "rotation",
@@ -84,7 +85,7 @@ def rotation(
     drawn = generator.standard_normal(3)
     axis = drawn / np.linalg.norm(drawn)
     still = np.zeros(scan.ndim)
-    return _affine(scan, lambda level: (rotation_matrix(axis, np.deg2rad(level), scan.ndim), still))
+    return affine(scan, lambda level: (rotation_matrix(axis, np.deg2rad(level), scan.ndim), still))
 
 
 def translation(
@@ -98,7 +99,7 @@ def translation(
     drawn = generator.standard_normal(scan.ndim)
     direction = drawn / np.linalg.norm(drawn)
     unit = side_unit(scan)
-    return _affine(scan, lambda level: (np.eye(scan.ndim), direction * (level * unit)))
+    return affine(scan, lambda level: (np.eye(scan.ndim), direction * (level * unit)))
 
 
 def scaling(
@@ -111,13 +112,13 @@ def scaling(
     """
     enlarge = bool(generator.integers(2))
     still = np.zeros(scan.ndim)
-    return _affine(scan, lambda f: (np.eye(scan.ndim) * (f if enlarge else 1.0 / f), still))
+    return affine(scan, lambda f: (np.eye(scan.ndim) * (f if enlarge else 1.0 / f), still))
 
 
-def _affine(
+def affine(
     scan: Scan, motion: Callable[[float], tuple[Floats, Floats]]
 ) -> Callable[[float], tuple[Tensor, AffineWarp]]:
-    """Move the anatomy; what comes in from beyond the scan has the background's value."""
+    """Move the anatomy by (A, t) of a level; beyond the scan lies the background's value."""
     filling = background(scan).reshape(-1, *([1] * scan.ndim))
 
     def at(level: float) -> tuple[Tensor, AffineWarp]:

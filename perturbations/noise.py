@@ -7,7 +7,7 @@ in HU. Nothing is added where the background is masked.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ __all__ = [
     "gaussian_noise",
     "noncentral_chi_noise",
     "poisson_noise",
+    "rician",
     "rician_noise",
     "salt_and_pepper",
     "sigma_unit",
@@ -58,9 +59,16 @@ def rician_noise(scan: Scan, generator: np.random.Generator) -> At:
     ValueError
         When the scan has negative values, so that it is no magnitude image.
     """
-    _refuse_negative(scan, "rician_noise", "a magnitude image")
-    real = _scaled_field(scan, unit_field(scan.image.shape, generator))
-    imaginary = _scaled_field(scan, unit_field(scan.image.shape, generator))
+    units = [sigma_unit(scan, channel) for channel in range(scan.image.shape[0])]
+    return rician(scan, generator, units, "rician_noise")
+
+
+def rician(scan: Scan, generator: np.random.Generator, units: Sequence[float], name: str) -> At:
+    """Rician noise whose sigma is the level times a unit per channel, in the scan's intensities."""
+    _refuse_negative(scan, name, "a magnitude image")
+    real, imaginary = (
+        _scaled_field(scan, unit_field(scan.image.shape, generator), units) for _ in range(2)
+    )
     return _magnitude(scan, real, imaginary)
 
 
@@ -244,10 +252,10 @@ def _magnitude(scan: Scan, first: Tensor, second: Tensor) -> At:
     return at
 
 
-def _scaled_field(scan: Scan, field: Tensor) -> Tensor:
+def _scaled_field(scan: Scan, field: Tensor, units: Sequence[float] | None = None) -> Tensor:
     """Noise per unit of level, in place; nothing where the background is masked."""
     for channel in range(field.shape[0]):
-        unit = sigma_unit(scan, channel)
+        unit = sigma_unit(scan, channel) if units is None else units[channel]
 
         def scale(out: Tensor, unit: float = unit) -> None:
             out.mul_(unit)

@@ -37,6 +37,9 @@ __all__ = ["Perturbed", "Realisation", "apply", "realise", "replay"]
 RECORD_VERSION = 2
 """Of the records that `replay` reads."""
 
+_ROUNDING = 2.0**-21
+"""Four times what float32 resolves, relative to the largest value."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Perturbed:
@@ -113,12 +116,14 @@ class Realisation:
             msg = f"{name} at {level:g} {unit} leaves the range of float32; rescale the scan"
             raise ValueError(msg)
         clean = self.scan.image
-        unchanged = warp is None and same(image, clean.cpu())
+        # matrix products round: what they change by less than that is no change
+        slack = _ROUNDING * self.scan.largest
+        unchanged = warp is None and same(image, clean.cpu().contiguous(), slack)
         image = image.to(clean.device)
         if unchanged:
             wanted = f"; it needs {self.entry.needs}" if self.entry.needs else ""
             reason = f"{name} at {level:g} {unit} changes no voxel of this scan{wanted}"
-            return Perturbed(image, severity, level, unit, "no_effect", reason, None)
+            return Perturbed(clean.clone(), severity, level, unit, "no_effect", reason, None)
         return Perturbed(image, severity, level, unit, "ok", "", warp)
 
     def record(self, level: float) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perturbations.catalog import MODALITIES, STATES, modality_class
+from perturbations.chunks import extremes
 
 __all__ = ["Scan"]
 
@@ -127,6 +128,11 @@ class Scan:
         without signal has 1.
         """
         return tuple(self._signal(channel) for channel in range(self.image.shape[0]))
+
+    @cached_property
+    def largest(self) -> float:
+        """Largest magnitude of a value."""
+        return max(abs(extreme) for extreme in extremes(self.image.cpu().contiguous()))
 
     @cached_property
     def masked_background(self) -> bool:

@@ -6,9 +6,12 @@ import difflib
 import itertools
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 from auditor.config.problems import Problems, must_be_one_of
+from auditor.config.records import CasesConfig
 from auditor.config.shape import GridShape, MetricShape, PresetShape, StratumShape
+from auditor.config.site_rows import rows_of_site
 from auditor.metrics.catalog import check_spec
 from auditor.schema import MetricSpec, PerturbationSpec, StratumSpec
 from auditor.strata.assign import MEASURED_AXES
@@ -28,7 +31,8 @@ __all__ = ["read_metrics", "read_perturbations", "read_strata"]
 def read_perturbations(
     given: PresetShape | list[str] | dict[str, GridShape],
     *,
-    modality: str,
+    cases: CasesConfig,
+    folder: Path,
     problems: Problems,
     warnings: list[str],
 ) -> tuple[PerturbationSpec, ...]:
@@ -37,8 +41,10 @@ def read_perturbations(
     Parameters
     ----------
     given : a preset, names, or names with severities or levels
-    modality : str
-        Decides levels and units, and which perturbations are physical.
+    cases : CasesConfig
+        Their modality decides levels and units, and which perturbations are physical.
+    folder : Path
+        That paths count from.
     problems, warnings : list of str
         Sentences are added to them.
 
@@ -50,7 +56,11 @@ def read_perturbations(
     found = []
     for name, grid in _grids(given, problems, warnings).items():
         where = f"perturbations.{name}"
-        spec = problems.attempt(where, partial(_grid, name, grid, modality))
+        read = partial(_with_rows, name, grid, cases, folder, warnings)
+        whole = grid if grid.profile is None else problems.attempt(where, read)
+        if whole is None:
+            continue
+        spec = problems.attempt(where, partial(_grid, name, whole, cases.modality))
         if spec is None:
             continue
         found.append(spec)
@@ -103,6 +113,18 @@ def _preset(given: PresetShape, warnings: list[str]) -> Mapping[str, GridShape]:
                 severities=wanted, replicates=given.replicates, iso_effect=given.iso_effect
             )
     return grids
+
+
+def _with_rows(
+    name: str, grid: GridShape, cases: CasesConfig, folder: Path, warnings: list[str]
+) -> GridShape:
+    """Read the rows of a site; the plan holds them, so that it needs the file no more."""
+    if name != "joint" or "rows" in grid.options:
+        msg = "profile is for joint, whose rows it holds; leave it out, or leave out options.rows"
+        raise ValueError(msg)
+    assert grid.profile is not None  # the caller asks for it
+    rows = rows_of_site(folder / grid.profile, cases.modality, cases.state, warnings)
+    return grid.model_copy(update={"options": {**grid.options, "rows": rows}, "profile": None})
 
 
 def _grid(name: str, grid: GridShape, modality: str) -> PerturbationSpec:

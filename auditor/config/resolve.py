@@ -57,7 +57,7 @@ def resolve(
     around = Surroundings(folder, callables, _declared(shape), shaped.names["systems"])
     systems, labels = _systems(shaped, around, problems, warnings)
     planned = read_perturbations(
-        shape.perturbations, modality=cases.modality, problems=about_cases, warnings=warnings
+        shape.perturbations, cases=cases, folder=folder, problems=about_cases, warnings=warnings
     )
     metrics = read_metrics(shape.metrics, problems=problems)
     strata = read_strata(shape.strata, labels=_names(labels), problems=problems)

@@ -28,6 +28,7 @@ from pydantic import (
 
 from auditor.schema import CONTROLS, InputSpec, OutputSpec, WindowSpec
 from auditor.systems.contract_values import INPUT_VALUES, OUTPUT_VALUES, WINDOW_VALUES, Value
+from perturbations.catalog import CATALOG
 
 __all__ = ["Shape", "json_schema"]
 
@@ -96,9 +97,16 @@ def _claimed(value: Any) -> Any:  # noqa: ANN401  # any YAML value
     return value
 
 
+_MOST = max(len(line.body.values) for line in CATALOG.values())
+"""Severities of the longest protocol; what a line has is checked with its name."""
+
+
 def _severities(value: list[float]) -> list[float]:
-    if not value or len(set(value)) < len(value) or not all(0.0 < it <= 5.0 for it in value):
-        msg = "must be different numbers above 0 (which is clean) and up to 5, as [1, 2, 3, 4, 5]"
+    if not value or len(set(value)) < len(value) or not all(0.0 < it <= _MOST for it in value):
+        msg = (
+            "must be different numbers above 0 (which is clean) and up to 5, as [1, 2, 3, 4, 5] (protocols "
+            f"may have up to {_MOST})"
+        )
         raise ValueError(msg)
     return value
 
@@ -226,7 +234,7 @@ class GridShape(_Strict):
     """Levels of one perturbation: severities, or levels in its unit."""
 
     severities: Severities | None = None
-    """Above 0 and up to 5; 1 to 5 by default."""
+    """Above 0 and up to 5, or to the last of a protocol; all by default."""
     levels: Annotated[list[float], Field(min_length=1)] | None = None
     """In the unit of the perturbation."""
     replicates: Annotated[int, Field(ge=1)] = 1
@@ -236,6 +244,8 @@ class GridShape(_Strict):
     `levels`, which are then SSIM)."""
     options: dict[str, Any] = {}
     """What is declared beside the level, as `segaudit ls perturbations` lists it."""
+    profile: str | None = None
+    """For `joint`: a site.json of `segaudit profile --run`, whose scans are the rows."""
 
 
 class PresetShape(_Strict):

@@ -11,11 +11,13 @@ from perturbations.catalog import (
     ct,
     field_of_view,
     geometry,
+    imagenet_c,
     intensity,
+    kamath2023,
     kspace,
-    literature,
     noise,
     resolution,
+    rood_mri,
     texture,
     ultrasound,
 )
@@ -35,7 +37,9 @@ _FAMILIES = (
     ultrasound,
     texture,
     acquisition,
-    literature,
+    rood_mri,
+    imagenet_c,
+    kamath2023,
 )
 
 CATALOG: Mapping[str, Perturbation] = MappingProxyType(

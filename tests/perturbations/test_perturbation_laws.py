@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import subprocess
@@ -55,6 +56,12 @@ PAIRS = [
 
 PIXELWISE = ("jpeg", "low_resolution")
 """Lines whose structure or level is one of pixels, so that finer voxels see a finer one."""
+
+SAMPLED = ("rood_anisotropy", "imagenet_c_pixelate")
+"""Published samplings whose coarse grid may by chance fit a structure better than a finer one."""
+
+PROTOCOL_IN_MM = ("rood_affine", "rood_elastic", "rood_motion", "rood_smoothing")
+"""Lines of published protocols that are graded in mm; others count voxels or pixels."""
 
 
 def last(name: str) -> int:
@@ -136,7 +143,11 @@ def test_distortion_does_not_fall_when_severity_rises(name: str, kind: str, seed
             sizes.append(float(result.warp.displacement().mean()))
         else:
             sizes.append(effect.measure(scan, result.image).nrmse)
-    assert sizes == sorted(sizes)
+    if name in SAMPLED:
+        for low, high in itertools.pairwise(sizes):
+            assert high > 0.95 * low
+    else:
+        assert sizes == sorted(sizes)
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
@@ -217,7 +228,12 @@ def scene(step: float, name: str) -> Scan:
 
 @pytest.mark.parametrize(
     ("name", "severity"),
-    [(n, s) for n in CATALOG if n not in PIXELWISE for s in admitted(n, 1, 3, 5)],
+    [
+        (name, severity)
+        for name, entry in CATALOG.items()
+        if name not in PIXELWISE and (not entry.protocol or name in PROTOCOL_IN_MM)
+        for severity in admitted(name, 1, 3, 5)
+    ],
 )
 def test_a_level_does_the_same_to_the_anatomy_at_1_mm_and_at_2_mm(
     name: str, severity: float

@@ -34,10 +34,21 @@ def test_presets_hold_what_exists_and_fits() -> None:
         "ultrasound": "us",
         "xray": "xray",
         "microscopy": "microscopy",
+        "rood-mri": "mr",
     }
     for preset, names in PRESETS.items():
         for name in names:
             levels_for(name, modality.get(preset, "other"))
+            entry = CATALOG[name]
+            if entry.protocol:
+                assert entry.protocol == preset
+            else:
+                # site scans have no reference, and chains hold what stands in the list already
+                assert not entry.uses_region
+                assert entry.family != "acquisition"
+    assert {"rood-mri", "imagenet-c", "kamath2023"} < set(PRESETS)
+    protocols = {line.protocol for line in CATALOG.values() if line.protocol}
+    assert protocols == {"rood-mri", "imagenet-c", "kamath2023"}
 
 
 def test_unknown_names_and_levels_outside_are_refused_with_a_hint() -> None:
