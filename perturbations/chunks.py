@@ -11,7 +11,7 @@ import math
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import numpy as np
@@ -25,6 +25,8 @@ __all__ = [
     "elementwise",
     "empty",
     "extremes",
+    "finite",
+    "magnitude",
     "same",
     "scratch",
     "spread",
@@ -79,11 +81,19 @@ def spread(work: Callable[[int, int], None], count: int, size: int = CHUNK) -> N
                 return
             work(start, min(start + size, count))
 
-    pool = _pool(torch.get_num_threads(), os.getpid())
-    shares = [pool.submit(share) for _ in range(threads)]
-    wait(shares)
-    for done in shares:
-        done.result()
+    # the caller takes its share too: it is awake already, which a thread of the pool is some 50 us later
+    own = torch.get_num_threads()
+    others = [_pool(own, os.getpid()).submit(share) for _ in range(threads - 1)]
+    torch.set_num_threads(1)
+    _inside.pool = True
+    try:
+        share()
+    finally:
+        _inside.pool = False
+        torch.set_num_threads(own)
+        failed = [error for error in (other.exception() for other in others) if error is not None]
+    for error in failed:
+        raise error
 
 
 def elementwise(
@@ -163,14 +173,60 @@ def extremes(values: Tensor) -> tuple[float, float]:
     return float(found[0].min()), float(found[1].max())
 
 
+def finite(values: Tensor) -> bool:
+    """Tell whether a contiguous volume holds neither NaN nor infinity.
+
+    A sum is not finite when one of its terms is not; one of finite terms that overflows is looked at twice.
+    """
+    flat = values.reshape(-1).numpy()
+    doubtful: list[int] = []
+
+    def piece(start: int, stop: int) -> None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            if not math.isfinite(flat[start:stop].sum()):
+                doubtful.append(start)
+
+    spread(piece, flat.size)
+    return all(bool(np.isfinite(flat[start : start + CHUNK]).all()) for start in doubtful)
+
+
 def same(one: Tensor, other: Tensor, slack: float) -> bool:
-    """Tell whether two contiguous volumes of a shape agree to a slack, up to the first that does not."""
-    first, second = one.reshape(-1), other.reshape(-1)
-    for start in range(0, first.numel(), CHUNK):
-        pair = first[start : start + CHUNK], second[start : start + CHUNK]
-        if not torch.equal(*pair) and float((pair[0] - pair[1]).abs_().max()) > slack:
-            return False
+    """Tell whether two contiguous volumes of a shape agree to a slack, up to the first that does not.
+
+    By NumPy: torch would start threads of its own for each comparison.
+    """
+    first, second = one.reshape(-1).numpy(), other.reshape(-1).numpy()
+    start, size = 0, 1 << 12
+    while start < first.size:
+        pair = first[start : start + size], second[start : start + size]
+        if not np.array_equal(*pair):
+            with np.errstate(over="ignore"):
+                difference = float(np.abs(pair[0] - pair[1]).max())
+            if difference > slack:
+                return False
+        start, size = start + size, CHUNK
     return True
+
+
+def magnitude(out: Tensor, other: Tensor, unit: float) -> None:
+    """Write sqrt(out^2 + other^2) into `out`; `other` is used up.
+
+    Three times as fast as `torch.hypot`, whose care for squares beyond float32 `unit` takes over.
+
+    Parameters
+    ----------
+    out, other : of one shape
+    unit : float
+        Power of two that values are divided by before they are squared, see `Scan.square_unit`.
+    """
+    if unit != 1.0:
+        out.div_(unit)
+        other.div_(unit)
+    out.mul_(out)
+    other.mul_(other)
+    out.add_(other).sqrt_()
+    if unit != 1.0:
+        out.mul_(unit)
 
 
 def unit_field(shape: torch.Size | tuple[int, ...], generator: np.random.Generator) -> Tensor:
@@ -244,16 +300,18 @@ def _box_muller(out: NDArray[np.float32], bits: np.random.SFC64) -> None:
 
 @lru_cache(maxsize=8)
 def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    """Threads that compute on one thread each; a forked process needs its own."""
-    started = threading.Barrier(threads + 1)
+    """Threads beside the caller's that compute on one thread each; a forked process needs its own."""
+    started = threading.Barrier(threads)
 
     def prepare() -> None:
         _inside.pool = True
         torch.get_num_threads()  # a thread takes the process's number at its first question, so ask first
         torch.set_num_threads(1)
 
-    pool = ThreadPoolExecutor(threads, thread_name_prefix=f"chunks-{process}", initializer=prepare)
-    for _ in range(threads):
+    pool = ThreadPoolExecutor(
+        threads - 1, thread_name_prefix=f"chunks-{process}", initializer=prepare
+    )
+    for _ in range(threads - 1):
         pool.submit(started.wait)
     started.wait()
     torch.set_num_threads(threads)  # what a thread sets is also the start value of later threads

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from perturbations.chunks import CHUNK, elementwise, empty, spread
 from perturbations.pictures import sliced, windows
-from perturbations.quantiles import length, robust_ranges
+from perturbations.quantiles import length
 from perturbations.scan import Scan
 
 __all__ = ["even_step", "jpeg", "quantisation"]
@@ -42,7 +42,7 @@ def quantisation(
     """
     image = scan.image.contiguous()
     measured = scan.support if scan.masked_background or scan.cut_out else None
-    ranges = robust_ranges(scan)
+    ranges = scan.robust_ranges
     steps = [even_step(channel if measured is None else channel[measured]) for channel in image]
 
     def at(level: float) -> tuple[Tensor, None]:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from perturbations.chunks import CHUNK, elementwise, empty, spread
 from perturbations.noise import sigma_unit
-from perturbations.quantiles import length, robust_ranges
+from perturbations.quantiles import length
 from perturbations.scan import Scan
 
 __all__ = [
@@ -80,7 +80,7 @@ def gamma(
     The logarithm of z is taken once, so that a level costs one exponential.
     """
     image = scan.image.contiguous()
-    ranges = robust_ranges(scan)
+    ranges = scan.robust_ranges
     measured = _measured(scan)
     # y = base + span exp(g log z): where nothing changes z is 0, and the base the value itself
     logs, bases = empty(image.shape), empty(image.shape)

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perturbations.chunks import elementwise, empty, spread
+from perturbations.chunks import elementwise, empty, magnitude, scratch, spread
 from perturbations.field_of_view import FieldOfView, extent_along
 from perturbations.operators import AxisOperator, along
 from perturbations.scan import Scan
@@ -80,7 +80,7 @@ def ghosting(
         for channel, phi in enumerate(phases):
             real, imaginary = level / 100.0 * math.cos(phi), level / 100.0 * math.sin(phi)
 
-            def magnitude(
+            def combine(
                 made: Tensor,
                 clean: Tensor,
                 both: Tensor,
@@ -88,9 +88,10 @@ def ghosting(
                 gains: tuple[float, float] = (real, imaginary),
             ) -> None:
                 torch.add(clean, both, alpha=gains[0], out=made)
-                torch.hypot(made, difference * gains[1], out=made)
+                turned = torch.mul(difference, gains[1], out=scratch(difference.shape))
+                magnitude(made, turned, scan.square_unit)
 
-            elementwise(magnitude, out[channel], image[channel], together[channel], apart[channel])
+            elementwise(combine, out[channel], image[channel], together[channel], apart[channel])
         return out, None
 
     return at
@@ -159,11 +160,12 @@ def epi_ghosting(
     def at(level: float) -> tuple[Tensor, None]:
         phi = math.atan(level / 100.0)
 
-        def magnitude(out: Tensor, clean: Tensor, moved: Tensor) -> None:
+        def combine(out: Tensor, clean: Tensor, moved: Tensor) -> None:
             torch.mul(clean, math.cos(phi), out=out)
-            torch.hypot(out, moved * math.sin(phi), out=out)
+            turned = torch.mul(moved, math.sin(phi), out=scratch(moved.shape))
+            magnitude(out, turned, scan.square_unit)
 
-        return elementwise(magnitude, empty(image.shape), image, ghost), None
+        return elementwise(combine, empty(image.shape), image, ghost), None
 
     return at
 

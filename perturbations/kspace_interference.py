@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from perturbations.chunks import elementwise, empty, spread
+from perturbations.chunks import elementwise, empty, magnitude, scratch, spread
 from perturbations.field_of_view import extent_along
 from perturbations.kspace import empty_again, phase_encoding, require_magnitude
 from perturbations.noise import sigma_unit
@@ -27,7 +27,7 @@ _FINEST_WAVE = 0.25
 _CENTRE = 0.1
 """A spike this close to the centre of k-space is shading rather than stripes, and is drawn again."""
 
-_POINTS = 1 << 17
+_POINTS = 1 << 18
 """Voxels in one piece of a plane wave, where a row is not larger."""
 
 
@@ -51,12 +51,10 @@ def spike(scan: Scan, generator: np.random.Generator) -> Callable[[float], tuple
 
     def at(level: float) -> tuple[Tensor, None]:
         out = empty(image.shape)
-        for channel, (rows, real, imaginary) in enumerate(waves):
-            scaled = rows * (level * sigma_unit(scan, channel))
-            _add_wave(
-                out[channel].view(-1, width), image[channel].view(-1, width),
-                scaled, real, imaginary,
-            )  # fmt: skip
+        for channel, wave in enumerate(waves):
+            amplitude = level * sigma_unit(scan, channel)
+            flat = out[channel].view(-1, width), image[channel].view(-1, width)
+            _add_wave(*flat, wave, amplitude, scan.square_unit)
         return empty_again(scan, out, cut=scan.masked_background), None
 
     return at
@@ -105,15 +103,19 @@ def _plane_wave(
     return first, second, third
 
 
-def _add_wave(out: Tensor, clean: Tensor, rows: Tensor, real: Tensor, imaginary: Tensor) -> None:
-    """Write |clean + wave|, some rows at a time."""
+def _add_wave(
+    out: Tensor, clean: Tensor, wave: tuple[Tensor, Tensor, Tensor], amplitude: float, unit: float
+) -> None:
+    """Write |clean + amplitude * wave|, some rows at a time."""
+    rows, real, imaginary = wave
+    scaled = rows * amplitude
 
     def piece(start: int, stop: int) -> None:
         target = out[start:stop]
-        one, other = rows[start:stop, :1], rows[start:stop, 1:]
+        one, other = scaled[start:stop, :1], scaled[start:stop, 1:]
         torch.addcmul(clean[start:stop], one, real[:1], out=target).addcmul_(other, real[1:])
-        turned = (one * imaginary[:1]).addcmul_(other, imaginary[1:])
-        torch.hypot(target, turned, out=target)
+        turned = torch.mul(one, imaginary[:1], out=scratch(target.shape))
+        magnitude(target, turned.addcmul_(other, imaginary[1:]), unit)
 
     spread(piece, clean.shape[0], max(1, _POINTS // clean.shape[1]))
 

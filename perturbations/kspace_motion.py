@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perturbations.chunks import empty, spread
+from perturbations.chunks import empty, magnitude, spread
 from perturbations.geometry import rotation_matrix
 from perturbations.kspace import empty_again, phase_encoding, require_magnitude, thickness
 from perturbations.scan import Scan
@@ -113,7 +113,7 @@ def motion(
             length = lengths[-1] * level / angles[-1]
         readers = [Reader(scan, pose, axis, level, length) for pose in acquired]
         out = empty(image.shape)
-        _acquire(out, image, axis, step, readers)
+        _acquire(out, image, axis, step, readers, scan.square_unit)
         return empty_again(scan, out, cut=scan.cut_out), None
 
     return at
@@ -226,7 +226,9 @@ def _corner(flat: Tensor, index: Tensor, shares: list[Tensor], strides: list[int
     return near.lerp_(far, shares[-1].reshape(-1))
 
 
-def _acquire(out: Tensor, image: Tensor, axis: int, step: float, readers: list[Reader]) -> None:
+def _acquire(
+    out: Tensor, image: Tensor, axis: int, step: float, readers: list[Reader], unit: float
+) -> None:
     """Write |x + sum_j F^-1 M_j F (T_j x - x)|, some slices at a time."""
     from scipy import fft
 
@@ -248,7 +250,8 @@ def _acquire(out: Tensor, image: Tensor, axis: int, step: float, readers: list[R
             torch.from_numpy(fft.irfft(part.numpy(), n=size, axis=axis + 1))
             for part in (real, imaginary)
         )
-        torch.hypot(summed.add_(clean), turned, out=out.narrow(cut, start, stop - start))
+        magnitude(summed.add_(clean), turned, unit)
+        out.narrow(cut, start, stop - start).copy_(summed)
 
     spread(piece, image.shape[cut], readers[0].thick)
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perturbations.chunks import drawn_field, elementwise, empty, scratch, unit_field
+from perturbations.chunks import drawn_field, elementwise, empty, magnitude, scratch, unit_field
 from perturbations.scan import Scan
 
 __all__ = [
@@ -243,11 +243,11 @@ def _magnitude(scan: Scan, first: Tensor, second: Tensor) -> At:
     image = scan.image.contiguous()
 
     def at(level: float) -> tuple[Tensor, None]:
-        def magnitude(out: Tensor, clean: Tensor, one: Tensor, other: Tensor) -> None:
+        def combine(out: Tensor, clean: Tensor, one: Tensor, other: Tensor) -> None:
             torch.add(clean, one, alpha=level, out=out)
-            torch.hypot(out, torch.mul(other, level, out=scratch(other.shape)), out=out)
+            magnitude(out, torch.mul(other, level, out=scratch(other.shape)), scan.square_unit)
 
-        return elementwise(magnitude, empty(image.shape), image, first, second), None
+        return elementwise(combine, empty(image.shape), image, first, second), None
 
     return at
 

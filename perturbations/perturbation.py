@@ -8,7 +8,6 @@ same images.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from perturbations.catalog import (
     options_for,
     severity_of,
 )
-from perturbations.chunks import extremes, same
+from perturbations.chunks import finite, same
 from perturbations.scan import Scan
 from perturbations.warp import Warp
 
@@ -111,8 +110,7 @@ class Realisation:
             return Perturbed(self.scan.image, 0.0, level, unit, "ok", "", None)
         with _named(name):
             image, warp = self.at_level(level)
-        # one pass without a copy: NaN and infinity show in the smallest and the largest value
-        if not all(math.isfinite(extreme) for extreme in extremes(image)):
+        if not finite(image.contiguous()):
             msg = f"{name} at {level:g} {unit} leaves the range of float32; rescale the scan"
             raise ValueError(msg)
         clean = self.scan.image

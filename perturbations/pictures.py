@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from perturbations.chunks import empty, spread
-from perturbations.quantiles import robust_ranges
 from perturbations.scan import Scan
 
 __all__ = ["Change", "count", "field_shape", "pictures", "sliced", "windows"]
@@ -59,7 +58,7 @@ def windows(scan: Scan, name: str, window: object) -> list[tuple[float, float]]:
         When the window is not two numbers, black before white.
     """
     if window is None:
-        return robust_ranges(scan)
+        return scan.robust_ranges
     bounds = list(window) if isinstance(window, Sequence) else []
     numbers = [float(b) for b in bounds if isinstance(b, int | float) and math.isfinite(b)]
     if len(bounds) != 2 or len(numbers) != 2 or not numbers[0] < numbers[1]:

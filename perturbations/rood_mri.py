@@ -22,7 +22,7 @@ from torch import Tensor
 from perturbations.averages import averaged
 from perturbations.blur import FWHM_OF_SIGMA
 from perturbations.blur import gaussian_blur as blur_of_width
-from perturbations.chunks import elementwise, empty, extremes, spread
+from perturbations.chunks import elementwise, empty, extremes, magnitude, scratch, spread
 from perturbations.elastic import ElasticWarp, deformation
 from perturbations.geometry import AffineWarp, affine, rotation_matrix
 from perturbations.kspace import empty_again, require_magnitude, thickness
@@ -199,11 +199,11 @@ def ghosting(scan: Scan, generator: np.random.Generator) -> At:
         empty_again(scan, part, cut=scan.cut_out)
 
     def at(level: float) -> tuple[Tensor, None]:
-        def magnitude(out: Tensor, clean: Tensor, one: Tensor, other: Tensor) -> None:
+        def combine(out: Tensor, clean: Tensor, one: Tensor, other: Tensor) -> None:
             torch.add(clean, one, alpha=-level, out=out)
-            torch.hypot(out, other * level, out=out)
+            magnitude(out, torch.mul(other, level, out=scratch(other.shape)), scan.square_unit)
 
-        return elementwise(magnitude, empty(image.shape), image, real, imaginary), None
+        return elementwise(combine, empty(image.shape), image, real, imaginary), None
 
     return at
 

@@ -7,6 +7,7 @@ images without a spacing.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -133,6 +134,20 @@ class Scan:
     def largest(self) -> float:
         """Largest magnitude of a value."""
         return max(abs(extreme) for extreme in extremes(self.image.cpu().contiguous()))
+
+    @cached_property
+    def square_unit(self) -> float:
+        """Power of two to divide by before squaring: 1 where squares of values fit into float32."""
+        if 1e-12 < self.largest < 1e15 or self.largest == 0:
+            return 1.0
+        return 2.0 ** max(-126, min(126, math.frexp(self.largest)[1]))
+
+    @cached_property
+    def robust_ranges(self) -> list[tuple[float, float]]:
+        """Robust range of every channel, see `perturbations.quantiles.robust_ranges`."""
+        from perturbations.quantiles import robust_ranges
+
+        return robust_ranges(self)
 
     @cached_property
     def masked_background(self) -> bool:
