@@ -1,11 +1,12 @@
 """Read images at the positions to which a map of the frame takes their voxels.
 
 **Conventions.** Positions are relative to the centre of the scan, in its unit of length, in the order of
-the array. Work is done in slabs of slices, each on one thread, in float64.
+the array, in float64. Work is done in slabs of slices, each on one thread.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -142,32 +143,61 @@ class SampledWarp(ABC):
         if tuple(values.shape[1:]) != self.shape:
             msg = f"values must lie on a grid of {self.shape}, got {tuple(values.shape[1:])}"
             raise ValueError(msg)
-        source = values[None].to(device="cpu")
+        source = [channel.reshape(-1) for channel in values.cpu().contiguous()]
         result = empty(values.shape)
+        fill = [0.0] * len(source) if filling is None else filling.reshape(-1).tolist()
 
         def slab(start: int, stop: int) -> None:
             places = self.origins(start, stop) if inverse else self.moved(start, stop)
-            voxels = self._voxels(places)
-            # only the slices that are read, in float64; grid_sample knows no border of its own there
-            low = max(0, math.floor(float(voxels[0].min())) - 1)
-            high = min(self.shape[0], math.ceil(float(voxels[0].max())) + 2)
-            if low >= high:
-                result[:, start:stop] = 0.0 if filling is None else filling
-                return
-            voxels[0] = voxels[0] - low
-            sizes = (high - low, *self.shape[1:])
-            # grid_sample wants coordinates in [-1, 1] from the outer voxel edges, last axis first
-            relative = [(2 * v + 1) / n - 1 for v, n in zip(voxels, sizes, strict=True)]
-            known = source[:, :, low:high].to(torch.float64)
-            read = torch.nn.functional.grid_sample(
-                known if filling is None else known - filling,
-                torch.stack(relative[::-1], dim=-1)[None],
-                mode=mode,
-                padding_mode="zeros",
-                align_corners=False,
-            )
-            read = read[0] if filling is None else read[0] + filling
-            result[:, start:stop] = read.to(torch.float32)
+            corners = _nearest if mode == "nearest" else _linear
+            reads = corners(self._voxels(places), self.shape)
+            for channel, (flat, beyond) in enumerate(zip(source, fill, strict=True)):
+                out = result[channel, start:stop]
+                total = out.view(-1)
+                total.zero_()
+                for index, weight in reads:
+                    # the difference to what lies beyond, so that weights need not sum to 1
+                    total.addcmul_(flat.index_select(0, index).sub_(beyond), weight)
+                total.add_(beyond)
 
         spread(slab, self.shape[0], self._thick)
         return result.to(values.device)
+
+
+Reads = list[tuple[Tensor, Tensor]]
+"""Flat index and weight of the voxels that are read at every position; weights are 0 beyond the grid."""
+
+
+def _nearest(voxels: list[Tensor], shape: tuple[int, ...]) -> Reads:
+    """Read the nearest voxel."""
+    return _corners([[(voxel.round_(), None)] for voxel in voxels], shape)
+
+
+def _linear(voxels: list[Tensor], shape: tuple[int, ...]) -> Reads:
+    """Read every voxel around a position."""
+    ends: list[list[tuple[Tensor, Tensor | None]]] = []
+    for voxel in voxels:
+        low = voxel.floor()
+        share = voxel.sub_(low).to(torch.float32)
+        ends.append([(low, 1.0 - share), (low + 1.0, share)])
+    return _corners(ends, shape)
+
+
+def _corners(ends: list[list[tuple[Tensor, Tensor | None]]], shape: tuple[int, ...]) -> Reads:
+    """Combine places and weights along each axis."""
+    reads: Reads = []
+    for along, size in zip(ends, shape, strict=True):
+        own = []
+        for place, weight in along:
+            within = place.clamp(0.0, size - 1.0)
+            inside = (within == place).to(torch.float32)
+            index = within.reshape(-1).to(torch.int64)
+            own.append((index, (inside if weight is None else inside.mul_(weight)).reshape(-1)))
+        if not reads:
+            reads = own
+            continue
+        reads = [
+            (torch.add(index, first, alpha=size), weight * second)
+            for (first, weight), (index, second) in itertools.product(reads, own)
+        ]
+    return reads
