@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from perturbations.chunks import empty, spread
+from perturbations.chunks import empty, extremes, spread
 
 __all__ = ["SampledWarp", "centred"]
 
@@ -65,7 +65,8 @@ class SampledWarp(ABC):
 
         Returns
         -------
-        Of the same shape; 0 where the point had left the field of view.
+        Of the same shape, within the range of the values and 0; 0 where the point had left the field
+        of view.
 
         Raises
         ------
@@ -146,19 +147,26 @@ class SampledWarp(ABC):
         source = [channel.reshape(-1) for channel in values.cpu().contiguous()]
         result = empty(values.shape)
         fill = [0.0] * len(source) if filling is None else filling.reshape(-1).tolist()
+        # rounded weights may sum to a little more than 1, and a probability must not exceed 1
+        ranges = [
+            (min(low, beyond), max(high, beyond))
+            for (low, high), beyond in zip(map(extremes, source), fill, strict=True)
+        ]
 
         def slab(start: int, stop: int) -> None:
             places = self.origins(start, stop) if inverse else self.moved(start, stop)
             corners = _nearest if mode == "nearest" else _linear
             reads = corners(self._voxels(places), self.shape)
-            for channel, (flat, beyond) in enumerate(zip(source, fill, strict=True)):
+            for channel, (flat, beyond, (low, high)) in enumerate(
+                zip(source, fill, ranges, strict=True)
+            ):
                 out = result[channel, start:stop]
                 total = out.view(-1)
                 total.zero_()
                 for index, weight in reads:
                     # the difference to what lies beyond, so that weights need not sum to 1
                     total.addcmul_(flat.index_select(0, index).sub_(beyond), weight)
-                total.add_(beyond)
+                total.add_(beyond).clamp_(low, high)
 
         spread(slab, self.shape[0], self._thick)
         return result.to(values.device)

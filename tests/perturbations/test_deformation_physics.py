@@ -174,3 +174,18 @@ def test_deformations_of_pictures_are_in_percent_of_the_side() -> None:
     # 3 % of 100 px
     assert float(warp.displacement().max()) == pytest.approx(3.0, rel=1e-4)
     assert warp.smallest_jacobian() > 0
+
+
+@pytest.mark.parametrize("name", ["rotation", "translation", "scaling", "elastic"])
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_read_between_voxels_stays_in_the_range_of_the_voxels(name: str, seed: int) -> None:
+    # the weights of eight voxels, each rounded, may sum to 1 + 1e-7
+    scan = head()
+    warp = perturbations.realise(name, scan, seed=seed).at(severity=3).warp
+    assert warp is not None
+    certain = torch.stack([torch.ones(scan.spatial_shape), -torch.ones(scan.spatial_shape)])
+    for values in (warp.pull_back(certain), warp.forward(certain)):
+        assert float(values[0].max()) == 1.0
+        assert float(values[0].min()) >= 0.0
+        assert float(values[1].min()) == -1.0
+        assert float(values[1].max()) <= 0.0
