@@ -176,18 +176,19 @@ def extremes(values: Tensor) -> tuple[float, float]:
 def finite(values: Tensor) -> bool:
     """Tell whether a contiguous volume holds neither NaN nor infinity.
 
-    A sum is not finite when one of its terms is not; one of finite terms that overflows is looked at twice.
+    A sum of squares is not finite when one of its terms is not; one of finite terms that overflows is
+    looked at twice. Of all reductions the product of a vector with itself is the fastest.
     """
-    flat = values.reshape(-1).numpy()
+    flat = values.reshape(-1)
     doubtful: list[int] = []
 
     def piece(start: int, stop: int) -> None:
-        with np.errstate(over="ignore", invalid="ignore"):
-            if not math.isfinite(flat[start:stop].sum()):
-                doubtful.append(start)
+        part = flat[start:stop]
+        if not math.isfinite(float(torch.dot(part, part))):
+            doubtful.append(start)
 
-    spread(piece, flat.size)
-    return all(bool(np.isfinite(flat[start : start + CHUNK]).all()) for start in doubtful)
+    spread(piece, flat.numel())
+    return all(bool(torch.isfinite(flat[start : start + CHUNK]).all()) for start in doubtful)
 
 
 def same(one: Tensor, other: Tensor, slack: float) -> bool:
@@ -209,7 +210,7 @@ def same(one: Tensor, other: Tensor, slack: float) -> bool:
 
 
 def magnitude(out: Tensor, other: Tensor, unit: float) -> None:
-    """Write sqrt(out^2 + other^2) into `out`; `other` is used up.
+    """Write sqrt(out^2 + other^2) into `out`; `other` may be changed.
 
     Three times as fast as `torch.hypot`, whose care for squares beyond float32 `unit` takes over.
 
@@ -222,9 +223,7 @@ def magnitude(out: Tensor, other: Tensor, unit: float) -> None:
     if unit != 1.0:
         out.div_(unit)
         other.div_(unit)
-    out.mul_(out)
-    other.mul_(other)
-    out.add_(other).sqrt_()
+    out.mul_(out).addcmul_(other, other).sqrt_()
     if unit != 1.0:
         out.mul_(unit)
 
@@ -281,7 +280,9 @@ def drawn_field(
 def _box_muller(out: NDArray[np.float32], bits: np.random.SFC64) -> None:
     """Fill with standard normal numbers, pairs of cosines and sines in its two halves."""
     pairs = -(-out.size // 2)
-    first, second = bits.random_raw(pairs).view(np.uint32).reshape(2, pairs)
+    # raw bits, but unlike `random_raw` without keeping other threads waiting
+    raw = np.random.Generator(bits).integers(1 << 64, size=pairs, dtype=np.uint64)
+    first, second = raw.view(np.uint32).reshape(2, pairs)
     np.bitwise_or(first, 1, out=first)  # u > 0
     radius, angle = scratch((2, pairs)).numpy()
     np.copyto(radius, first, casting="unsafe")

@@ -70,7 +70,7 @@ class ElasticWarp(SampledWarp):
         axes[0] = axes[0][start:stop]
         far = field.on_grid([axis.numpy() for axis in axes])
         grids = torch.meshgrid(*axes, indexing="ij")
-        return [grid + torch.from_numpy(it) for grid, it in zip(grids, far, strict=True)]
+        return [torch.from_numpy(it).add_(grid) for grid, it in zip(grids, far, strict=True)]
 
 
 def elastic(

@@ -45,7 +45,7 @@ def gaussian_noise(scan: Scan, generator: np.random.Generator) -> At:
 
     Valid for MR magnitudes only where the signal is several sigma; see `rician_noise`.
     """
-    return _scaled_addition(scan, _scaled_field(scan, unit_field(scan.image.shape, generator)))
+    return _scaled_addition(scan, _noise(scan, generator), _sigma_units(scan))
 
 
 def rician_noise(scan: Scan, generator: np.random.Generator) -> At:
@@ -59,17 +59,13 @@ def rician_noise(scan: Scan, generator: np.random.Generator) -> At:
     ValueError
         When the scan has negative values, so that it is no magnitude image.
     """
-    units = [sigma_unit(scan, channel) for channel in range(scan.image.shape[0])]
-    return rician(scan, generator, units, "rician_noise")
+    return rician(scan, generator, _sigma_units(scan), "rician_noise")
 
 
 def rician(scan: Scan, generator: np.random.Generator, units: Sequence[float], name: str) -> At:
     """Rician noise whose sigma is the level times a unit per channel, in the scan's intensities."""
     _refuse_negative(scan, name, "a magnitude image")
-    real, imaginary = (
-        _scaled_field(scan, unit_field(scan.image.shape, generator), units) for _ in range(2)
-    )
-    return _magnitude(scan, real, imaginary)
+    return _magnitude(scan, _noise(scan, generator), _noise(scan, generator), units)
 
 
 def noncentral_chi_noise(scan: Scan, generator: np.random.Generator, *, coils: int = 8) -> At:
@@ -108,9 +104,9 @@ def noncentral_chi_noise(scan: Scan, generator: np.random.Generator, *, coils: i
         out *= np.float32(2.0)
         np.sqrt(out, out=out)
 
-    along_signal = _scaled_field(scan, unit_field(scan.image.shape, generator))
+    along_signal = _noise(scan, generator)
     across = drawn_field(scan.image.shape, generator, root_of_chi_square)
-    return _magnitude(scan, along_signal, _scaled_field(scan, across))
+    return _magnitude(scan, along_signal, _where_measured(scan, across), _sigma_units(scan))
 
 
 def poisson_noise(scan: Scan, generator: np.random.Generator, *, counts: float = 1000.0) -> At:
@@ -179,7 +175,7 @@ def salt_and_pepper(scan: Scan, generator: np.random.Generator) -> At:
         out -= np.float32(1.0)
 
     image, field = scan.image.contiguous(), drawn_field(scan.image.shape, generator, signed_uniform)
-    if scan.masked_background:
+    if scan.masked_background or scan.cut_out:
         field[:, ~scan.support] = _NEVER
     endpoints = [_endpoints(scan, channel) for channel in range(image.shape[0])]
 
@@ -208,7 +204,7 @@ def sigma_unit(scan: Scan, channel: int = 0) -> float:
 def _endpoints(scan: Scan, channel: int) -> tuple[float, float]:
     """Return what failed voxels of a channel show: dark and bright."""
     values = scan.image[channel]
-    kept = values[scan.support] if scan.masked_background else values
+    kept = values[scan.support] if scan.masked_background or scan.cut_out else values
     if kept.numel() == 0:  # nothing but background: no voxel can fail
         return 0.0, 0.0
     dark, bright = np.quantile(kept.numpy(), _ENDPOINTS)
@@ -225,42 +221,58 @@ def _refuse_negative(scan: Scan, name: str, needed: str) -> None:
         raise ValueError(msg)
 
 
-def _scaled_addition(scan: Scan, field: Tensor) -> At:
-    """Add a field times the level: y = x + level * field."""
+def _scaled_addition(scan: Scan, field: Tensor, units: Sequence[float] | None = None) -> At:
+    """Add a field times the level, and times a unit per channel: y = x + level * unit * field."""
     image = scan.image.contiguous()
+    scales = units or [1.0] * image.shape[0]
 
     def at(level: float) -> tuple[Tensor, None]:
-        def add(out: Tensor, clean: Tensor, noise: Tensor) -> None:
-            torch.add(clean, noise, alpha=level, out=out)
+        result = empty(image.shape)
+        for out, clean, noise, unit in zip(result, image, field, scales, strict=True):
 
-        return elementwise(add, empty(image.shape), image, field), None
+            def add(out: Tensor, clean: Tensor, noise: Tensor, gain: float = level * unit) -> None:
+                torch.add(clean, noise, alpha=gain, out=out)
+
+            elementwise(add, out, clean, noise)
+        return result, None
 
     return at
 
 
-def _magnitude(scan: Scan, first: Tensor, second: Tensor) -> At:
-    """Take sqrt((x + level first)^2 + (level second)^2), with no square that leaves float32."""
+def _magnitude(scan: Scan, first: Tensor, second: Tensor, units: Sequence[float]) -> At:
+    """Take sqrt((x + g first)^2 + (g second)^2), g the level times a unit per channel.
+
+    No square leaves float32.
+    """
     image = scan.image.contiguous()
 
     def at(level: float) -> tuple[Tensor, None]:
-        def combine(out: Tensor, clean: Tensor, one: Tensor, other: Tensor) -> None:
-            torch.add(clean, one, alpha=level, out=out)
-            magnitude(out, torch.mul(other, level, out=scratch(other.shape)), scan.square_unit)
+        result = empty(image.shape)
+        for out, clean, one, other, unit in zip(result, image, first, second, units, strict=True):
 
-        return elementwise(combine, empty(image.shape), image, first, second), None
+            def combine(
+                out: Tensor, clean: Tensor, one: Tensor, other: Tensor, gain: float = level * unit
+            ) -> None:
+                torch.add(clean, one, alpha=gain, out=out)
+                magnitude(out, torch.mul(other, gain, out=scratch(other.shape)), scan.square_unit)
+
+            elementwise(combine, out, clean, one, other)
+        return result, None
 
     return at
 
 
-def _scaled_field(scan: Scan, field: Tensor, units: Sequence[float] | None = None) -> Tensor:
-    """Noise per unit of level, in place; nothing where the background is masked."""
-    for channel in range(field.shape[0]):
-        unit = sigma_unit(scan, channel) if units is None else units[channel]
+def _sigma_units(scan: Scan) -> list[float]:
+    return [sigma_unit(scan, channel) for channel in range(scan.image.shape[0])]
 
-        def scale(out: Tensor, unit: float = unit) -> None:
-            out.mul_(unit)
 
-        elementwise(scale, field[channel])
-    if scan.masked_background:
+def _noise(scan: Scan, generator: np.random.Generator) -> Tensor:
+    """Draw a standard normal field, 0 where the background is masked."""
+    return _where_measured(scan, unit_field(scan.image.shape, generator))
+
+
+def _where_measured(scan: Scan, field: Tensor) -> Tensor:
+    """Take the noise away where nothing was measured: from masked backgrounds and CT padding."""
+    if scan.masked_background or scan.cut_out:
         field *= scan.support
     return field

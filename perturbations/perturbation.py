@@ -116,11 +116,11 @@ class Realisation:
         clean = self.scan.image
         # matrix products round: what they change by less than that is no change
         slack = _ROUNDING * self.scan.largest
-        unchanged = warp is None and same(image, clean.cpu().contiguous(), slack)
+        seen = warp is None or (not warp.moves and bool(warp.retained.all()))
+        unchanged = seen and same(image, clean.cpu().contiguous(), slack)
         image = image.to(clean.device)
         if unchanged:
-            wanted = f"; it needs {self.entry.needs}" if self.entry.needs else ""
-            reason = f"{name} at {level:g} {unit} changes no voxel of this scan{wanted}"
+            reason = f"{name} at {level:g} {unit} changes no voxel of this scan"
             return Perturbed(clean.clone(), severity, level, unit, "no_effect", reason, None)
         return Perturbed(image, severity, level, unit, "ok", "", warp)
 

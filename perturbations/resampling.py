@@ -6,9 +6,9 @@ the array, in float64. Work is done in slabs of slices, each on one thread.
 
 from __future__ import annotations
 
-import itertools
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +19,10 @@ from perturbations.chunks import empty, extremes, spread
 __all__ = ["SampledWarp", "centred"]
 
 _SLAB = 1 << 16
-"""Voxels read at once: positions of a whole volume in float64 would fill the memory."""
+"""Voxels whose positions are known at once: those of a whole volume in float64 would fill the memory."""
+
+_POINTS = 1 << 15
+"""Voxels read at once, so that what is needed for each stays in a core's cache."""
 
 
 def centred(shape: tuple[int, ...], spacing: tuple[float, ...]) -> list[Tensor]:
@@ -155,57 +158,62 @@ class SampledWarp(ABC):
 
         def slab(start: int, stop: int) -> None:
             places = self.origins(start, stop) if inverse else self.moved(start, stop)
-            corners = _nearest if mode == "nearest" else _linear
-            reads = corners(self._voxels(places), self.shape)
-            for channel, (flat, beyond, (low, high)) in enumerate(
-                zip(source, fill, ranges, strict=True)
-            ):
-                out = result[channel, start:stop]
-                total = out.view(-1)
-                total.zero_()
-                for index, weight in reads:
-                    # the difference to what lies beyond, so that weights need not sum to 1
-                    total.addcmul_(flat.index_select(0, index).sub_(beyond), weight)
-                total.add_(beyond).clamp_(low, high)
+            outs = [channel[start:stop].view(-1) for channel in result]
+            flat_places = [place.reshape(-1) for place in places]
+            for first in range(0, outs[0].numel(), _POINTS):
+                cut = slice(first, first + _POINTS)
+                ends = _ends(
+                    [place[cut] for place in flat_places],
+                    self.shape,
+                    self.spacing,
+                    nearest=mode == "nearest",
+                )
+                parts = [out[cut].zero_() for out in outs]
+                for index, weight in _corners(ends):
+                    for flat, part, beyond in zip(source, parts, fill, strict=True):
+                        # the difference to what lies beyond, so that weights need not sum to 1
+                        part.addcmul_(flat.index_select(0, index).sub_(beyond), weight)
+                for part, beyond, (low, high) in zip(parts, fill, ranges, strict=True):
+                    part.add_(beyond).clamp_(low, high)
 
         spread(slab, self.shape[0], self._thick)
         return result.to(values.device)
 
 
-Reads = list[tuple[Tensor, Tensor]]
-"""Flat index and weight of the voxels that are read at every position; weights are 0 beyond the grid."""
+End = tuple[Tensor, Tensor]
+"""What is read along one axis: where, as a share of the flat index, and with which weight; 0 beyond the
+grid."""
 
 
-def _nearest(voxels: list[Tensor], shape: tuple[int, ...]) -> Reads:
-    """Read the nearest voxel."""
-    return _corners([[(voxel.round_(), None)] for voxel in voxels], shape)
+def _ends(
+    places: list[Tensor], shape: tuple[int, ...], spacing: tuple[float, ...], *, nearest: bool
+) -> list[list[End]]:
+    """Find the voxels around positions (from the centre) along each axis; positions are used up."""
+    ends: list[list[End]] = []
+    stride = math.prod(shape)
+    whole = torch.int32 if stride < 1 << 31 else torch.int64
+    for place, size, step in zip(places, shape, spacing, strict=True):
+        stride //= size
+        place.div_(step).add_((size - 1) / 2)
+        low = place.round() if nearest else place.floor()
+        share = place.sub_(low).to(torch.float32)
+        sides = [(low, None)] if nearest else [(low, 1.0 - share), (low + 1.0, share)]
+        ends.append([_end(at, weight, size, stride, whole) for at, weight in sides])
+    return ends
 
 
-def _linear(voxels: list[Tensor], shape: tuple[int, ...]) -> Reads:
-    """Read every voxel around a position."""
-    ends: list[list[tuple[Tensor, Tensor | None]]] = []
-    for voxel in voxels:
-        low = voxel.floor()
-        share = voxel.sub_(low).to(torch.float32)
-        ends.append([(low, 1.0 - share), (low + 1.0, share)])
-    return _corners(ends, shape)
+def _end(at: Tensor, weight: Tensor | None, size: int, stride: int, whole: torch.dtype) -> End:
+    within = at.clamp(0.0, size - 1.0)
+    inside = (within == at).to(torch.float32)
+    return within.to(whole).mul_(stride), inside if weight is None else inside.mul_(weight)
 
 
-def _corners(ends: list[list[tuple[Tensor, Tensor | None]]], shape: tuple[int, ...]) -> Reads:
-    """Combine places and weights along each axis."""
-    reads: Reads = []
-    for along, size in zip(ends, shape, strict=True):
-        own = []
-        for place, weight in along:
-            within = place.clamp(0.0, size - 1.0)
-            inside = (within == place).to(torch.float32)
-            index = within.reshape(-1).to(torch.int64)
-            own.append((index, (inside if weight is None else inside.mul_(weight)).reshape(-1)))
-        if not reads:
-            reads = own
-            continue
-        reads = [
-            (torch.add(index, first, alpha=size), weight * second)
-            for (first, weight), (index, second) in itertools.product(reads, own)
-        ]
-    return reads
+def _corners(ends: list[list[End]]) -> Iterator[End]:
+    """Combine the ends of all axes, one corner at a time: eight at once would fill the cache."""
+    first, *rest = ends
+    if not rest:
+        yield from first
+        return
+    for index, weight in first:
+        for further, other in _corners(rest):
+            yield index + further, weight * other

@@ -73,7 +73,8 @@ class Perturbation:
     refused_states: tuple[str, ...] = ()
     """States of the scans on which it would be no physics; HU levels also refuse rescaled values."""
     keeps_background: bool = False
-    """True: where the background is masked, nothing is changed there."""
+    """True: where the background was declared or found to be removed, nothing is changed there; zeros
+    of a raw scan may still receive what blurs, rings or ghosts into them."""
     stress_from: int = 4
     """First severity beyond what is seen in practice."""
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))

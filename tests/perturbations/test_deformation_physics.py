@@ -12,6 +12,7 @@ from scipy import ndimage
 import perturbations
 from perturbations import Scan
 from perturbations.elastic import ElasticWarp
+from perturbations.resampling import SampledWarp
 
 SPACING = (3.0, 0.8, 1.1)
 SHAPE = (36, 120, 90)
@@ -182,7 +183,7 @@ def test_what_is_read_between_voxels_stays_in_the_range_of_the_voxels(name: str,
     # the weights of eight voxels, each rounded, may sum to 1 + 1e-7
     scan = head()
     warp = perturbations.realise(name, scan, seed=seed).at(severity=3).warp
-    assert warp is not None
+    assert isinstance(warp, SampledWarp)
     certain = torch.stack([torch.ones(scan.spatial_shape), -torch.ones(scan.spatial_shape)])
     for values in (warp.pull_back(certain), warp.forward(certain)):
         assert float(values[0].max()) == 1.0

@@ -103,8 +103,11 @@ def test_one_slice_is_always_left() -> None:
 
 def test_an_image_has_no_slices_to_lose() -> None:
     flat = Scan(image=box().image[:, 8], spacing=(0.9, 1.2), modality="mr")
-    result = perturbations.realise("missing_slices", flat, seed=7).at(severity=5)
-    assert torch.equal(result.image, flat.image)
+    for scan in (flat, Scan(image=box().image[:, 8:9], spacing=(4.0, 0.9, 1.2), modality="mr")):
+        result = perturbations.realise("missing_slices", scan, seed=7).at(severity=5)
+        assert torch.equal(result.image, scan.image)
+        assert result.status == "no_effect"
+        assert result.warp is None
 
 
 @pytest.mark.parametrize("level", [1.0, 6.0, 15.0])

@@ -323,3 +323,14 @@ def test_noise_does_not_depend_on_the_unit_of_the_scan(
     image = perturbations.realise(name, scaled, seed=3).at(level=level).image
     # squares of the larger ones would leave float32
     assert torch.allclose(image.double() / scale, plain.double(), rtol=2e-5, atol=2e-4)
+
+
+def test_a_little_padding_of_ct_receives_no_noise() -> None:
+    # 1 % of the voxels: padding, though too few for a masked background
+    image = torch.full((1, 6, 40, 44), -1000.0)
+    image[:, :, 8:32, 8:36] = 40.0
+    image[:, :, :4, :4] = -2000.0
+    scan = Scan(image=image, spacing=(4.0, 0.9, 1.2), modality="ct")
+    made = perturbations.realise("gaussian_noise", scan, seed=3).at(severity=5).image
+    assert torch.equal(made[:, ~scan.support], image[:, ~scan.support])
+    assert float((made - image)[:, scan.support].std()) == pytest.approx(100.0, rel=0.02)
