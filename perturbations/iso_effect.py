@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from perturbations.catalog import SSIM_TARGETS, levels_for, severity_of
+from perturbations.catalog import SSIM_TARGETS, severity_of
 from perturbations.effect import similarity
 from perturbations.perturbation import Realisation, realise
 from perturbations.scan import Scan
@@ -197,13 +197,13 @@ class _Axis:
         return self.known[distance]
 
     def _listed(self) -> tuple[float, ...]:
-        return levels_for(self.drawn.entry.name, self.drawn.scan.modality)[0]
+        return self.drawn.listed[0]
 
 
 def _solve(axis: _Axis, target: float, tolerance: float, start: float) -> tuple[IsoEffect, float]:
     """Solve one target beyond the distance of the one before; also return the distance."""
-    name, modality = axis.drawn.entry.name, axis.drawn.scan.modality
-    _, unit = levels_for(name, modality)
+    name, scan = axis.drawn.entry.name, axis.drawn.scan
+    _, unit = axis.drawn.listed
     try:
         low, high, reason = _bracket(axis, target, start)
         if not reason:
@@ -215,7 +215,8 @@ def _solve(axis: _Axis, target: float, tolerance: float, start: float) -> tuple[
     if nearest == 0.0 or abs(ssim - target) > tolerance:
         return IsoEffect(target, "out_of_reach", None, None, ssim, unit, reason), start
     level = axis.level(nearest)
-    return IsoEffect(target, "ok", level, severity_of(name, level, modality), ssim, unit), nearest
+    severity = severity_of(name, level, scan.modality, scan.unit)
+    return IsoEffect(target, "ok", level, severity, ssim, unit), nearest
 
 
 def _bracket(axis: _Axis, target: float, start: float) -> tuple[float, float, str]:
@@ -231,7 +232,7 @@ def _bracket(axis: _Axis, target: float, start: float) -> tuple[float, float, st
         if value < target:
             return low, distance, ""
         low = distance
-    _, unit = levels_for(axis.drawn.entry.name, axis.drawn.scan.modality)
+    _, unit = axis.drawn.listed
     reason = (
         f"SSIM is still {axis.known[low]:.3f} at {axis.level(low):g} {unit}, the strongest that was "
         f"tried{why}"
@@ -255,7 +256,7 @@ def _halved(
             high = middle
         else:
             low = middle
-    _, unit = levels_for(axis.drawn.entry.name, axis.drawn.scan.modality)
+    _, unit = axis.drawn.listed
     jump = (
         f"SSIM goes from {axis.known[low]:.3f} at {axis.level(low):g} to {axis.known[high]:.3f} at "
         f"{axis.level(high):g} {unit} with nothing between"

@@ -33,7 +33,7 @@ from perturbations.warp import Warp
 
 __all__ = ["Perturbed", "Realisation", "apply", "realise", "replay"]
 
-RECORD_VERSION = 2
+RECORD_VERSION = 3
 """Of the records that `replay` reads."""
 
 _ROUNDING = 2.0**-21
@@ -75,6 +75,11 @@ class Realisation:
     at_level: Callable[[float], tuple[Tensor, Warp | None]]
     """The image at a level, and the warp of a geometric perturbation."""
 
+    @property
+    def listed(self) -> tuple[tuple[float, ...], str]:
+        """Levels of severities 1, 2, ... on this scan, and their unit."""
+        return levels_for(self.entry.name, self.scan.modality, self.scan.unit)
+
     def at(self, *, severity: float | None = None, level: float | None = None) -> Perturbed:
         """Evaluate at one severity or one level.
 
@@ -95,17 +100,17 @@ class Realisation:
         ValueError
             When neither or both are given, one lies outside, or values grow beyond float32.
         """
-        name, modality = self.entry.name, self.scan.modality
+        name, modality, length = self.entry.name, self.scan.modality, self.scan.unit
         if (severity is None) == (level is None):
             msg = f"{name} needs a severity or a level, got severity={severity!r}, level={level!r}"
             raise ValueError(msg)
         if level is None:
             assert severity is not None  # one of the two is given
-            level = level_at(name, severity, modality)
+            level = level_at(name, severity, modality, length)
         else:
-            admit(name, level, modality)
-            severity = severity_of(name, level, modality)
-        _, unit = levels_for(name, modality)
+            admit(name, level, modality, length)
+            severity = severity_of(name, level, modality, length)
+        _, unit = self.listed
         if level == self.entry.neutral:
             return Perturbed(self.scan.image, 0.0, level, unit, "ok", "", None)
         with _named(name):
@@ -131,6 +136,7 @@ class Realisation:
             "name": self.entry.name,
             "seed": self.seed,
             "level": level,
+            "unit": self.listed[1],
             "modality": self.scan.modality,
             "options": dict(self.options),
         }
@@ -162,12 +168,9 @@ def realise(name: str, scan: Scan, *, seed: int, **options: Any) -> Realisation:
     very bits that a CPU gets.
     """
     entry = get(name)
-    _, unit = levels_for(name, scan.modality)
+    _, unit = levels_for(name, scan.modality, scan.unit)
     if scan.unit == "px" and unit.startswith("mm"):
-        msg = (
-            f"{name} needs a spacing in mm for modality {scan.modality}; declare the modality whose "
-            "levels are in pixels (us, xray, microscopy), or give images with a spacing"
-        )
+        msg = f"{name} has levels in mm only; give the scan its spacing in mm"
         raise ValueError(msg)
     if entry.on_state(scan.state, scan.modality) == "refused":
         msg = f"{name} in {unit} is no physics on {scan.state} scans; audit the scans before that"
@@ -211,6 +214,12 @@ def replay(record: Mapping[str, Any], scan: Scan) -> Perturbed:
         )
         raise ValueError(msg)
     drawn = realise(record["name"], scan, seed=record["seed"], **record["options"])
+    if record["unit"] != drawn.listed[1]:
+        msg = (
+            f"record must be in {drawn.listed[1]}, the unit of {drawn.entry.name} on this scan, got "
+            f"{record['unit']!r}"
+        )
+        raise ValueError(msg)
     return drawn.at(level=record["level"])
 
 

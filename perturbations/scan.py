@@ -89,7 +89,7 @@ class Scan:
     @property
     def modality_class(self) -> Literal["body", "display"]:
         """Body: levels in mm and HU; display: levels in pixels."""
-        return modality_class(self.modality)
+        return modality_class(self.modality, self.unit)
 
     @property
     def slice_axis(self) -> int:

@@ -77,12 +77,25 @@ def perturb(unit: Unit, scan: Scan) -> list[Scanned]:
         )
         if unit.perturbation.iso_effect:
             return _of_equal_effect(realisation, conditions)
+        _same_unit(unit, realisation)
         drawn = [(condition, realisation.at(level=condition.level)) for condition in conditions]
     except ValueError as error:
         return [
             Scanned(condition, scan, Status.REJECTED, str(error), None) for condition in conditions
         ]
     return [_scanned(condition, scan, it) for condition, it in drawn]
+
+
+def _same_unit(unit: Unit, realisation: Realisation) -> None:
+    """Refuse a scan whose levels mean something else than those that were planned."""
+    planned, own = unit.perturbation.unit, realisation.listed[1]
+    if planned != own:
+        msg = (
+            f"{unit.perturbation.name} was planned in {planned}, but on a scan without a spacing in mm its "
+            f"levels are in {own}; declare the modality whose levels are in pixels (us, xray, "
+            "microscopy), or give images with a spacing"
+        )
+        raise ValueError(msg)
 
 
 def _scanned(condition: ConditionRow, scan: Scan, it: Perturbed, *, told: str = "") -> Scanned:

@@ -230,7 +230,7 @@ def _told(
         tool=f"segaudit {tool_version()}",
         perturbation=entry.name,
         family=entry.family,
-        unit=levels_for(entry.name, scan.modality)[1],
+        unit=drawn.listed[1],
         modality=scan.modality,
         state=scan.state,
         seed=asked.seed,

@@ -34,7 +34,8 @@ LINES = (
         modalities=("us", "xray", "microscopy", "other"),
         source=(
             "motion at constant speed during the exposure is a line; 3 to 11 px in MedFM-Robust, 5 to 20 px "
-            "of radius in MedMNIST-C (Di Salvo et al. 2024, arXiv 2406.17536)"
+            "of radius in MedMNIST-C (Di Salvo et al. 2024, arXiv 2406.17536); in pixels for X-ray too, for "
+            "19 mm are further than a patient moves in an exposure"
         ),
         note="length of the line; 13 and 19 are stress. MR has `motion`, which acts in k-space",
         keeps_background=True,

@@ -60,7 +60,7 @@ class Perturbation:
     modalities: tuple[str, ...] = ()
     """Those it is physical for; empty: any."""
     display: Levels | None = None
-    """Levels in pixels or % of the side, for ultrasound, X-ray and microscopy."""
+    """Levels in pixels or % of the side, for ultrasound, X-ray, microscopy and scans without a spacing."""
     ct: Levels | None = None
     """Levels in HU."""
     geometric: bool = False
@@ -96,6 +96,14 @@ class Perturbation:
         return resolved
 
 
-def modality_class(modality: str) -> Literal["body", "display"]:
-    """Tell whether levels are in mm (body) or in pixels (display)."""
-    return "display" if modality in ("us", "xray", "microscopy") else "body"
+def modality_class(modality: str, length_unit: str = "mm") -> Literal["body", "display"]:
+    """Tell whether levels are in mm (body) or in pixels (display).
+
+    Parameters
+    ----------
+    modality : str
+    length_unit : mm or px
+        Of the scan's spacing; whatever has none in mm has levels in pixels.
+    """
+    display = modality in ("us", "xray", "microscopy") or length_unit == "px"
+    return "display" if display else "body"

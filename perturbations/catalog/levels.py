@@ -49,8 +49,16 @@ def get(name: str) -> Perturbation:
     raise ValueError(msg)
 
 
-def levels_for(name: str, modality: str) -> tuple[tuple[float, ...], str]:
+def levels_for(
+    name: str, modality: str, length_unit: str = "mm"
+) -> tuple[tuple[float, ...], str]:
     """Return the levels of a perturbation for a modality, and their unit.
+
+    Parameters
+    ----------
+    name, modality : str
+    length_unit : mm or px
+        Of the scans' spacing.
 
     Raises
     ------
@@ -69,7 +77,7 @@ def levels_for(name: str, modality: str) -> tuple[tuple[float, ...], str]:
     row = entry.body
     if modality == "ct" and entry.ct is not None:
         row = entry.ct
-    elif modality_class(modality) == "display" and entry.display is not None:
+    elif modality_class(modality, length_unit) == "display" and entry.display is not None:
         row = entry.display
     return row.values, row.unit
 
@@ -96,7 +104,7 @@ def options_for(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return {**known, **given}
 
 
-def level_at(name: str, severity: float, modality: str) -> float:
+def level_at(name: str, severity: float, modality: str, length_unit: str = "mm") -> float:
     """Interpolate the level of a real-valued severity, 0 to 5 (or to the last of a protocol).
 
     Raises
@@ -109,7 +117,7 @@ def level_at(name: str, severity: float, modality: str) -> float:
     >>> level_at("gaussian_noise", 1.5, "mr"), level_at("gamma_up", 0, "mr")
     (4.5, 1.0)
     """
-    knots = _knots(name, modality)
+    knots = _knots(name, modality, length_unit)
     if not 0.0 <= severity <= len(knots) - 1:
         msg = f"severity of {name} must lie in [0, {len(knots) - 1}], got {severity!r}"
         raise ValueError(msg)
@@ -154,7 +162,7 @@ def interpolated(knots: tuple[float, ...], severity: float, scale: Scale) -> flo
     return (1 - share) * knots[low] + share * knots[low + 1]
 
 
-def severity_at(name: str, level: float, modality: str) -> float:
+def severity_at(name: str, level: float, modality: str, length_unit: str = "mm") -> float:
     """Place a level on the axis of severities; the inverse of `level_at`.
 
     Raises
@@ -167,11 +175,11 @@ def severity_at(name: str, level: float, modality: str) -> float:
     >>> severity_at("gaussian_noise", 4.5, "mr")
     1.5
     """
-    found = severity_of(name, level, modality)
+    found = severity_of(name, level, modality, length_unit)
     if found is not None:
         return found
-    knots = _knots(name, modality)
-    _, unit = levels_for(name, modality)
+    knots = _knots(name, modality, length_unit)
+    _, unit = levels_for(name, modality, length_unit)
     msg = (
         f"level of {name} must lie between {knots[0]:g} (no change) and {knots[-1]:g} {unit}, "
         f"got {level!r}"
@@ -181,7 +189,7 @@ def severity_at(name: str, level: float, modality: str) -> float:
     raise ValueError(msg)
 
 
-def severity_of(name: str, level: float, modality: str) -> float | None:
+def severity_of(name: str, level: float, modality: str, length_unit: str = "mm") -> float | None:
     """Place a level on the axis of severities; None beyond the listed levels.
 
     Examples
@@ -189,7 +197,7 @@ def severity_of(name: str, level: float, modality: str) -> float | None:
     >>> severity_of("gaussian_noise", 4.5, "mr"), severity_of("gaussian_noise", 60.0, "mr")
     (1.5, None)
     """
-    knots = _knots(name, modality)
+    knots = _knots(name, modality, length_unit)
     if level in knots:
         return float(knots.index(level))
     scale = get(name).scale
@@ -202,7 +210,7 @@ def severity_of(name: str, level: float, modality: str) -> float | None:
     return None
 
 
-def admit(name: str, level: float, modality: str) -> None:
+def admit(name: str, level: float, modality: str, length_unit: str = "mm") -> None:
     """Check that physics admits a level.
 
     Raises
@@ -212,7 +220,7 @@ def admit(name: str, level: float, modality: str) -> None:
         scale.
     """
     entry = get(name)
-    _, unit = levels_for(name, modality)
+    _, unit = levels_for(name, modality, length_unit)
     low, high = entry.limits
     if level != entry.neutral and not low <= level <= high:
         msg = f"level of {name} must lie between {low:g} and {high:g} {unit}, got {level!r}"
@@ -222,8 +230,8 @@ def admit(name: str, level: float, modality: str) -> None:
         raise ValueError(msg)
 
 
-def _knots(name: str, modality: str) -> tuple[float, ...]:
-    return (get(name).neutral, *levels_for(name, modality)[0])
+def _knots(name: str, modality: str, length_unit: str) -> tuple[float, ...]:
+    return (get(name).neutral, *levels_for(name, modality, length_unit)[0])
 
 
 def _hint(name: str, known: Iterable[str]) -> str:

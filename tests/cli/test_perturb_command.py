@@ -261,8 +261,8 @@ def test_a_scan_that_is_missing_negative_or_without_spacing_is_refused_in_words(
     negative = write_volume(tmp_path / "negative.nii", np.full(SHAPE, -5, dtype=np.int16))
     assert _run(["perturb", str(negative), "rician_noise", *out]) == 4
     assert "rician_noise" in told(capsys)[1]
-    assert _run(["perturb", str(cells(tmp_path)), "gaussian_blur", "--modality", "mr", *out]) == 4
-    assert "needs a spacing in mm" in told(capsys)[1]
+    assert _run(["perturb", str(cells(tmp_path)), "rood_smoothing", "--modality", "mr", *out]) == 4
+    assert "has levels in mm only" in told(capsys)[1]
 
 
 def test_a_folder_in_use_is_replaced_only_by_force_and_only_what_a_preview_wrote(

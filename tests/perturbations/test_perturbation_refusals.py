@@ -210,10 +210,29 @@ def test_a_severity_that_is_none_is_refused(severity: float) -> None:
         drawn.at(level=float("nan"))
 
 
-def test_a_body_scan_without_a_spacing_cannot_be_blurred_in_mm() -> None:
-    scan = Scan(image=torch.rand(1, 9, 9), spacing=(1.0, 1.0), unit="px", modality="other")
-    with pytest.raises(ValueError, match="needs a spacing in mm for modality other"):
-        perturbations.realise("gaussian_blur", scan, seed=1)
+def test_a_scan_without_a_spacing_has_levels_in_pixels() -> None:
+    image = torch.rand(1, 9, 9)
+    scan = Scan(image=image, spacing=(1.0, 1.0), unit="px", modality="other")
+    made = perturbations.realise("gaussian_blur", scan, seed=1).at(severity=2)
+    assert (made.level, made.unit) == (2.0, "px FWHM")
+    same = Scan(image=image, spacing=(1.0, 1.0), modality="microscopy")
+    assert torch.equal(
+        perturbations.realise("gaussian_blur", same, seed=1).at(level=2.0).image, made.image
+    )
+
+
+def test_a_line_that_has_levels_in_mm_only_needs_a_spacing() -> None:
+    scan = Scan(image=torch.rand(1, 9, 9), spacing=(1.0, 1.0), unit="px", modality="mr")
+    with pytest.raises(ValueError, match="rood_smoothing has levels in mm only"):
+        perturbations.realise("rood_smoothing", scan, seed=1)
+
+
+def test_a_record_in_another_unit_is_refused() -> None:
+    scan = Scan(image=torch.rand(1, 9, 9), spacing=(2.0, 1.0), modality="other")
+    record = perturbations.realise("gaussian_blur", scan, seed=1).record(4.0)
+    bare = Scan(image=scan.image, spacing=(1.0, 1.0), unit="px", modality="other")
+    with pytest.raises(ValueError, match="record must be in px FWHM, .* got 'mm FWHM'"):
+        perturbations.replay(record, bare)
 
 
 def test_values_beyond_float32_are_refused_in_words() -> None:
@@ -224,7 +243,7 @@ def test_values_beyond_float32_are_refused_in_words() -> None:
 
 def test_a_record_of_another_modality_is_refused() -> None:
     record = perturbations.realise("gaussian_noise", head(), seed=1).record(3.0)
-    with pytest.raises(ValueError, match="modality ct, got 2 and 'mr'"):
+    with pytest.raises(ValueError, match="modality ct, got 3 and 'mr'"):
         perturbations.replay(record, body())
 
 
