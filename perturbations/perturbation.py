@@ -8,9 +8,10 @@ same images.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -97,6 +98,8 @@ class Realisation:
 
         Raises
         ------
+        TypeError
+            When what is given is no number.
         ValueError
             When neither or both are given, one lies outside, or values grow beyond float32.
         """
@@ -158,9 +161,11 @@ def realise(name: str, scan: Scan, *, seed: int, **options: Any) -> Realisation:
 
     Raises
     ------
+    TypeError
+        When the seed is no whole number.
     ValueError
-        When the name or an option is unknown, the perturbation is not for the scan's modality or state, or the
-        scan lacks what it needs.
+        When the seed is negative, the name or an option is unknown, the perturbation is not for the
+        scan's modality or state, or the scan lacks what it needs.
 
     Notes
     -----
@@ -168,6 +173,12 @@ def realise(name: str, scan: Scan, *, seed: int, **options: Any) -> Realisation:
     very bits that a CPU gets.
     """
     entry = get(name)
+    if not _whole(seed):
+        msg = f"seed must be a whole number, got {seed!r}; see perturbations.derive_seed"
+        raise TypeError(msg)
+    if seed < 0:
+        msg = f"seed must be 0 or more, got {seed!r}; see perturbations.derive_seed"
+        raise ValueError(msg)
     _, unit = levels_for(name, scan.modality, scan.unit)
     if scan.unit == "px" and unit.startswith("mm"):
         msg = f"{name} has levels in mm only; give the scan its spacing in mm"
@@ -295,13 +306,13 @@ def apply(  # noqa: PLR0913  # what an image does not say of itself must be said
             f"channel_axis={channel_axis}"
         )
         raise ValueError(msg)
-    if spacing_mm is not None and len(spacing_mm) != dims:
+    if spacing_mm is not None and not _numbers(spacing_mm, dims):
         msg = f"spacing_mm must be {dims} numbers in the order of the array, got {spacing_mm!r}"
         raise ValueError(msg)
     scan = Scan(
         image=stacked.contiguous(),
-        spacing=tuple(spacing_mm) if spacing_mm else (1.0,) * dims,
-        unit="mm" if spacing_mm else "px",
+        spacing=(1.0,) * dims if spacing_mm is None else tuple(map(float, spacing_mm)),
+        unit="px" if spacing_mm is None else "mm",
         modality=modality,
         state=state,
         region=None if region is None else torch.as_tensor(region).bool().cpu(),
@@ -309,6 +320,17 @@ def apply(  # noqa: PLR0913  # what an image does not say of itself must be said
     result = realise(name, scan, seed=seed, **options).at(severity=severity, level=level).image
     back = result[0] if channel_axis is None else result.movedim(0, channel_axis)
     return back.clone() if isinstance(image, Tensor) else back.numpy().copy()
+
+
+def _whole(given: object) -> bool:
+    return isinstance(given, int | np.integer) and not isinstance(given, bool)
+
+
+def _numbers(given: object, count: int) -> bool:
+    """Tell whether something is a sequence of so many numbers."""
+    if not isinstance(given, Sequence | np.ndarray) or len(given) != count:
+        return False
+    return all(isinstance(value, Real) and not isinstance(value, bool) for value in given)
 
 
 def _floating(image: object) -> Tensor:

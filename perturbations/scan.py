@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -52,13 +53,13 @@ class Scan:
     def __post_init__(self) -> None:
         _check_image(self.image)
         dims = self.image.dim() - 1
-        if len(self.spacing) != dims or not all(0 < s < float("inf") for s in self.spacing):
+        if len(self.spacing) != dims or not all(map(_positive, self.spacing)):
             msg = f"spacing must be {dims} positive numbers, got {self.spacing!r}"
             raise ValueError(msg)
         if self.unit not in ("mm", "px"):
             msg = f"unit must be 'mm' or 'px', got {self.unit!r}"
             raise ValueError(msg)
-        if self.slice_thickness is not None and not 0 < self.slice_thickness < float("inf"):
+        if self.slice_thickness is not None and not _positive(self.slice_thickness):
             msg = f"slice_thickness must be a positive number, got {self.slice_thickness!r}"
             raise ValueError(msg)
         if self.modality not in MODALITIES:
@@ -209,6 +210,11 @@ class Scan:
             kept = values[self.support.numpy()] if self.masked_background else values
             signal -= float(np.quantile(kept, 0.01))
         return abs(signal) if abs(signal) > 1e-12 else 1.0
+
+
+def _positive(value: object) -> bool:
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    return number and 0 < float(value) < math.inf  # type: ignore[arg-type]  # a number
 
 
 def _check_image(image: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from perturbations.catalog.entry import Perturbation, Scale, modality_class
@@ -49,9 +50,7 @@ def get(name: str) -> Perturbation:
     raise ValueError(msg)
 
 
-def levels_for(
-    name: str, modality: str, length_unit: str = "mm"
-) -> tuple[tuple[float, ...], str]:
+def levels_for(name: str, modality: str, length_unit: str = "mm") -> tuple[tuple[float, ...], str]:
     """Return the levels of a perturbation for a modality, and their unit.
 
     Parameters
@@ -109,6 +108,8 @@ def level_at(name: str, severity: float, modality: str, length_unit: str = "mm")
 
     Raises
     ------
+    TypeError
+        When the severity is no number.
     ValueError
         When the severity lies outside, or between two levels of an ordinal scale.
 
@@ -117,6 +118,7 @@ def level_at(name: str, severity: float, modality: str, length_unit: str = "mm")
     >>> level_at("gaussian_noise", 1.5, "mr"), level_at("gamma_up", 0, "mr")
     (4.5, 1.0)
     """
+    _must_be_number(f"severity of {name}", severity)
     knots = _knots(name, modality, length_unit)
     if not 0.0 <= severity <= len(knots) - 1:
         msg = f"severity of {name} must lie in [0, {len(knots) - 1}], got {severity!r}"
@@ -215,11 +217,14 @@ def admit(name: str, level: float, modality: str, length_unit: str = "mm") -> No
 
     Raises
     ------
+    TypeError
+        When the level is no number.
     ValueError
         When the level lies outside the limits of the catalogue, or is no whole number on an ordinal
         scale.
     """
     entry = get(name)
+    _must_be_number(f"level of {name}", level)
     _, unit = levels_for(name, modality, length_unit)
     low, high = entry.limits
     if level != entry.neutral and not low <= level <= high:
@@ -228,6 +233,12 @@ def admit(name: str, level: float, modality: str, length_unit: str = "mm") -> No
     if entry.scale == "ordinal" and level != int(level):
         msg = f"level of {name} must be a whole number of {unit}, got {level!r}"
         raise ValueError(msg)
+
+
+def _must_be_number(what: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        msg = f"{what} must be a number, got {value!r}"
+        raise TypeError(msg)
 
 
 def _knots(name: str, modality: str, length_unit: str) -> tuple[float, ...]:

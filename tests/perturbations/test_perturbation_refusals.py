@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -231,7 +232,7 @@ def test_a_record_in_another_unit_is_refused() -> None:
     scan = Scan(image=torch.rand(1, 9, 9), spacing=(2.0, 1.0), modality="other")
     record = perturbations.realise("gaussian_blur", scan, seed=1).record(4.0)
     bare = Scan(image=scan.image, spacing=(1.0, 1.0), unit="px", modality="other")
-    with pytest.raises(ValueError, match="record must be in px FWHM, .* got 'mm FWHM'"):
+    with pytest.raises(ValueError, match=r"record must be in px FWHM, .* got 'mm FWHM'"):
         perturbations.replay(record, bare)
 
 
@@ -258,3 +259,30 @@ def test_a_scan_that_is_flat_but_for_the_last_bit_has_a_foreground() -> None:
     image[0, 0, 2] = float(np.nextafter(np.float32(7.0), np.float32(8.0)))
     found = Scan(image=image, spacing=(1.0, 1.0), modality="mr").foreground
     assert found.sum() in (1, 5)
+
+
+@pytest.mark.parametrize("wrong", ["3", [3.0], True, None, torch.tensor([1.0, 2.0])])
+def test_what_is_no_number_is_no_severity_and_no_level(wrong: Any) -> None:
+    drawn = perturbations.realise("gaussian_noise", head(), seed=1)
+    expected = (
+        r"(severity|level) of gaussian_noise must be a number, got|needs a severity or a level"
+    )
+    with pytest.raises((TypeError, ValueError), match=expected):
+        drawn.at(severity=wrong)
+    with pytest.raises((TypeError, ValueError), match=expected):
+        drawn.at(level=wrong)
+
+
+@pytest.mark.parametrize(
+    ("seed", "error"), [(-1, ValueError), (1.0, TypeError), (None, TypeError), (True, TypeError)]
+)
+def test_a_seed_is_a_whole_number_of_0_or_more(seed: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"seed must be .* got"):
+        perturbations.realise("gaussian_noise", head(), seed=seed)
+
+
+@pytest.mark.parametrize("spacing", [3, (1.0, 1.0), ("a", 1, 1), (True, 1, 1), (), "abc"])
+def test_a_spacing_is_one_number_an_axis(spacing: Any) -> None:
+    image = np.ones((4, 5, 6), dtype=np.float32)
+    with pytest.raises(ValueError, match="spacing_mm must be 3 numbers in the order of the array"):
+        perturbations.apply("rotation", image, severity=1, seed=1, spacing_mm=spacing)
