@@ -294,7 +294,7 @@ def phase_encoding(name: str, scan: Scan, phase_axis: int | None) -> int:
     if phase_axis is None:
         inside = [axis for axis in range(scan.ndim) if scan.ndim == 2 or axis != scan.slice_axis]
         return max(inside, key=lambda axis: scan.spatial_shape[axis] * scan.spacing[axis])
-    if phase_axis not in range(scan.ndim):
+    if isinstance(phase_axis, bool) or phase_axis not in range(scan.ndim):
         msg = (
             f"phase_axis of {name} must be a spatial axis, 0 to {scan.ndim - 1}, got {phase_axis!r}"
         )

@@ -17,6 +17,7 @@ from perturbations.chunks import elementwise, empty, magnitude, scratch, spread
 from perturbations.field_of_view import extent_along
 from perturbations.kspace import empty_again, phase_encoding, require_magnitude
 from perturbations.noise import sigma_unit
+from perturbations.options import positive
 from perturbations.scan import Scan
 
 __all__ = ["spike", "zipper"]
@@ -152,9 +153,7 @@ def zipper(
     """
     require_magnitude("zipper", scan)
     axis = phase_encoding("zipper", scan, phase_axis)
-    if not 0.0 < width_mm < math.inf:
-        msg = f"width_mm of zipper must be a positive number of mm, got {width_mm!r}"
-        raise ValueError(msg)
+    width_mm = positive("zipper", "width_mm", width_mm, "mm")
     across = _frequency_encoding(scan, axis)
     image = scan.image.contiguous()
     lines = [_noise_line(scan, generator, across, width_mm) for _ in image]

@@ -48,10 +48,13 @@ def gibbs(
         When the scan has negative values, or no such axes.
     """
     require_magnitude("gibbs", scan)
-    chosen = list(range(scan.ndim)) if axes is None else sorted(set(axes))
-    if not chosen or any(axis not in range(scan.ndim) for axis in chosen):
-        msg = f"axes of gibbs must be some of 0 to {scan.ndim - 1}, got {axes!r}"
+    known = range(scan.ndim)
+    if axes is not None and not (
+        isinstance(axes, Sequence) and axes and all(a in known for a in axes)
+    ):
+        msg = f"axes of gibbs must be a list of some of 0 to {scan.ndim - 1}, got {axes!r}"
         raise ValueError(msg)
+    chosen = list(known) if axes is None else sorted(set(axes))
     image = scan.image.contiguous()
     # axes of one channel once the first chosen axis has moved to the front
     others = [axis if axis > chosen[0] else axis + 1 for axis in chosen[1:]]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perturbations.chunks import drawn_field, elementwise, empty, magnitude, scratch, unit_field
+from perturbations.options import positive
 from perturbations.scan import Scan
 
 __all__ = [
@@ -127,12 +128,7 @@ def poisson_noise(scan: Scan, generator: np.random.Generator, *, counts: float =
     ValueError
         When `counts` is not positive, or the scan has negative values, which are no counts.
     """
-    if type(counts) not in (int, float) or not 0 < counts < math.inf:
-        msg = (
-            f"poisson_noise: counts must be a positive number of photons at S_ref, got {counts!r}; "
-            "declare what the detector counts in a bright voxel"
-        )
-        raise ValueError(msg)
+    counts = positive("poisson_noise", "counts", counts, "photons at S_ref")
     _refuse_negative(scan, "poisson_noise", "intensities in proportion to counts,")
     image, field = scan.image.contiguous(), unit_field(scan.image.shape, generator)
     for channel, signal in enumerate(scan.signals):

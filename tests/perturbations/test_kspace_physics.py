@@ -349,8 +349,8 @@ def test_a_scan_that_is_no_magnitude_is_refused(name: str) -> None:
         ("motion", {"translation_mm": [[1, 2], [3]]}, "translation_mm of motion must be pairs"),
         ("motion", {"translation_mm": []}, "translation_mm of motion must be pairs"),
         ("zipper", {"width_mm": 0.0}, "width_mm of zipper must be a positive number of mm, got 0"),
-        ("gibbs", {"axes": [0, 3]}, "axes of gibbs must be some of 0 to 2"),
-        ("gibbs", {"axes": []}, "axes of gibbs must be some of 0 to 2"),
+        ("gibbs", {"axes": [0, 3]}, "axes of gibbs must be a list of some of 0 to 2"),
+        ("gibbs", {"axes": []}, "axes of gibbs must be a list of some of 0 to 2"),
         ("spike", {"phase_axis": 1}, "unknown option 'phase_axis' of spike"),
     ],
 )

@@ -246,7 +246,7 @@ def test_a_scan_made_of_counts_gets_the_noise_of_an_eighth_of_its_dose() -> None
 
 @pytest.mark.parametrize("counts", [0, -5.0, math.nan, math.inf, True, "many"])
 def test_a_number_of_photons_that_is_none_is_refused(counts: object) -> None:
-    with pytest.raises(ValueError, match="poisson_noise: counts must be a positive number"):
+    with pytest.raises(ValueError, match="counts of poisson_noise must be a positive number"):
         perturbations.realise("poisson_noise", cells(), seed=1, counts=counts)
 
 
