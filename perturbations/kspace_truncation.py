@@ -48,13 +48,7 @@ def gibbs(
         When the scan has negative values, or no such axes.
     """
     require_magnitude("gibbs", scan)
-    known = range(scan.ndim)
-    if axes is not None and not (
-        isinstance(axes, Sequence) and axes and all(a in known for a in axes)
-    ):
-        msg = f"axes of gibbs must be a list of some of 0 to {scan.ndim - 1}, got {axes!r}"
-        raise ValueError(msg)
-    chosen = list(known) if axes is None else sorted(set(axes))
+    chosen = _encoded(axes, scan.ndim)
     image = scan.image.contiguous()
     # axes of one channel once the first chosen axis has moved to the front
     others = [axis if axis > chosen[0] else axis + 1 for axis in chosen[1:]]
@@ -72,6 +66,17 @@ def gibbs(
         return empty_again(scan, out, cut=scan.cut_out), None
 
     return at
+
+
+def _encoded(axes: object, dims: int) -> list[int]:
+    """Return the axes that are truncated, rising."""
+    known = range(dims)
+    if axes is None:
+        return list(known)
+    if not isinstance(axes, Sequence) or not axes or not all(axis in known for axis in axes):
+        msg = f"axes of gibbs must be a list of some of 0 to {dims - 1}, got {axes!r}"
+        raise ValueError(msg)
+    return sorted(set(axes))
 
 
 def kept_lines(size: int, fraction: float) -> int:
