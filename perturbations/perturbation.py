@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any, Literal
 
@@ -29,6 +29,7 @@ from perturbations.catalog import (
     severity_of,
 )
 from perturbations.chunks import finite, same
+from perturbations.facts import Facts, Stated
 from perturbations.scan import Scan
 from perturbations.warp import Warp
 
@@ -59,6 +60,9 @@ class Perturbed:
     """Why, when it has no effect."""
     warp: Warp | None
     """Of a geometric perturbation; None when no voxel moves or leaves the field of view."""
+    facts: Facts = field(default_factory=dict)
+    """What belongs into a record beside the level: `slice_thickness_mm`, `full_dose_noise_hu`; and
+    `background: masked` where noise and the like are kept out of a background that was removed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,7 +134,14 @@ class Realisation:
         if unchanged:
             reason = f"{name} at {level:g} {unit} changes no voxel of this scan"
             return Perturbed(clean.clone(), severity, level, unit, "no_effect", reason, None)
-        return Perturbed(image, severity, level, unit, "ok", "", warp)
+        return Perturbed(image, severity, level, unit, "ok", "", warp, self.facts(level))
+
+    def facts(self, level: float) -> Facts:
+        """State what belongs into a record beside the level."""
+        stated = dict(self.at_level.facts(level)) if isinstance(self.at_level, Stated) else {}
+        if self.entry.keeps_background and (self.scan.masked_background or self.scan.cut_out):
+            stated["background"] = "masked"
+        return stated
 
     def record(self, level: float) -> dict[str, Any]:
         """Write down what `replay` needs, as JSON values."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perturbations.averages import averaged
+from perturbations.facts import Stated
 from perturbations.operators import AxisOperator
 from perturbations.scan import Scan
 
@@ -46,7 +47,7 @@ def thick_slices(
         operator = AxisOperator.of(thickening(slices, thick / step, width=width / step))
         return averaged(scan, _only(scan, {scan.slice_axis: operator})), None
 
-    return at
+    return Stated(at, lambda level: {f"slice_thickness_{scan.unit}": level * native})
 
 
 def low_resolution(

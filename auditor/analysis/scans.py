@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import numpy as np
@@ -47,6 +48,8 @@ def _condition(
     native = columns["native_level"][usable]
     native = native[~np.isnan(native)]
     low, high = np.quantile(native, [0.05, 0.95]) if native.size else (np.nan, np.nan)
+    facts = [json.loads(columns["facts"][i]) for i in usable if columns["facts"][i]]
+    masked = sum(it.get("background") == "masked" for it in facts)
     return Condition(
         perturbation=name,
         family=setup.families.get(name, ""),
@@ -64,6 +67,22 @@ def _condition(
         native_high=_or_none(high),
         estimated_level=medians["estimated_level"],
         stress=severity >= setup.stress_from.get(name, _STRESS_FROM),
+        n_masked=masked,
+        facts=_ranges(facts),
+        invariant=() if masked else setup.invariant.get(name, ()),
+    )
+
+
+def _ranges(facts: list[dict[str, float | str]]) -> tuple[tuple[str, float, float, float], ...]:
+    """Smallest, median and largest of every fact that is a number."""
+    numbers: dict[str, list[float]] = {}
+    for stated in facts:
+        for name, value in stated.items():
+            if not isinstance(value, str):
+                numbers.setdefault(name, []).append(float(value))
+    return tuple(
+        (name, min(values), float(np.median(values)), max(values))
+        for name, values in sorted(numbers.items())
     )
 
 

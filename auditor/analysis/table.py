@@ -30,7 +30,7 @@ Texts = NDArray[np.object_]
 
 _TEXTS = (
     "system", "case", "perturbation", "unit", "status", "reason", "label", "metric", "region",
-    "reference", "mask_digest",
+    "reference", "mask_digest", "facts",
 )  # fmt: skip
 _SORTED_BY = (
     "system", "perturbation", "severity", "label", "metric", "region", "case", "replicate",

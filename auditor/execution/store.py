@@ -35,7 +35,7 @@ __all__ = [
 
 _TEXT = (
     "record", "system", "case", "patient", "perturbation", "unit", "status", "reason",
-    "label", "metric", "region", "reference", "mask_digest",
+    "label", "metric", "region", "reference", "mask_digest", "facts",
 )  # fmt: skip
 _REQUIRED = (
     "record", "system", "case", "patient", "perturbation", "severity", "unit", "replicate",

@@ -8,6 +8,7 @@ time.
 
 from __future__ import annotations
 
+import json
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -57,6 +58,8 @@ class Scanned:
     status: Status
     reason: str
     warp: Warp | None
+    facts: str | None = None
+    """See `Row.facts`."""
 
 
 def perturb(unit: Unit, scan: Scan) -> list[Scanned]:
@@ -102,7 +105,8 @@ def _scanned(condition: ConditionRow, scan: Scan, it: Perturbed, *, told: str = 
     # the foreground moves under a warp, and what is measured there needs none
     region = None if _moved(it.warp) else scan.region
     perturbed = replace(scan, image=it.image, region=region)
-    return Scanned(condition, perturbed, Status(it.status), it.reason or told, it.warp)
+    facts = json.dumps(dict(it.facts), sort_keys=True) if it.facts else None
+    return Scanned(condition, perturbed, Status(it.status), it.reason or told, it.warp, facts)
 
 
 def _of_equal_effect(realisation: Realisation, conditions: Sequence[ConditionRow]) -> list[Scanned]:
@@ -350,6 +354,7 @@ class UnitRunner:
             ssim=measured.ssim,
             contrast_to_noise=measured.contrast_to_noise,
             s_ref=case.scan.s_ref,
+            facts=item.facts,
             native_level=None if name == CLEAN else estimate.estimate_level(name, case.scan),
             estimated_level=None if name == CLEAN else estimate.estimate_level(name, item.scan),
             estimated_noise=estimate.estimate_noise(item.scan),

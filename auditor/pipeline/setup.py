@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING
 from auditor.analysis import AnalysisSetup
 from auditor.analysis.scans import of_cases
 from auditor.analysis.table import Rows, of_kind
+from auditor.config import AuditConfig
 from auditor.execution.job import Job
 from auditor.metrics.catalog import metric_info
 from auditor.pipeline.folder import Lock, tool_version
-from auditor.schema import AuditInfo, Geometry, Record, StratumSpec, SystemRecord
+from auditor.schema import (
+    AuditInfo,
+    Geometry,
+    Record,
+    StratumSpec,
+    SystemRecord,
+)
 from auditor.strata.assign import FrozenStratum, disagreement_value, freeze
 from perturbations import CATALOG
 
@@ -68,6 +75,7 @@ def analysis_setup(
         perturbations=config.perturbations,
         families={name: entry.family for name, entry in CATALOG.items()},
         stress_from={name: entry.stress_from for name, entry in CATALOG.items()},
+        invariant=_invariant(config),
         labels=tuple(name for name, _ in config.labels),
         metrics=tuple(metric_info(spec, length_unit, ndim=ndim) for spec in config.metrics),
         strata=tuple(
@@ -80,6 +88,20 @@ def analysis_setup(
         exhibits=config.keep.exhibits,
         planned=job.plan.evaluations,
     )
+
+
+def _invariant(config: AuditConfig) -> dict[str, tuple[str, ...]]:
+    """Name the systems to which slope times x plus offset is the same scan.
+
+    Those that standardise, or map the image's own range onto another; a fixed clip would tell.
+    """
+    systems = tuple(
+        spec.name
+        for spec in config.systems
+        if spec.input.clip is None and (spec.input.zscore == "image" or spec.input.scale_to)
+    )
+    affine = (spec.name for spec in config.perturbations if CATALOG[spec.name].affine)
+    return dict.fromkeys(affine, systems)
 
 
 def _frozen(

@@ -158,6 +158,12 @@ class Condition:
     estimated_level: float | None
     stress: bool
     """True for severities beyond what is seen in practice (4 and 5)."""
+    n_masked: int = 0
+    """Scans whose background was removed before, and is left as it is."""
+    facts: tuple[tuple[str, float, float, float], ...] = ()
+    """(name with unit, smallest, median, largest) of what else was recorded of the scans."""
+    invariant: tuple[str, ...] = ()
+    """Systems whose own normalisation takes the change away exactly."""
 
 
 @dataclass(frozen=True, slots=True)

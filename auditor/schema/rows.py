@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
-SHARD_VERSION = 1
+SHARD_VERSION = 2
 """Raised when a column is added or its meaning changes."""
 
 CLEAN = "clean"
@@ -133,6 +133,8 @@ class Row:
     """Mean pairwise DSC of the raters for `label`."""
     warp_ceiling: float | None = None
     """Geometry: DSC of the reference itself after the warp there and back, for `label`."""
+    facts: str | None = None
+    """JSON object of what else is recorded of the perturbation: ``{"slice_thickness_mm": 15.0}``."""
 
 
 ROW_COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(Row))

@@ -75,6 +75,8 @@ class Perturbation:
     keeps_background: bool = False
     """True: where the background was declared or found to be removed, nothing is changed there; zeros
     of a raw scan may still receive what blurs, rings or ghosts into them."""
+    affine: bool = False
+    """True: slope times x plus offset; a system that standardises its input sees no change."""
     stress_from: int = 4
     """First severity beyond what is seen in practice."""
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))

@@ -70,6 +70,7 @@ LINES = (
             ".9 to .4 for radiographs, of which these are the part that is still read"
         ),
         note=f"contrast that is left; .45 and .3 are stress; {_AFFINE}",
+        affine=True,
         keeps_background=True,
     ),
     Perturbation(
@@ -89,6 +90,7 @@ LINES = (
             "scanner variability of patient CT attenuation measurements, SPIE Medical Imaging 2009)"
         ),
         note=f"offset, the same everywhere; 15 % and 25 % (30 and 60 HU) are stress; {_AFFINE}",
+        affine=True,
         keeps_background=True,
     ),
     Perturbation(
@@ -107,6 +109,7 @@ LINES = (
             "-1000 HU, where 1 % moves soft tissue by 10 HU; other scans scale about 0"
         ),
         note=f"factor; 1.35 and 1.5 (1.08 and 1.15 for CT) are stress; {_AFFINE}",
+        affine=True,
         keeps_background=True,
     ),
     Perturbation(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auditor.schema import MetricInfo
+from auditor.schema import Condition, MetricInfo
 from reports.charts import response as chart
 from reports.document import Block, Column, Figure, Gallery, Prose, Section, Table, Text
 from reports.view import View
@@ -41,7 +41,7 @@ def response(view: View) -> Section:
         )
         blocks.append(Prose(words))
     if view.perturbations:
-        blocks.append(_effects(view))
+        blocks += [*_invariant(view), _effects(view)]
     bands = "Values of one patient." if view.single else "Bands are pointwise intervals."
     lead = (
         "Each panel adds one simulated change of known size to the clean scans; severity grows to "
@@ -103,6 +103,22 @@ def _table(view: View, perturbation: str, label: str, metric: MetricInfo) -> Tab
     return Table(caption, columns, shown, summary="Numbers of this figure")
 
 
+def _invariant(view: View) -> list[Block]:
+    """Say of which changes a curve can tell nothing, because the system takes them away itself."""
+    names: dict[tuple[str, ...], list[str]] = {}
+    for name in view.perturbations:
+        first = view.grid[name, view.severities(name)[0]]
+        if first.invariant:
+            names.setdefault(first.invariant, []).append(heading(name))
+    return [
+        Prose(
+            f"Invariant by its own normalisation: {', '.join(systems)}, to {', '.join(changes)}. A flat "
+            "curve there says nothing about the network."
+        )
+        for systems, changes in names.items()
+    ]
+
+
 def _effects(view: View) -> Table:
     rows: list[tuple[Text, ...]] = []
     for name in view.perturbations:
@@ -121,6 +137,8 @@ def _effects(view: View) -> Table:
                     else "not estimable",
                     count(c.n_scans),
                     count(c.n_no_effect),
+                    count(c.n_masked),
+                    _facts(c),
                     "beyond usual practice" if c.stress else "usual practice",
                 )
             )
@@ -128,7 +146,8 @@ def _effects(view: View) -> Table:
         *(Column("Perturbation"), Column("Severity", "number"), Column("Level", "number")),
         *(Column("NRMSE", "number"), Column("SSIM", "number"), Column("PSNR", "number")),
         *(Column("Contrast to noise", "number"), Column("Estimated level", "number")),
-        *(Column("Scans", "number"), Column("Without effect", "number"), Column("Range")),
+        *(Column("Scans", "number"), Column("Without effect", "number")),
+        *(Column("Background masked", "number"), Column("Recorded", fold=True), Column("Range")),
     )
     return Table(
         caption="Measured effect of each perturbation on the images, medians over scans.",
@@ -137,8 +156,18 @@ def _effects(view: View) -> Table:
         summary="Measured effect of every level",
         note="Without effect: scans that this level does not change; they are not counted as "
         "evidence of stability. Estimated level: total found in the perturbed scan, own level "
-        "included.",
+        "included. Background masked: scans whose background had been removed; no noise is invented "
+        "there.",
     )
+
+
+def _facts(condition: Condition) -> Text:
+    """Write what else was recorded: the median of the scans, and the range where they differ."""
+    told = []
+    for name, low, median, high in condition.facts:
+        spread = "" if low == high else f" ({low:.4g} to {high:.4g})"
+        told.append(f"{name.replace('_', ' ')} {median:.4g}{spread}")
+    return lines(told) if told else "nothing"
 
 
 def _effect(value: float | None) -> Text:

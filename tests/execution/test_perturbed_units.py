@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -23,6 +25,8 @@ _MIXED = {
     "joint": {"options": {"rows": [{"rician_noise": 6.0, "gaussian_blur": 2.0}]}},
     "kamath_background_blur": {"severities": [2]},
     "rood_motion": {"severities": [2]},
+    "thick_slices": {"severities": [3]},
+    "intensity_scale": {"severities": [3]},
 }
 
 
@@ -77,6 +81,47 @@ def test_losses_of_the_field_of_view_are_scored_both_ways(mixed: auditor.Run, na
 def test_what_moves_nothing_is_scored_once(mixed: auditor.Run, name: str) -> None:
     regions = {it.region for it in mixed.results.summaries if it.perturbation == name}
     assert regions == {"whole"}
+
+
+def test_what_is_recorded_beside_the_level_reaches_the_results(mixed: auditor.Run) -> None:
+    thick = next(it for it in mixed.results.conditions if it.perturbation == "thick_slices")
+    rows = pq.read_table(mixed.folder / "scans.parquet").to_pylist()
+    spacings = {case.spacing[0] for case in mixed.results.cases}
+    # 3 times the native thickness, which is the distance of the slices
+    assert {json.loads(it["facts"])["slice_thickness_mm"] for it in rows if it["facts"]} == {
+        3 * spacing for spacing in spacings
+    }
+    ((name, low, median, high),) = thick.facts
+    assert name == "slice_thickness_mm"
+    assert low <= median <= high
+    assert low == 3 * min(spacings)
+
+
+def test_a_system_that_standardises_is_said_to_be_invariant(mixed: auditor.Run) -> None:
+    found = {it.perturbation: it.invariant for it in mixed.results.conditions}
+    (system,) = (it.name for it in mixed.results.systems)
+    assert found["intensity_scale"] == (system,)
+    assert not any(names for name, names in found.items() if name != "intensity_scale")
+    # and it is: its mask is that of the clean scan
+    rows = pq.read_table(mixed.folder / "measurements.parquet").to_pylist()
+    agreed = [
+        it["clean_agreement"]
+        for it in rows
+        if (it["perturbation"], it["record"], it["system"])
+        == ("intensity_scale", "evaluation", system)
+    ]
+    assert len(agreed) == 2
+    assert min(agreed) > 0.999
+
+
+def test_levels_that_were_planned_in_mm_are_refused_on_scans_without_a_spacing() -> None:
+    scan = replace(suited("gaussian_blur"), unit="px")
+    spec = PerturbationSpec("gaussian_blur", (1.0, 2.0), (1.5, 2.5), "mm FWHM")
+    unit = Unit(index=0, case="a", other="", perturbation=spec, replicate=0, seed=5, shards=())
+    done = perturb(unit, scan)
+    assert [it.status for it in done] == [Status.REJECTED] * 2
+    assert "planned in mm FWHM" in done[0].reason
+    assert "px FWHM" in done[0].reason
 
 
 def test_a_report_of_a_mixed_audit_names_every_line(mixed: auditor.Run, tmp_path: Path) -> None:

@@ -123,6 +123,10 @@ def conditions_of(size: Size) -> tuple[Condition, ...]:
                     native_high=own[2],
                     estimated_level=rounded(np.hypot(level, 3.8)) if own[0] else None,
                     stress=severity >= 4,
+                    n_masked=int(name == "gaussian_noise"),
+                    facts=(("slice_thickness_mm", 7.5, 7.5, 10.0),)
+                    if name == "thick_slices"
+                    else (),
                 )
             )
     return tuple(rows)
