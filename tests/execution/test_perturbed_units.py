@@ -103,12 +103,11 @@ def test_a_system_that_standardises_is_said_to_be_invariant(mixed: auditor.Run) 
     assert found["intensity_scale"] == (system,)
     assert not any(names for name, names in found.items() if name != "intensity_scale")
     # and it is: its mask is that of the clean scan
-    rows = pq.read_table(mixed.folder / "measurements.parquet").to_pylist()
+    rows = pq.read_table(mixed.folder / "evaluations.parquet").to_pylist()
     agreed = [
         it["clean_agreement"]
         for it in rows
-        if (it["perturbation"], it["record"], it["system"])
-        == ("intensity_scale", "evaluation", system)
+        if (it["perturbation"], it["system"]) == ("intensity_scale", system)
     ]
     assert len(agreed) == 2
     assert min(agreed) > 0.999
