@@ -26,6 +26,7 @@ from perturbations.seeds import derive_seed
 if TYPE_CHECKING:
     from perturbations import effect, estimate
     from perturbations.chains import Part, compose, joint, replay_joint
+    from perturbations.facts import Facts
     from perturbations.iso_effect import IsoEffect, iso_effect_levels
     from perturbations.perturbation import Perturbed, Realisation, apply, realise, replay
     from perturbations.scan import Scan
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CATALOG",
     "PRESETS",
+    "Facts",
     "IsoEffect",
     "Part",
     "Perturbation",
@@ -61,6 +63,7 @@ _LAZY = {
     "compose": "perturbations.chains",
     "joint": "perturbations.chains",
     "replay_joint": "perturbations.chains",
+    "Facts": "perturbations.facts",
     "IsoEffect": "perturbations.iso_effect",
     "iso_effect_levels": "perturbations.iso_effect",
     "Perturbed": "perturbations.perturbation",

@@ -25,6 +25,7 @@ STATUS_WORDS = {
     "prediction_empty": "prediction empty",
     "not_finite": "output not finite",
     "no_effect": "no effect",
+    "not_applicable": "not applicable",
     "failed": "failed",
     "crashed": "crashed",
     "timed_out": "timed out",

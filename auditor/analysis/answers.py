@@ -177,7 +177,16 @@ def not_assessed(setup: AnalysisSetup) -> tuple[str, ...]:
     told.append(
         f"Changes of the image other than the simulated ones ({', '.join(families) or 'none'})."
     )
-    told.append("Interactions of several perturbations: one axis is changed at a time.")
+    together = [
+        spec.name for spec in setup.perturbations if setup.families.get(spec.name) == "acquisition"
+    ]
+    if together:
+        told.append(
+            f"Interactions of several perturbations other than those of {', '.join(together)}: elsewhere one "
+            "axis is changed at a time."
+        )
+    else:
+        told.append("Interactions of several perturbations: one axis is changed at a time.")
     if len(setup.systems) > 1:
         told.append(
             "Which architecture is preferable: this compares checkpoints, one training run each."

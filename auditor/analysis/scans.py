@@ -66,11 +66,22 @@ def _condition(
         native_low=_or_none(low),
         native_high=_or_none(high),
         estimated_level=medians["estimated_level"],
-        stress=severity >= setup.stress_from.get(name, _STRESS_FROM),
+        stress=_severity(facts, severity) >= setup.stress_from.get(name, _STRESS_FROM),
+        n_not_applicable=status.count(Status.NOT_APPLICABLE.value),
+        axis_unit=next(
+            (str(it["solved_unit"]) for it in facts if "solved_unit" in it),
+            columns["unit"][members[0]],
+        ),
         n_masked=masked,
         facts=_ranges(facts),
         invariant=() if masked else setup.invariant.get(name, ()),
     )
+
+
+def _severity(facts: list[dict[str, float | str]], severity: float) -> float:
+    """Return the severity, or the median of those at which levels of equal effect lie."""
+    solved = [float(it["solved_severity"]) for it in facts if "solved_severity" in it]
+    return float(np.median(solved)) if solved else severity
 
 
 def _ranges(facts: list[dict[str, float | str]]) -> tuple[tuple[str, float, float, float], ...]:

@@ -8,22 +8,21 @@ time.
 
 from __future__ import annotations
 
-import json
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from torch import Tensor
 
-import perturbations
 from auditor.cases import LoadedCase, load_case, write_mask
 from auditor.errors import AuditError
 from auditor.execution.controls import clean_controls, otsu_mask, warped_reference
-from auditor.execution.job import ConditionRow, Job, condition_rows, failed_rows
+from auditor.execution.job import ConditionRow, Job, failed_rows
+from auditor.execution.perturbed import Scanned, moved, perturb
 from auditor.execution.scoring import Scorer
 from auditor.execution.store import has_shard, write_shard
 from auditor.plan import Unit
@@ -38,92 +37,15 @@ from auditor.systems.running import (
     RunningSystem,
     open_system,
 )
-from perturbations import Perturbed, Realisation, Scan, Warp, effect, estimate
+from perturbations import CATALOG, effect, estimate
 
-__all__ = ["Callables", "Scanned", "UnitRunner", "perturb"]
+__all__ = ["Callables", "UnitRunner"]
 
 Callables = Mapping[str, CallableSystem]
 """Systems that are Python callables, by name; they run in this process, outside the sandbox."""
 
 _OPEN_SYSTEMS = 4
 """Live child processes of one worker; the least recently used leaves first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scanned:
-    """One perturbed scan of a unit, or why there is none."""
-
-    condition: ConditionRow
-    scan: Scan
-    status: Status
-    reason: str
-    warp: Warp | None
-    facts: str | None = None
-    """See `Row.facts`."""
-
-
-def perturb(unit: Unit, scan: Scan) -> list[Scanned]:
-    """Realise a unit's perturbation once and evaluate it at every planned level.
-
-    Returns
-    -------
-    list of Scanned
-        In the order of the severities. A perturbation that the scan does not admit gives
-        `rejected` at every severity, a level that changes nothing `no_effect`.
-    """
-    conditions = condition_rows(unit)
-    if unit.perturbation.name == CLEAN:
-        return [Scanned(conditions[0], scan, Status.OK, "", None)]
-    try:
-        realisation = perturbations.realise(
-            unit.perturbation.name, scan, seed=unit.seed, **unit.perturbation.options
-        )
-        if unit.perturbation.iso_effect:
-            return _of_equal_effect(realisation, conditions)
-        _same_unit(unit, realisation)
-        drawn = [(condition, realisation.at(level=condition.level)) for condition in conditions]
-    except ValueError as error:
-        return [
-            Scanned(condition, scan, Status.REJECTED, str(error), None) for condition in conditions
-        ]
-    return [_scanned(condition, scan, it) for condition, it in drawn]
-
-
-def _same_unit(unit: Unit, realisation: Realisation) -> None:
-    """Refuse a scan whose levels mean something else than those that were planned."""
-    planned, own = unit.perturbation.unit, realisation.listed[1]
-    if planned != own:
-        msg = (
-            f"{unit.perturbation.name} was planned in {planned}, but on a scan without a spacing in mm its "
-            f"levels are in {own}; declare the modality whose levels are in pixels (us, xray, "
-            "microscopy), or give images with a spacing"
-        )
-        raise ValueError(msg)
-
-
-def _scanned(condition: ConditionRow, scan: Scan, it: Perturbed, *, told: str = "") -> Scanned:
-    # the foreground moves under a warp, and what is measured there needs none
-    region = None if _moved(it.warp) else scan.region
-    perturbed = replace(scan, image=it.image, region=region)
-    facts = json.dumps(dict(it.facts), sort_keys=True) if it.facts else None
-    return Scanned(condition, perturbed, Status(it.status), it.reason or told, it.warp, facts)
-
-
-def _of_equal_effect(realisation: Realisation, conditions: Sequence[ConditionRow]) -> list[Scanned]:
-    """Solve the level of every condition on this scan; its level is a structural similarity."""
-    targets = [condition.level for condition in conditions if condition.level is not None]
-    found = perturbations.iso_effect_levels(realisation, targets=targets)
-    scanned = []
-    for condition, solved in zip(conditions, found, strict=True):
-        if solved.level is None:
-            scanned.append(
-                Scanned(condition, realisation.scan, Status.REJECTED, solved.reason, None)
-            )
-            continue
-        told = f"solved for an SSIM of {condition.level:g}: {solved.level:.6g} {solved.unit}"
-        at = realisation.at(level=solved.level)
-        scanned.append(_scanned(condition, realisation.scan, at, told=told))
-    return scanned
 
 
 class UnitRunner:
@@ -263,9 +185,10 @@ class UnitRunner:
         outcomes = dict(zip(map(id, usable), self._predict(spec, case, usable), strict=True))
         seconds = (time.perf_counter() - started) / max(1, len(usable))
         rows: list[Row] = []
+        # also where there is no warp, because nothing was lost or there is no scan
+        geometric = unit.perturbation.name != CLEAN and CATALOG[unit.perturbation.name].geometric
         for item in scanned:
             template = self._template(unit, spec.name, item.condition)
-            geometric = item.warp is not None
             outcome = outcomes.get(id(item), Failure(item.status, item.reason))
             if isinstance(outcome, Failure):
                 rows += scorer.failed(template, outcome.status, outcome.reason, geometric=geometric)
@@ -340,7 +263,7 @@ class UnitRunner:
         self, template: Row, case: LoadedCase, item: Scanned, scored: list[Row]
     ) -> list[Row]:
         # under a warp the foreground has moved away from its region
-        clean = replace(case.scan, region=None) if _moved(item.warp) else case.scan
+        clean = replace(case.scan, region=None) if moved(item.warp) else case.scan
         measured = effect.measure(clean, item.scan.image)
         name = template.perturbation
         common = replace(
@@ -387,11 +310,6 @@ class UnitRunner:
             return self._loaded(unit.other).references["reference"]
         except AuditError:
             return None  # reported where that case itself is evaluated
-
-
-def _moved(warp: Warp | None) -> bool:
-    """Tell whether anatomy lies elsewhere than in the clean scan."""
-    return warp is not None and warp.moves
 
 
 def _ceiling(rows: list[Row], template: Row, label: str) -> float | None:

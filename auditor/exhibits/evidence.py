@@ -12,9 +12,10 @@ from torch import Tensor
 
 from auditor.cases import LoadedCase
 from auditor.execution.job import Job
+from auditor.execution.perturbed import Scanned, perturb
 from auditor.execution.scoring import mask_digest
 from auditor.execution.store import write_bytes
-from auditor.execution.unit import Callables, Scanned, UnitRunner, perturb
+from auditor.execution.unit import Callables, UnitRunner
 from auditor.exhibits.planes import cut, display_window, png_of
 from auditor.plan import Unit
 from auditor.schema import ExhibitSelection, Status

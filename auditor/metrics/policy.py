@@ -23,7 +23,8 @@ sensitivity to an empty reference, whatever is predicted; false alarms there are
 IoU, NSD and precision.
 
 **Failed evaluations** (failed, crashed, timed_out, rejected, quarantined, not_finite) have no value
-and always a worst case. ``no_effect`` has neither: nothing new was evaluated.
+and always a worst case. ``no_effect`` and ``not_applicable`` have neither: nothing new was evaluated,
+for the perturbed scan is the clean one, or there is none.
 
 **Worst cases.** ``zero``: 0, for metrics in [0, 1]. ``diagonal``: the diagonal of the image, which
 no distance between two surfaces in it exceeds. ``largest_volume_difference``: the larger of the
@@ -52,6 +53,9 @@ FAILURES = frozenset(
     }
 )
 """Statuses of an evaluation that gave no usable mask: the worst case stands in for the value."""
+
+NOT_ASKED = frozenset({Status.NO_EFFECT, Status.NOT_APPLICABLE})
+"""Statuses of an evaluation for which there was no perturbed scan."""
 
 EMPTY = frozenset({Status.PREDICTION_EMPTY, Status.REFERENCE_EMPTY, Status.BOTH_EMPTY})
 """Statuses of an evaluation with at least one empty mask."""
@@ -166,6 +170,6 @@ def worst_of_row(metric: str, status: Status, extent: Extent) -> float | None:
     """
     if status in EMPTY and not EMPTY_MASK_POLICY[metric, status].counts:
         return None
-    if status is Status.NO_EFFECT:
+    if status in NOT_ASKED:
         return None
     return worst_value(metric, extent)

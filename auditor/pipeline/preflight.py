@@ -24,12 +24,14 @@ from auditor.cases import (
 )
 from auditor.config import AuditConfig
 from auditor.errors import AuditError, ConfigError, DataError
+from auditor.execution.perturbed import same_unit
 from auditor.plan import AuditPlan, make_plan
 from auditor.schema import CaseRecord, ContractStatus, SystemRecord, SystemSpec
 from auditor.systems.contract import build_contract
 from auditor.systems.golden import GoldenOutcome, Pair, check_golden, read_golden_table
 from auditor.systems.running import CallableSystem, Failure, open_system
 from auditor.systems.sniff import sniff
+from perturbations import realise
 
 __all__ = [
     "Dry",
@@ -190,7 +192,7 @@ def look(config: AuditConfig, *, callables: Callables | None = None) -> Prefligh
         dry=tuple(dry),
         estimates=_estimates(config, plan, dry, patients),
         problems=problems,
-        warnings=(*config.warnings, *checked.warnings, *doubts),
+        warnings=(*config.warnings, *checked.warnings, *_refused(config, cases[0]), *doubts),
         unattainable=tuple(
             spec.id
             for spec in config.criteria
@@ -231,6 +233,28 @@ def _examined(spec: SystemSpec, call: CallableSystem | None) -> SystemRecord:
         statuses=(),
         findings=tuple(info.findings),
     )
+
+
+def _refused(config: AuditConfig, first: CaseRecord) -> tuple[str, ...]:
+    """Draw every perturbation on one case, and tell which are refused there."""
+    scan = load_case(
+        first,
+        modality=config.cases.modality,
+        state=config.cases.state,
+        labels=config.labels,
+        reference_rule=config.cases.reference,
+    ).scan
+    told = []
+    for spec in config.perturbations:
+        try:
+            drawn = realise(spec.name, scan, seed=0, **spec.options)
+            if not spec.iso_effect:
+                same_unit(spec, drawn)
+        except ValueError as error:
+            told.append(
+                f"perturbations.{spec.name}: is not applicable to case {first.case}: {error}"
+            )
+    return tuple(told)
 
 
 def _dry(

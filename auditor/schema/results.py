@@ -158,6 +158,10 @@ class Condition:
     estimated_level: float | None
     stress: bool
     """True for severities beyond what is seen in practice (4 and 5)."""
+    n_not_applicable: int = 0
+    """Scans of which there is no such perturbed scan."""
+    axis_unit: str = ""
+    """Of native and estimated levels; that of the level, where that is no similarity."""
     n_masked: int = 0
     """Scans whose background was removed before, and is left as it is."""
     facts: tuple[tuple[str, float, float, float], ...] = ()

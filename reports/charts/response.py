@@ -93,7 +93,12 @@ def _severity_axis(view: View, perturbation: str, across: Scale) -> Markup:
         BOTTOM + 14, "", across, [(0.0, "clean"), *((s, f"{s:g}") for s in severities)]
     )
     cells = [(s, view.grid[perturbation, s]) for s in severities]
-    levels = [(s, f"{c.level:.4g}") for s, c in cells if c.level is not None]
+    # levels of equal effect differ from scan to scan: their median is shown, not the similarity
+    solved = {s: {f[0]: f[2] for f in c.facts}.get("solved_level") for s, c in cells}
+    shown = [(s, c.level if solved[s] is None else solved[s]) for s, c in cells]
+    levels = [(s, f"{level:.4g}") for s, level in shown if level is not None]
+    if any(level is not None for level in solved.values()):
+        unit = f"{first.axis_unit}, median of the scans" if first else ""
     nrmse = [(s, f"{c.nrmse:.2f}") for s, c in cells if c.nrmse is not None]
     ssim = [(s, f"{c.ssim:.2f}") for s, c in cells if c.ssim is not None]
     rows += _axis_row(BOTTOM + 28, "level", across, levels, class_="tick strong")
@@ -135,7 +140,7 @@ def native_words(view: View, perturbation: str) -> str:
     words = f"{own} of the clean scans: {digits(here.native_level, unit='u')}"
     if here.native_low is not None and here.native_high is not None:
         words += f" ({digits(here.native_low, unit='u')} to {digits(here.native_high, unit='u')})"
-    return f"{words} {here.unit}".rstrip()
+    return f"{words} {here.axis_unit or here.unit}".rstrip()
 
 
 def _runs(curve: Curve) -> list[list[tuple[float, Summary]]]:

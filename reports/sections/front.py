@@ -38,7 +38,7 @@ _STAMPS = {
 }
 
 _EVALUATED = {"ok", "no_effect", "both_empty", "reference_empty", "prediction_empty"}
-"""Statuses of evaluations that gave a mask, or had nothing new to do."""
+"""Statuses of evaluations that gave a mask, or had nothing new to look at."""
 
 _SUPPORTED = {Verdict.PASS, Verdict.PASS_CONDITIONAL}
 

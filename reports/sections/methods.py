@@ -143,10 +143,11 @@ def _perturbations(view: View) -> Table:
         levels = ", ".join(f"{c.level:.4g}" for c in cells if c.level is not None)
         own = "not estimable"
         if first.native_level is not None:
-            own = digits(first.native_level, unit=first.unit)
+            own = digits(first.native_level, unit=first.axis_unit or first.unit)
             if first.native_low is not None and first.native_high is not None:
                 low, high = (
-                    digits(v, unit=first.unit) for v in (first.native_low, first.native_high)
+                    digits(v, unit=first.axis_unit or first.unit)
+                    for v in (first.native_low, first.native_high)
                 )
                 own = f"{own} ({low} to {high})"
         rows.append(

@@ -132,11 +132,12 @@ def _effects(view: View) -> Table:
                     *(_effect(v) for v in (c.nrmse, c.ssim)),
                     number(c.psnr, unit="dB") if c.psnr is not None else "identical image",
                     _effect(c.contrast_to_noise),
-                    level(c.estimated_level, c.unit)
+                    level(c.estimated_level, c.axis_unit or c.unit)
                     if c.estimated_level is not None
                     else "not estimable",
                     count(c.n_scans),
                     count(c.n_no_effect),
+                    count(c.n_not_applicable),
                     count(c.n_masked),
                     _facts(c),
                     "beyond usual practice" if c.stress else "usual practice",
@@ -147,6 +148,7 @@ def _effects(view: View) -> Table:
         *(Column("NRMSE", "number"), Column("SSIM", "number"), Column("PSNR", "number")),
         *(Column("Contrast to noise", "number"), Column("Estimated level", "number")),
         *(Column("Scans", "number"), Column("Without effect", "number")),
+        Column("Not applicable", "number"),
         *(Column("Background masked", "number"), Column("Recorded", fold=True), Column("Range")),
     )
     return Table(
@@ -155,7 +157,8 @@ def _effects(view: View) -> Table:
         rows=tuple(rows),
         summary="Measured effect of every level",
         note="Without effect: scans that this level does not change; they are not counted as "
-        "evidence of stability. Estimated level: total found in the perturbed scan, own level "
+        "evidence of stability. Not applicable: scans that refuse it, or on which no level has the "
+        "effect; they are no evidence at all. Estimated level: total found in the perturbed scan, own level "
         "included. Background masked: scans whose background had been removed; no noise is invented "
         "there.",
     )

@@ -282,3 +282,16 @@ def test_schema_is_json_schema(capsys: pytest.CaptureFixture[str]) -> None:
     assert _run(["schema"]) == 0
     content = json.loads(told(capsys)[0])
     assert "systems" in content["properties"]
+
+
+def test_check_draws_every_perturbation_once_and_names_what_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tiny_config(
+        tmp_path, perturbations={"motion": {"options": {"phase_axis": 9}}, "rician_noise": {}}
+    )
+    assert _run(["check", str(config)]) == 0
+    told_of = " ".join(told(capsys)[0].split())
+    assert "perturbations.motion: is not applicable to case" in told_of
+    assert "phase_axis of motion must be a spatial axis, 0 to 2, got 9" in told_of
+    assert "perturbations.rician_noise" not in told_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scans import head
 
-from auditor.execution.unit import perturb
+from auditor.execution.perturbed import perturb
 from auditor.plan import Unit
 from auditor.schema import PerturbationSpec, Status
 from perturbations import effect
@@ -27,9 +27,9 @@ def test_every_severity_has_the_similarity_that_was_asked_for() -> None:
         assert it.condition.level == target
 
 
-def test_a_similarity_out_of_reach_is_rejected_with_a_reason() -> None:
+def test_a_similarity_out_of_reach_is_not_applicable_with_a_reason() -> None:
     # a power law keeps the structure: no exponent makes a head so unlike itself
     spec = PerturbationSpec("gamma_up", (1.0,), (0.02,), "SSIM", iso_effect=True)
     (done,) = perturb(unit(spec), head())
-    assert done.status is Status.REJECTED
+    assert done.status is Status.NOT_APPLICABLE
     assert "the strongest that was tried" in done.reason

@@ -12,7 +12,7 @@ from scans import suited
 from tiny_audits import tiny_config
 
 import auditor
-from auditor.execution.unit import perturb
+from auditor.execution.perturbed import perturb
 from auditor.plan import Unit
 from auditor.schema import PerturbationSpec, Status
 from perturbations import CATALOG, levels_for
@@ -118,7 +118,7 @@ def test_levels_that_were_planned_in_mm_are_refused_on_scans_without_a_spacing()
     spec = PerturbationSpec("gaussian_blur", (1.0, 2.0), (1.5, 2.5), "mm FWHM")
     unit = Unit(index=0, case="a", other="", perturbation=spec, replicate=0, seed=5, shards=())
     done = perturb(unit, scan)
-    assert [it.status for it in done] == [Status.REJECTED] * 2
+    assert [it.status for it in done] == [Status.NOT_APPLICABLE] * 2
     assert "planned in mm FWHM" in done[0].reason
     assert "px FWHM" in done[0].reason
 

@@ -9,7 +9,7 @@ import torch
 
 from auditor.metrics.catalog import METRICS
 from auditor.metrics.measure import Measured, measure_label, prepare_reference, undefined
-from auditor.metrics.policy import EMPTY, EMPTY_MASK_POLICY, FAILURES, status_of
+from auditor.metrics.policy import EMPTY, EMPTY_MASK_POLICY, FAILURES, NOT_ASKED, status_of
 from auditor.schema import MetricSpec, Status
 
 SPACING = (3.0, 1.0, 0.5)
@@ -121,7 +121,7 @@ def test_every_status_is_reached() -> None:
         for m in undefined(SPECS, status, "why")
     }
     assert reached == set(Status)
-    assert {Status.OK, Status.NO_EFFECT} | EMPTY | FAILURES == set(Status)
+    assert {Status.OK} | NOT_ASKED | EMPTY | FAILURES == set(Status)
 
 
 @pytest.mark.parametrize("status", [Status.OK, *sorted(EMPTY)])
