@@ -95,12 +95,15 @@ def main() -> None:
                     told.append(row.line())
                     print(row.line(), flush=True)
     if not arguments.only:
+        ranges = intensity_ranges(scans)
+        told += ["", *ranges]
+        print("\n" + "\n".join(ranges))
         crossed = crosstalk(scans["head in air"])
         told += ["", *crossed]
         print("\n" + "\n".join(crossed))
     CACHE.mkdir(exist_ok=True)
     (CACHE / "estimators.md").write_text("\n".join(told) + "\n", encoding="utf-8")
-    print(f"written: {CACHE.name}/estimators.md")
+    print(f"written: benchmarks/{CACHE.name}/estimators.md")
 
 
 def estimators(axis: str) -> dict[str, Estimator]:
@@ -165,6 +168,48 @@ def n4(scan: Scan) -> float | None:
     field = SimpleITK.GetArrayFromImage(corrector.GetLogBiasFieldAsImage(image))[inside > 0]
     ratio = math.exp(float(np.ptp(field)))
     return 200.0 * (ratio - 1.0) / (ratio + 1.0)
+
+
+def intensity_ranges(scans: dict[str, Scan]) -> list[str]:
+    """Recover injected slopes and offsets from the intensity range, and see what noise does to it.
+
+    The slope is the ratio of the widths q99 - q01, the offset the change of their middle in % of S_ref (HU
+    for CT); the worst of the five levels counts. Under noise of severity 3 the width should not change.
+    """
+    lines = [
+        "| scan | q01 | q99 | S_ref | slope, worst error | offset, worst error | width under noise s3 |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, scan in scans.items():
+        low, high, signal = edges(scan)
+        slopes, offsets = [], []
+        for level in perturbations.levels_for("intensity_scale", scan.modality)[0]:
+            made = perturbations.realise("intensity_scale", scan, seed=1).at(level=level).image
+            after = edges(replace(scan, image=made))
+            slopes.append((after[1] - after[0]) / (high - low) / level - 1.0)
+        unit = 1.0 if scan.modality == "ct" else signal / 100.0
+        for level in perturbations.levels_for("intensity_shift", scan.modality)[0]:
+            made = perturbations.realise("intensity_shift", scan, seed=1).at(level=level).image
+            after = edges(replace(scan, image=made))
+            offsets.append(((after[0] + after[1]) - (low + high)) / 2.0 / unit / level - 1.0)
+        noisy = perturbations.realise("gaussian_noise", scan, seed=1).at(severity=3).image
+        after = edges(replace(scan, image=noisy))
+        widened = (after[1] - after[0]) / (high - low) - 1.0
+        worst = [f"{max(errors, key=abs):+.1%}" for errors in (slopes, offsets)]
+        lines.append(
+            f"| {name} | {low:.4g} | {high:.4g} | {signal:.4g} | {worst[0]} | {worst[1]} | {widened:+.0%} |"
+        )
+    return lines
+
+
+def edges(scan: Scan) -> tuple[float, float, float]:
+    """Return q01, q99 and S_ref as `estimate_all` does."""
+    found = {it.name: it.value for it in estimate.estimate_all(scan)}
+    low, high, signal = (found[name] for name in ("intensity_low", "intensity_high", "s_ref"))
+    assert low is not None
+    assert high is not None
+    assert signal is not None
+    return low, high, signal
 
 
 def crosstalk(scan: Scan) -> list[str]:
