@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import scans
@@ -11,9 +12,11 @@ import torch
 from scipy import ndimage
 
 import perturbations
-from perturbations import Scan, compose, joint
+from perturbations import Scan, compose, derive_seed, joint
+from perturbations.attenuation import attenuation_of, own_noise_hu
 from perturbations.catalog import get
 from perturbations.chains import Part, replay_joint
+from perturbations.projector import forward
 
 SCANS: dict[str, Callable[[], Scan]] = {
     "low_field_mr": scans.head,
@@ -104,6 +107,59 @@ def test_low_field_mr_is_the_chain_of_its_parts() -> None:
     assert float(named[0][air].mean()) == pytest.approx(sigma * (torch.pi / 2) ** 0.5, rel=0.1)
 
 
+def noisy_abdomen(sigma_hu: float) -> Scan:
+    clean = scans.abdomen()
+    drawn = perturbations.realise("ct_dose", clean, seed=5, full_dose_noise_hu=sigma_hu)
+    return Scan(image=drawn.at(level=0.5).image, spacing=clean.spacing, modality="ct")
+
+
+def test_a_dose_is_a_dose_whatever_blurred_the_scan_before() -> None:
+    scan = noisy_abdomen(12.0)
+    blurred = perturbations.realise("gaussian_blur", scan, seed=1).at(level=2.5).image
+    # the blur takes away most of what the scan's own noise could be seen by
+    shown = own_noise_hu(Scan(image=blurred, spacing=scan.spacing, modality="ct"))
+    assert shown < 0.8 * own_noise_hu(scan)
+    row = {"gaussian_blur": 2.5, "ct_dose": 1 / 32}
+    inserted = joint(row, scan, seed=6).image - blurred
+    alone = one_by_one(scan, [("ct_dose", 1 / 32)], 6) - scan.image
+    assert torch.allclose(inserted, alone, atol=1e-3)
+    # sqrt(31) times the full-dose noise
+    soft = (scan.image > 0) & (scan.image < 100) & (inserted != 0)
+    assert float(inserted[soft].std()) == pytest.approx(31**0.5 * own_noise_hu(scan), rel=0.15)
+
+
+def test_the_photons_of_metal_are_those_of_the_clean_scan() -> None:
+    scan = noisy_abdomen(12.0)
+    # an offset changes what is calibrated, not what rays met: the streaks stay
+    row = {"intensity_scale": 1.15, "metal_streaks": 200.0}
+    shifted = one_by_one(scan, [("intensity_scale", 1.15)], 6)
+    streaks = one_by_one(scan, [("metal_streaks", 200.0)], 6) - scan.image
+    places = (scan.image > 0) & (scan.image < 100) & (streaks.abs() > 50) & (streaks.abs() < 150)
+    assert int(places.sum()) > 100
+    chained = one_by_one(scan, list(row.items()), 6) - shifted
+    ratio = chained[places] / streaks[places]
+    # one factor for all: their strength is graded on the voxels of the image before
+    assert float(ratio.std() / ratio.mean()) < 1e-3
+
+
+def test_a_chain_projects_the_clean_scan_and_that_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    scan, calls = scans.abdomen(), []
+
+    def counted(*given: Any) -> torch.Tensor:
+        calls.append(1)
+        return forward(*given)
+
+    monkeypatch.setattr("perturbations.attenuation.forward", counted)
+    drawn = perturbations.realise("low_dose_ct", scan, seed=3)
+    for severity in (1, 3, 5):
+        drawn.at(severity=severity)
+    assert len(calls) == 1
+    later = scan.successor(scan.image * 0.5 - 500.0)
+    again = later.successor(scan.image * 0.25 - 750.0)
+    assert again.clean is scan
+    assert attenuation_of(again, "ct_dose") is attenuation_of(scan, "ct_dose")
+
+
 def test_a_row_is_applied_in_the_order_of_an_acquisition() -> None:
     scan = head()
     row = {"gaussian_noise": 6.0, "gamma_up": 1.5}
@@ -115,6 +171,15 @@ def test_a_row_is_applied_in_the_order_of_an_acquisition() -> None:
     left = (one.image - gamma).double()
     assert float(left.std()) == pytest.approx(0.06 * scan.s_ref, rel=0.05)
     assert (one.level, one.unit, one.status) == (2.0, "perturbations together", "ok")
+
+
+def one_by_one(scan: Scan, steps: list[tuple[str, float]], seed: int) -> torch.Tensor:
+    """Levels applied by hand in a given order, with the draws that `joint` gives them."""
+    image = scan.image
+    for name, level in steps:
+        drawn = perturbations.realise(name, scan.successor(image), seed=derive_seed(seed, "", name))
+        image = drawn.at(level=level).image
+    return image
 
 
 def test_neutral_levels_of_a_row_do_nothing() -> None:
