@@ -17,7 +17,6 @@ from torch import Tensor
 
 from perturbations.catalog import (
     CATALOG,
-    Perturbation,
     admit,
     get,
     interpolated,
@@ -31,10 +30,16 @@ from perturbations.seeds import derive_seed
 
 __all__ = ["Part", "chain", "compose", "joint", "mixture", "replay_joint"]
 
-_ORDER = (
-    "texture", "ultrasound", "ct", "blur", "k-space", "resolution", "intensity", "noise",
+_COILS = "coils"
+_STAGES = (
+    "texture", _COILS, "blur", "ultrasound", "ct", "k-space", "resolution", "intensity", "noise",
 )  # fmt: skip
-"""What comes first in an acquisition: the object, then coils and beam, sampling, receiver noise last."""
+"""What comes first in an acquisition: the object, coils, the beam and its echoes or rays, sampling,
+calibration, receiver noise. Blur comes before speckle, rings and noise, which would lose by it what their
+levels say of the finished image."""
+
+_STAGE_OF = {"bias_field": _COILS, "rood_bias_field": _COILS}
+"""Lines whose stage is not that of their family: coils act on the signal before k-space samples it."""
 
 _LAST = ("quantisation", "jpeg")
 """After the noise: the display pipeline."""
@@ -120,7 +125,8 @@ def joint(levels: Mapping[str, float], scan: Scan, *, seed: int) -> Perturbed:
     ----------
     levels : mapping of name to level
         In the unit of each perturbation; neutral ones are left out. They act in the order of an
-        acquisition whatever the order here: object, coils and beam, sampling, noise, display.
+        acquisition whatever the order here: object, coils, beam, echoes or rays, k-space, resolution,
+        values, noise, display.
     scan : Scan
     seed : int
         Of all draws; each perturbation draws from a seed derived from it and its name.
@@ -262,6 +268,7 @@ def _possible() -> list[str]:
 
 
 def _place(name: str) -> tuple[int, int, str]:
-    entry: Perturbation = get(name)
-    family = _ORDER.index(entry.family) if entry.family in _ORDER else len(_ORDER)
-    return (int(name in _LAST), family, name)
+    """Sort by: display or not, stage, name."""
+    stage = _STAGE_OF.get(name, get(name).family)
+    known = _STAGES.index(stage) if stage in _STAGES else len(_STAGES)
+    return (int(name in _LAST), known, name)

@@ -182,6 +182,31 @@ def one_by_one(scan: Scan, steps: list[tuple[str, float]], seed: int) -> torch.T
     return image
 
 
+@pytest.mark.parametrize(
+    "sampling",
+    [("thick_slices", 6.0), ("gibbs", 0.35), ("ghosting", 40.0), ("low_resolution", 4.0)],
+)
+def test_coils_act_before_k_space_is_sampled_and_noise_comes_last(
+    sampling: tuple[str, float],
+) -> None:
+    scan = scans.head(noise=0.0)
+    bias, noise = ("bias_field", 100.0), ("rician_noise", 3.0)
+    steps = dict([noise, sampling, bias])
+    together = joint(steps, scan, seed=5).image
+    assert torch.equal(together, one_by_one(scan, [bias, sampling, noise], 5))
+    # any other order is another image, by more than rounding
+    for order in ([bias, noise, sampling], [sampling, bias, noise], [noise, sampling, bias]):
+        other = one_by_one(scan, order, 5)
+        assert float((together - other).abs().max()) > 0.01 * scan.s_ref
+
+
+def test_a_beam_is_wide_before_its_echoes_interfere() -> None:
+    scan = scans.sonogram()
+    blur, speckle = ("gaussian_blur", 4.0), ("ultrasound_speckle", 0.5)
+    together = joint(dict([speckle, blur]), scan, seed=5).image
+    assert torch.equal(together, one_by_one(scan, [blur, speckle], 5))
+
+
 def test_neutral_levels_of_a_row_do_nothing() -> None:
     scan = head()
     clean = joint({"gamma_up": 1.0, "gaussian_noise": 0.0}, scan, seed=5)
