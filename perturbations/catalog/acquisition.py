@@ -1,5 +1,6 @@
 """Lines of the catalogue: several perturbations in the order in which an acquisition has them."""
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -15,7 +16,9 @@ def _chain(
     modality: str,
     parts: tuple[tuple[str, float], ...],
     why: str,
+    *,
     channels: Literal["shared", "independent"] = "independent",
+    part_options: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> Perturbation:
     """Make the line of a named chain."""
     told = ", ".join(f"{part} x {share:g}" if share != 1 else part for part, share in parts)
@@ -34,7 +37,7 @@ def _chain(
         note=f"severity of each part: {told}; 4 and 5 are stress",
         refused_states=("windowed", "normalised") if modality == "ct" else ("normalised",),
         keeps_background=True,
-        options=MappingProxyType[str, Any]({"parts": parts}),
+        options=MappingProxyType[str, Any]({"parts": parts, "part_options": dict(part_options)}),
     )
 
 
@@ -84,7 +87,9 @@ LINES: tuple[Perturbation, ...] = (
         channels="independent",
         source="parts of your own choice, as [name, share] in the order in which they act",
         note="each part acts at its share of the severity; 4 and 5 are stress",
-        options=MappingProxyType[str, Any]({"parts": (("gamma_up", 1.0), ("gaussian_noise", 1.0))}),
+        options=MappingProxyType[str, Any](
+            {"parts": (("gamma_up", 1.0), ("gaussian_noise", 1.0)), "part_options": {}}
+        ),
     ),
     Perturbation(
         name="joint",

@@ -160,6 +160,16 @@ def test_a_chain_projects_the_clean_scan_and_that_once(monkeypatch: pytest.Monke
     assert attenuation_of(again, "ct_dose") is attenuation_of(scan, "ct_dose")
 
 
+def test_options_of_a_part_are_declared_by_its_name() -> None:
+    scan = head()
+    drawn = compose(scan, ["gibbs"], seed=4, part_options={"gibbs": {"axes": [1]}})
+    alone = perturbations.realise("gibbs", scan, seed=4, axes=[1]).at(severity=3).image
+    assert torch.equal(drawn.at(severity=3).image, alone)
+    assert not torch.equal(compose(scan, ["gibbs"], seed=4).at(severity=3).image, alone)
+    record = json.loads(json.dumps(drawn.record(3.0)))
+    assert torch.equal(perturbations.replay(record, scan).image, alone)
+
+
 def test_a_row_is_applied_in_the_order_of_an_acquisition() -> None:
     scan = head()
     row = {"gaussian_noise": 6.0, "gamma_up": 1.5}
