@@ -6,13 +6,15 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import scans
 import torch
+from numpy.typing import NDArray
 from scipy import ndimage
 
 import perturbations
-from perturbations import Scan, compose, derive_seed, joint
+from perturbations import Scan, compose, derive_seed, effect, joint
 from perturbations.attenuation import attenuation_of, own_noise_hu
 from perturbations.catalog import get
 from perturbations.chains import Part, replay_joint
@@ -105,6 +107,42 @@ def test_low_field_mr_is_the_chain_of_its_parts() -> None:
     air = ~torch.from_numpy(ndimage.binary_dilation(scan.foreground.numpy(), iterations=8))
     sigma = 0.09 * scan.s_ref
     assert float(named[0][air].mean()) == pytest.approx(sigma * (torch.pi / 2) ** 0.5, rel=0.1)
+
+
+def fully_developed_speckle() -> Scan:
+    """A flat sector of 42 dB in a range of 60 dB: a complex normal field seen by a beam of (2, 4) px."""
+    rng = np.random.default_rng(8)
+    sigma = np.array([2.0, 4.0]) / 2.3548
+    parts = [ndimage.gaussian_filter(rng.standard_normal((200, 200)), sigma) for _ in range(2)]
+    envelope = np.hypot(*parts)
+    decibels = 42.0 + 20 * np.log10(envelope / envelope.mean())
+    display = np.clip(decibels / 60.0 * 255.0, 1.0, 255.0).astype(np.float32)
+    display[0, 0] = 255.0  # 0 dB
+    return Scan(torch.from_numpy(display)[None], spacing=(1.0, 1.0), unit="px", modality="us")
+
+
+def without_depth(image: torch.Tensor) -> NDArray[np.float64]:
+    """(row, column): what is left of the mean of each depth, away from borders."""
+    values = image[0].double().numpy()[10:-10, 10:-10]
+    return np.asarray(values - values.mean(axis=1, keepdims=True))
+
+
+def test_portable_ultrasound_has_coarser_speckle_that_is_no_weaker() -> None:
+    scan = fully_developed_speckle()
+    drawn = perturbations.realise("portable_ultrasound", scan, seed=2)
+    images = [scan.image, *(drawn.at(severity=s).image for s in range(1, 6))]
+    left = [without_depth(image) for image in images]
+    spread = [float(values.std()) for values in left]
+    # the sd of 20 log10 of a Rayleigh number is 5.57 dB, on a display of 255 / 60 per dB
+    assert spread[0] == pytest.approx(5.57 * 255 / 60, rel=0.03)
+    assert np.all(np.diff(spread) > 0)
+    # two independent fields of 5.57 dB would have 1.41 times that
+    assert spread[-1] < 1.2 * spread[0]
+    for one, other in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
+        alike = [float((it[one] * it[other]).mean() / it.var()) for it in left]
+        assert np.all(np.diff(alike) > 0)
+    changed = [effect.measure(scan, image).nrmse for image in images]
+    assert np.all(np.diff(changed) > 0)
 
 
 def noisy_abdomen(sigma_hu: float) -> Scan:
