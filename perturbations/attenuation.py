@@ -3,7 +3,9 @@
 **Conventions.** HU become attenuation by mu = mu_water (1 + HU / 1000), mu_water at 70 keV; line
 integrals p have no unit. Slices lie across `Scan.slice_axis` (an image of two axes is one slice), the
 iso-centre in their middle. Only slices from the first to the last that hold the body, with a margin of
-two, are projected. What no ray met (padding below -1500 HU, a masked background) counts as air.
+two, are projected. What no ray met (padding below -1500 HU, a masked background) counts as air. In a
+chain the rays are those of the clean scan: they met the patient, and what acts before (a kernel, a gain,
+a calibration) acts on the image. Metal of an earlier part is therefore in the image and in no ray.
 """
 
 from __future__ import annotations
@@ -109,6 +111,8 @@ class Attenuation:
     """(view, bin, channel * slice) of p in [0, 20]."""
     hu: Tensor
     """(channel * slice, row, column) of the coarse slices."""
+    noise_hu: float
+    """Of the scan itself, see `own_noise_hu`."""
 
     def blocks(self) -> Iterator[Block]:
         """Go through the projected slices, some at a time."""
@@ -139,7 +143,8 @@ def attenuation_of(scan: Scan, name: str) -> Attenuation:
     Parameters
     ----------
     scan : Scan
-        In HU, with a spacing in mm, on the CPU.
+        In HU, with a spacing in mm. Of a successor the clean scan is projected, once for all parts and
+        levels of a chain.
     name : str
         Of the perturbation, for the message.
 
@@ -148,11 +153,12 @@ def attenuation_of(scan: Scan, name: str) -> Attenuation:
     ValueError
         When the values cannot be HU, or there is no spacing in mm.
     """
-    _check(scan, name)
+    clean = scan.clean
+    _check(clean, name)
     with _projecting:
-        if scan not in _known:
-            _known[scan] = _project(scan)
-        return _known[scan]
+        if clean not in _known:
+            _known[clean] = _project(clean)
+        return _known[clean]
 
 
 def _check(scan: Scan, name: str) -> None:
@@ -171,7 +177,7 @@ def _check(scan: Scan, name: str) -> None:
 
 
 def _project(scan: Scan) -> Attenuation:
-    image = stacked(scan.image, scan)
+    image = stacked(scan.image.cpu(), scan)
     hollow = hollow_of(scan)
     spacing = tuple(s for axis, s in enumerate(scan.spacing) if axis != scan.slice_axis)
     if scan.ndim == 2:
@@ -185,7 +191,8 @@ def _project(scan: Scan) -> Attenuation:
     geometry = Geometry.covering(coarse)
     sinogram = forward(_transposed_mu(hu), coarse, geometry)
     in_place(sinogram, lambda view: view.clamp_(0.0, _THICKEST))
-    return Attenuation(grid, coarse, geometry, first, last, image.shape[0], sinogram, hu)
+    noise_hu = own_noise_hu(scan)
+    return Attenuation(grid, coarse, geometry, first, last, len(image), sinogram, hu, noise_hu)
 
 
 def _transposed_mu(hu: Tensor) -> Tensor:
@@ -265,7 +272,7 @@ def own_noise_hu(scan: Scan) -> float:
     Of inserted noise of 15 and 30 HU 14 and 26 HU are found for the soft kernel, and 16 and 32 HU for the
     sharp one, on the phantom of the tests.
     """
-    image = stacked(scan.image[:1], scan)[0]
+    image = stacked(scan.image[:1].cpu(), scan)[0]
     chosen = np.unique(np.linspace(0, image.shape[0] - 1, 16).round().astype(int))
     values = image[torch.from_numpy(chosen)].numpy().astype(np.float64)
     if min(values.shape[1:]) <= _LAG:

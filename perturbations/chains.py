@@ -3,26 +3,30 @@
 A chain is realised like a single perturbation: every part has a seed of its own, drawn once, so that all
 severities of the chain share the draws of each part. At a level the parts act one after the other, each
 on the outcome of the one before; what they must know of the scan (reference signal, foreground, support)
-stays that of the clean scan. Parts that move voxels are refused: a chain has one frame.
+stays that of the clean scan, and so do the rays of CT, which are projected once for all parts and levels.
+Parts that move voxels are refused: a chain has one frame.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from numbers import Real
+from types import MappingProxyType
+from typing import Any, TypeGuard
 
 import numpy as np
 from torch import Tensor
 
 from perturbations.catalog import (
     CATALOG,
-    Perturbation,
     admit,
     get,
     interpolated,
     level_at,
     levels_for,
+    options_for,
     severity_of,
 )
 from perturbations.perturbation import Perturbed, Realisation, realise
@@ -31,10 +35,16 @@ from perturbations.seeds import derive_seed
 
 __all__ = ["Part", "chain", "compose", "joint", "mixture", "replay_joint"]
 
-_ORDER = (
-    "texture", "ultrasound", "ct", "blur", "k-space", "resolution", "intensity", "noise",
+_COILS = "coils"
+_STAGES = (
+    "texture", _COILS, "blur", "ultrasound", "ct", "k-space", "resolution", "intensity", "noise",
 )  # fmt: skip
-"""What comes first in an acquisition: the object, then coils and beam, sampling, receiver noise last."""
+"""What comes first in an acquisition: the object, coils, the beam and its echoes or rays, sampling,
+calibration, receiver noise. Blur comes before speckle, rings and noise, which would lose by it what their
+levels say of the finished image."""
+
+_STAGE_OF = {"bias_field": _COILS, "rood_bias_field": _COILS}
+"""Lines whose stage is not that of their family: coils act on the signal before k-space samples it."""
 
 _LAST = ("quantisation", "jpeg")
 """After the noise: the display pipeline."""
@@ -53,7 +63,11 @@ class Part:
 
 
 def chain(
-    scan: Scan, generator: np.random.Generator, *, parts: Sequence[Sequence[Any]]
+    scan: Scan,
+    generator: np.random.Generator,
+    *,
+    parts: Sequence[Sequence[Any]],
+    part_options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Callable[[float], tuple[Tensor, None]]:
     """Realise a chain whose level is a severity.
 
@@ -64,14 +78,20 @@ def chain(
         Gives every part its seed.
     parts : sequence of (name, share) or name
         In the order in which they act; at level s a part acts at severity `share` times s, 5 at most.
+    part_options : mapping of name to (mapping of option to value), optional
+        What is declared for the parts of a name, as the catalogue has it; the others have the defaults.
 
     Raises
     ------
+    TypeError
+        When a part, a name, a share or an option has another type.
     ValueError
-        When there is no part, or one is unknown, moves voxels, or refuses the scan.
+        When there is no part, one is unknown, moves voxels, or refuses the scan, a share is not positive,
+        or an option is unknown.
     """
-    links = [_part(it) for it in parts]
+    links = _parts(parts)
     _check([link.name for link in links], scan)
+    declared = _declared(part_options, links)
     seeds = [int(generator.integers(2**63)) for _ in links]
 
     def at(level: float) -> tuple[Tensor, None]:
@@ -79,13 +99,19 @@ def chain(
         for link, seed in zip(links, seeds, strict=True):
             severity = min(level * link.severity, float(len(get(link.name).body.values)))
             wanted = level_at(link.name, severity, scan.modality)
-            image = _next(scan, image, link.name, seed, wanted)
+            image = _next(scan, image, link.name, seed, wanted, declared.get(link.name, {}))
         return image if image is not scan.image else image.clone(), None
 
     return at
 
 
-def compose(scan: Scan, parts: Sequence[Part | str | Sequence[Any]], *, seed: int) -> Realisation:
+def compose(
+    scan: Scan,
+    parts: Sequence[Part | str | Sequence[Any]],
+    *,
+    seed: int,
+    part_options: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Realisation:
     """Chain perturbations of your own choice.
 
     Parameters
@@ -95,11 +121,18 @@ def compose(scan: Scan, parts: Sequence[Part | str | Sequence[Any]], *, seed: in
         In the order in which they act; at severity s of the chain a part acts at `share` times s.
     seed : int
         Of all draws.
+    part_options : mapping of name to (mapping of option to value), optional
+        `{"motion": {"phase_axis": 1}}`; parts of one name share them.
 
     Returns
     -------
     Realisation
         With `at(severity=...)` and `record(...)` like any other.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `chain`.
 
     Examples
     --------
@@ -109,8 +142,14 @@ def compose(scan: Scan, parts: Sequence[Part | str | Sequence[Any]], *, seed: in
     >>> drawn.at(severity=2).unit
     'severity'
     """
-    links = [_part(it) for it in parts]
-    return realise("chain", scan, seed=seed, parts=[[it.name, it.severity] for it in links])
+    links = _parts(parts)
+    return realise(
+        "chain",
+        scan,
+        seed=seed,
+        parts=[[link.name, link.severity] for link in links],
+        part_options=_declared(part_options, links),
+    )
 
 
 def joint(levels: Mapping[str, float], scan: Scan, *, seed: int) -> Perturbed:
@@ -120,7 +159,8 @@ def joint(levels: Mapping[str, float], scan: Scan, *, seed: int) -> Perturbed:
     ----------
     levels : mapping of name to level
         In the unit of each perturbation; neutral ones are left out. They act in the order of an
-        acquisition whatever the order here: object, coils and beam, sampling, noise, display.
+        acquisition whatever the order here: object, coils, beam, echoes or rays, k-space, resolution,
+        values, noise, display.
     scan : Scan
     seed : int
         Of all draws; each perturbation draws from a seed derived from it and its name.
@@ -132,10 +172,13 @@ def joint(levels: Mapping[str, float], scan: Scan, *, seed: int) -> Perturbed:
 
     Raises
     ------
+    TypeError
+        When the levels are no mapping of names to numbers.
     ValueError
         When a name is unknown, a level is outside its limits, or a perturbation moves voxels or refuses
         the scan.
     """
+    _check_row(levels)
     acting = {name: level for name, level in levels.items() if level != get(name).neutral}
     names = sorted(acting, key=_place)
     _check(names, scan, empty=True)
@@ -189,10 +232,11 @@ def mixture(
         test set. At level 1 a row is applied as it is; below, each of its levels is moved towards its
         neutral value along its axis of severities.
     """
-    if not rows:
+    if not _listed(rows, "rows of joint", "mappings of perturbation to level"):
         msg = "joint needs rows, mappings of perturbation to level; got none"
         raise ValueError(msg)
     for row in rows:
+        _check_row(row)
         _check(list(row), scan, empty=True)
     drawn = dict(rows[int(generator.integers(len(rows)))])
     seed = int(generator.integers(2**63))
@@ -217,23 +261,91 @@ def _toward(name: str, level: float, share: float, modality: str) -> float:
     return interpolated(knots, severity * share, get(name).scale)
 
 
-def _next(scan: Scan, image: Tensor, name: str, seed: int, level: float) -> Tensor:
+def _next(
+    scan: Scan,
+    image: Tensor,
+    name: str,
+    seed: int,
+    level: float,
+    options: Mapping[str, Any] = MappingProxyType({}),
+) -> Tensor:
     """Apply one part to what the parts before it left."""
     if level == get(name).neutral:
         return image
-    return realise(name, scan.successor(image), seed=seed).at(level=level).image
+    return realise(name, scan.successor(image), seed=seed, **options).at(level=level).image
 
 
-def _part(given: Part | str | Sequence[Any]) -> Part:
+def _parts(given: object) -> list[Part]:
+    """Read the parts of a chain, one by one."""
+    return [_part(it) for it in _listed(given, "parts of a chain", "names and (name, share)")]
+
+
+def _listed(given: object, what: str, of: str) -> Sequence[Any]:
+    """Refuse what is no list; a name is none, though Python takes it for one of letters."""
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        msg = f"{what} must be a list of {of}, got {given!r}"
+        raise TypeError(msg)
+    return given
+
+
+def _part(given: object) -> Part:
+    """Read one part, as `Part`, name, or name and share."""
+    pair: Sequence[object] = ()
     if isinstance(given, Part):
-        return given
-    if isinstance(given, str):
-        return Part(given)
-    name, severity = list(given)
-    if not float(severity) > 0:
+        pair = given.name, given.severity
+    elif isinstance(given, str):
+        pair = given, 1.0
+    elif isinstance(given, Sequence):
+        pair = given
+    if len(pair) != 2:
+        msg = f"a part of a chain must be a name or (name, share), got {given!r}"
+        raise TypeError(msg)
+    name, severity = pair
+    if not isinstance(name, str):
+        msg = f"a part of a chain must begin with the name of a perturbation, got {name!r}"
+        raise TypeError(msg)
+    if not _is_number(severity):
+        msg = f"the share of {name} in a chain must be a positive number, got {severity!r}"
+        raise TypeError(msg)
+    if not 0 < severity < math.inf:
         msg = f"the share of {name} in a chain must be a positive number, got {severity!r}"
         raise ValueError(msg)
-    return Part(str(name), float(severity))
+    return Part(name, float(severity))
+
+
+def _declared(given: object, links: Sequence[Part]) -> dict[str, dict[str, Any]]:
+    """Read what is declared for parts, by name."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or not all(isinstance(it, Mapping) for it in given.values()):
+        msg = f"part_options of a chain must be a mapping of part to its options, got {given!r}"
+        raise TypeError(msg)
+    names = list(dict.fromkeys(link.name for link in links))
+    for name, options in given.items():
+        if name not in names:
+            msg = f"part_options must be for parts of the chain, {', '.join(names)}; got {name!r}"
+            raise ValueError(msg)
+        options_for(name, options)
+    return {name: dict(options) for name, options in given.items()}
+
+
+def _check_row(levels: object) -> None:
+    """Refuse what is no mapping of names to numbers."""
+    if not isinstance(levels, Mapping):
+        msg = f"a row of joint must be a mapping of perturbation to level, got {levels!r}"
+        raise TypeError(msg)
+    for name, level in levels.items():
+        if not isinstance(name, str):
+            msg = f"a row of joint must hold names of perturbations, got {name!r}"
+            raise TypeError(msg)
+        if not _is_number(level):
+            msg = f"the level of {name} in a row of joint must be a number, got {level!r}"
+            raise TypeError(msg)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    """Tell whether a value is a number; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _check(names: Sequence[str], scan: Scan, *, empty: bool = False) -> None:
@@ -262,6 +374,7 @@ def _possible() -> list[str]:
 
 
 def _place(name: str) -> tuple[int, int, str]:
-    entry: Perturbation = get(name)
-    family = _ORDER.index(entry.family) if entry.family in _ORDER else len(_ORDER)
-    return (int(name in _LAST), family, name)
+    """Sort by: display or not, stage, name."""
+    stage = _STAGE_OF.get(name, get(name).family)
+    known = _STAGES.index(stage) if stage in _STAGES else len(_STAGES)
+    return (int(name in _LAST), known, name)

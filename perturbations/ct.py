@@ -25,7 +25,6 @@ from perturbations.attenuation import (
     hollow_of,
     in_place,
     incident_photons,
-    own_noise_hu,
     stacked,
 )
 from perturbations.chunks import elementwise, empty, spread, unit_field
@@ -118,7 +117,7 @@ def ct_dose(
     ----------
     full_dose_noise_hu : float, optional
         The noise of the scan itself in soft tissue, which sets I0; estimated when it is not declared,
-        see `attenuation.own_noise_hu`.
+        see `attenuation.own_noise_hu`. In a chain that of the clean scan, whatever blurred it before.
     kernel : soft or sharp
         Of the inserted noise: the ramp with a Hann window, or without.
 
@@ -135,7 +134,7 @@ def ct_dose(
         msg = f"full_dose_noise_hu of ct_dose must be a positive number of HU, got {declared!r}"
         raise ValueError(msg)
     body = attenuation_of(scan, "ct_dose")
-    sigma = own_noise_hu(scan) if declared is None else float(declared)
+    sigma = body.noise_hu if declared is None else float(declared)
     rays, soft = Geometry.covering(body.grid), kernel == "soft"
     photons = incident_photons(body, rays, sigma, soft=soft)
     starved = max(math.log(photons), 0.0)

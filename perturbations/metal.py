@@ -23,7 +23,6 @@ from perturbations.attenuation import (
     Block,
     attenuation_of,
     incident_photons,
-    own_noise_hu,
     stacked,
 )
 from perturbations.chunks import spread, unit_field
@@ -121,7 +120,7 @@ def metal_streaks(
     change = Change(scan, first, last)
     coverage = np.zeros((body.grid.rows, body.grid.columns))
     if rods:
-        _streak(scan, body, change, rods, generator)
+        _streak(body, change, rods, generator)
         coverage = np.max([rod.coverage(body.grid) for rod in rods], axis=0)
         # under the metal nothing else is seen
         change.values.masked_fill_(torch.from_numpy(coverage > 0.0), 0.0)
@@ -240,11 +239,11 @@ def _nearest(mm: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[n
 
 
 def _streak(
-    scan: Scan, body: Attenuation, change: Change, rods: list[Rod], generator: np.random.Generator
+    body: Attenuation, change: Change, rods: list[Rod], generator: np.random.Generator
 ) -> None:
     """Reconstruct what the rods do to the rays beyond what they explain themselves."""
     rays = Geometry.covering(body.grid)
-    photons = incident_photons(body, rays, own_noise_hu(scan), soft=True)
+    photons = incident_photons(body, rays, body.noise_hu, soft=True)
     chords = np.sum([rod.chords(rays) for rod in rods], axis=0).reshape(-1)
     met = np.flatnonzero(chords > 0)
     chord = chords[met, None]

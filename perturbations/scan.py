@@ -101,12 +101,19 @@ class Scan:
         """Return the scan with other voxels, which keeps the reference signal, foreground and support.
 
         For the next link of a chain: noise is related to the signal of the clean scan, whatever was
-        done to it before.
+        done to it before, and X-rays met what the clean scan shows.
         """
         after = replace(self, image=image)
+        after.__dict__["_clean"] = self.clean
         for fact in ("signals", "foreground", "support", "masked_background", "cut_out"):
             after.__dict__[fact] = getattr(self, fact)
         return after
+
+    @property
+    def clean(self) -> Scan:
+        """The scan that a chain began with; this one, where none was done to it before."""
+        first: Scan = self.__dict__.get("_clean", self)  # no cache: a scan that holds itself stays
+        return first
 
     @cached_property
     def foreground(self) -> Tensor:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import pytest
 import scans
 import torch
+from numpy.typing import NDArray
 from scipy import ndimage
 
 import perturbations
-from perturbations import Scan, compose, joint
+from perturbations import Scan, compose, derive_seed, effect, joint
+from perturbations.attenuation import attenuation_of, own_noise_hu
 from perturbations.catalog import get
 from perturbations.chains import Part, replay_joint
+from perturbations.projector import forward
 
 SCANS: dict[str, Callable[[], Scan]] = {
     "low_field_mr": scans.head,
@@ -104,6 +109,105 @@ def test_low_field_mr_is_the_chain_of_its_parts() -> None:
     assert float(named[0][air].mean()) == pytest.approx(sigma * (torch.pi / 2) ** 0.5, rel=0.1)
 
 
+def fully_developed_speckle() -> Scan:
+    """A flat sector of 42 dB in a range of 60 dB: a complex normal field seen by a beam of (2, 4) px."""
+    rng = np.random.default_rng(8)
+    sigma = np.array([2.0, 4.0]) / 2.3548
+    parts = [ndimage.gaussian_filter(rng.standard_normal((200, 200)), sigma) for _ in range(2)]
+    envelope = np.hypot(*parts)
+    decibels = 42.0 + 20 * np.log10(envelope / envelope.mean())
+    display = np.clip(decibels / 60.0 * 255.0, 1.0, 255.0).astype(np.float32)
+    display[0, 0] = 255.0  # 0 dB
+    return Scan(torch.from_numpy(display)[None], spacing=(1.0, 1.0), unit="px", modality="us")
+
+
+def without_depth(image: torch.Tensor) -> NDArray[np.float64]:
+    """(row, column): what is left of the mean of each depth, away from borders."""
+    values = image[0].double().numpy()[10:-10, 10:-10]
+    return np.asarray(values - values.mean(axis=1, keepdims=True))
+
+
+def test_portable_ultrasound_has_coarser_speckle_that_is_no_weaker() -> None:
+    scan = fully_developed_speckle()
+    drawn = perturbations.realise("portable_ultrasound", scan, seed=2)
+    images = [scan.image, *(drawn.at(severity=s).image for s in range(1, 6))]
+    left = [without_depth(image) for image in images]
+    spread = [float(values.std()) for values in left]
+    # the sd of 20 log10 of a Rayleigh number is 5.57 dB, on a display of 255 / 60 per dB
+    assert spread[0] == pytest.approx(5.57 * 255 / 60, rel=0.03)
+    assert np.all(np.diff(spread) > 0)
+    # two independent fields of 5.57 dB would have 1.41 times that
+    assert spread[-1] < 1.2 * spread[0]
+    for one, other in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
+        alike = [float((it[one] * it[other]).mean() / it.var()) for it in left]
+        assert np.all(np.diff(alike) > 0)
+    changed = [effect.measure(scan, image).nrmse for image in images]
+    assert np.all(np.diff(changed) > 0)
+
+
+def noisy_abdomen(sigma_hu: float) -> Scan:
+    clean = scans.abdomen()
+    drawn = perturbations.realise("ct_dose", clean, seed=5, full_dose_noise_hu=sigma_hu)
+    return Scan(image=drawn.at(level=0.5).image, spacing=clean.spacing, modality="ct")
+
+
+def test_a_dose_is_a_dose_whatever_blurred_the_scan_before() -> None:
+    scan = noisy_abdomen(12.0)
+    blurred = perturbations.realise("gaussian_blur", scan, seed=1).at(level=2.5).image
+    # the blur takes away most of what the scan's own noise could be seen by
+    shown = own_noise_hu(Scan(image=blurred, spacing=scan.spacing, modality="ct"))
+    assert shown < 0.8 * own_noise_hu(scan)
+    row = {"gaussian_blur": 2.5, "ct_dose": 1 / 32}
+    inserted = joint(row, scan, seed=6).image - blurred
+    alone = one_by_one(scan, [("ct_dose", 1 / 32)], 6) - scan.image
+    assert torch.allclose(inserted, alone, atol=1e-3)
+    # sqrt(31) times the full-dose noise
+    soft = (scan.image > 0) & (scan.image < 100) & (inserted != 0)
+    assert float(inserted[soft].std()) == pytest.approx(31**0.5 * own_noise_hu(scan), rel=0.15)
+
+
+def test_the_photons_of_metal_are_those_of_the_clean_scan() -> None:
+    scan = noisy_abdomen(12.0)
+    # an offset changes what is calibrated, not what rays met: the streaks stay
+    row = {"intensity_scale": 1.15, "metal_streaks": 200.0}
+    shifted = one_by_one(scan, [("intensity_scale", 1.15)], 6)
+    streaks = one_by_one(scan, [("metal_streaks", 200.0)], 6) - scan.image
+    places = (scan.image > 0) & (scan.image < 100) & (streaks.abs() > 50) & (streaks.abs() < 150)
+    assert int(places.sum()) > 100
+    chained = one_by_one(scan, list(row.items()), 6) - shifted
+    ratio = chained[places] / streaks[places]
+    # one factor for all: their strength is graded on the voxels of the image before
+    assert float(ratio.std() / ratio.mean()) < 1e-3
+
+
+def test_a_chain_projects_the_clean_scan_and_that_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    scan, calls = scans.abdomen(), []
+
+    def counted(*given: Any) -> torch.Tensor:
+        calls.append(1)
+        return forward(*given)
+
+    monkeypatch.setattr("perturbations.attenuation.forward", counted)
+    drawn = perturbations.realise("low_dose_ct", scan, seed=3)
+    for severity in (1, 3, 5):
+        drawn.at(severity=severity)
+    assert len(calls) == 1
+    later = scan.successor(scan.image * 0.5 - 500.0)
+    again = later.successor(scan.image * 0.25 - 750.0)
+    assert again.clean is scan
+    assert attenuation_of(again, "ct_dose") is attenuation_of(scan, "ct_dose")
+
+
+def test_options_of_a_part_are_declared_by_its_name() -> None:
+    scan = head()
+    drawn = compose(scan, ["gibbs"], seed=4, part_options={"gibbs": {"axes": [1]}})
+    alone = perturbations.realise("gibbs", scan, seed=4, axes=[1]).at(severity=3).image
+    assert torch.equal(drawn.at(severity=3).image, alone)
+    assert not torch.equal(compose(scan, ["gibbs"], seed=4).at(severity=3).image, alone)
+    record = json.loads(json.dumps(drawn.record(3.0)))
+    assert torch.equal(perturbations.replay(record, scan).image, alone)
+
+
 def test_a_row_is_applied_in_the_order_of_an_acquisition() -> None:
     scan = head()
     row = {"gaussian_noise": 6.0, "gamma_up": 1.5}
@@ -115,6 +219,40 @@ def test_a_row_is_applied_in_the_order_of_an_acquisition() -> None:
     left = (one.image - gamma).double()
     assert float(left.std()) == pytest.approx(0.06 * scan.s_ref, rel=0.05)
     assert (one.level, one.unit, one.status) == (2.0, "perturbations together", "ok")
+
+
+def one_by_one(scan: Scan, steps: list[tuple[str, float]], seed: int) -> torch.Tensor:
+    """Levels applied by hand in a given order, with the draws that `joint` gives them."""
+    image = scan.image
+    for name, level in steps:
+        drawn = perturbations.realise(name, scan.successor(image), seed=derive_seed(seed, "", name))
+        image = drawn.at(level=level).image
+    return image
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [("thick_slices", 6.0), ("gibbs", 0.35), ("ghosting", 40.0), ("low_resolution", 4.0)],
+)
+def test_coils_act_before_k_space_is_sampled_and_noise_comes_last(
+    sampling: tuple[str, float],
+) -> None:
+    scan = scans.head(noise=0.0)
+    bias, noise = ("bias_field", 100.0), ("rician_noise", 3.0)
+    steps = dict([noise, sampling, bias])
+    together = joint(steps, scan, seed=5).image
+    assert torch.equal(together, one_by_one(scan, [bias, sampling, noise], 5))
+    # any other order is another image, by more than rounding
+    for order in ([bias, noise, sampling], [sampling, bias, noise], [noise, sampling, bias]):
+        other = one_by_one(scan, order, 5)
+        assert float((together - other).abs().max()) > 0.01 * scan.s_ref
+
+
+def test_a_beam_is_wide_before_its_echoes_interfere() -> None:
+    scan = scans.sonogram()
+    blur, speckle = ("gaussian_blur", 4.0), ("ultrasound_speckle", 0.5)
+    together = joint(dict([speckle, blur]), scan, seed=5).image
+    assert torch.equal(together, one_by_one(scan, [blur, speckle], 5))
 
 
 def test_neutral_levels_of_a_row_do_nothing() -> None:
