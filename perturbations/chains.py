@@ -98,7 +98,7 @@ def chain(
         image = scan.image
         for link, seed in zip(links, seeds, strict=True):
             severity = min(level * link.severity, float(len(get(link.name).body.values)))
-            wanted = level_at(link.name, severity, scan.modality)
+            wanted = level_at(link.name, severity, scan.modality, scan.unit)
             image = _next(scan, image, link.name, seed, wanted, declared.get(link.name, {}))
         return image if image is not scan.image else image.clone(), None
 
@@ -242,19 +242,19 @@ def mixture(
     seed = int(generator.integers(2**63))
 
     def at(level: float) -> tuple[Tensor, None]:
-        moved = {name: _toward(name, it, level, scan.modality) for name, it in drawn.items()}
+        moved = {name: _toward(name, it, level, scan) for name, it in drawn.items()}
         image = joint(moved, scan, seed=seed).image
         return image if image is not scan.image else image.clone(), None
 
     return at
 
 
-def _toward(name: str, level: float, share: float, modality: str) -> float:
+def _toward(name: str, level: float, share: float, scan: Scan) -> float:
     """Move a level towards its neutral value along its axis of severities."""
     if share == 1.0:
         return level
-    severity = severity_of(name, level, modality)
-    knots = (get(name).neutral, *levels_for(name, modality)[0])
+    severity = severity_of(name, level, scan.modality, scan.unit)
+    knots = (get(name).neutral, *levels_for(name, scan.modality, scan.unit)[0])
     if severity is None or get(name).scale == "ordinal":
         msg = f"{name} at {level:g} lies beyond its listed levels, so that no share of it can be taken"
         raise ValueError(msg)
@@ -355,7 +355,7 @@ def _check(names: Sequence[str], scan: Scan, *, empty: bool = False) -> None:
         raise ValueError(msg)
     for name in names:
         entry = get(name)
-        levels_for(name, scan.modality)
+        levels_for(name, scan.modality, scan.unit)
         if entry.geometric or entry.family == "acquisition":
             what = "moves voxels or loses them" if entry.geometric else "is a chain itself"
             msg = f"{name} {what} and cannot be part of a chain; parts may be {', '.join(_possible())}"

@@ -17,6 +17,8 @@ from torch import Tensor
 
 from perturbations.attenuation import (
     BODY_HU,
+    FALLBACK_HU,
+    FLOOR_HU,
     HU_PER_MM,
     PADDING_HU,
     Attenuation,
@@ -28,6 +30,8 @@ from perturbations.attenuation import (
     stacked,
 )
 from perturbations.chunks import elementwise, empty, spread, unit_field
+from perturbations.facts import Facts, Stated
+from perturbations.options import positive
 from perturbations.projector import Geometry, Grid, backproject, ramp_filter, resample
 from perturbations.scan import Scan
 
@@ -39,6 +43,9 @@ _CENTRE = 0.05
 _RINGS = 12
 _INNERMOST = 0.05
 """Radius of the least ring over that of the largest: an element nearer to the axis makes a dot."""
+
+_WIDEST_RING_MM = 100.0
+"""Of one element; beyond it there is no ring."""
 
 _GROUP_MM = 5.0
 """Slices that one row of the detector measures, so that thin slices share their rings."""
@@ -130,11 +137,10 @@ def ct_dose(
         msg = f"kernel of ct_dose must be 'soft' or 'sharp', got {kernel!r}"
         raise ValueError(msg)
     declared = full_dose_noise_hu
-    if declared is not None and not 0 < declared < math.inf:
-        msg = f"full_dose_noise_hu of ct_dose must be a positive number of HU, got {declared!r}"
-        raise ValueError(msg)
+    if declared is not None:
+        declared = positive("ct_dose", "full_dose_noise_hu", declared, "HU")
     body = attenuation_of(scan, "ct_dose")
-    sigma = body.noise_hu if declared is None else float(declared)
+    sigma = body.noise_hu if declared is None else declared
     rays, soft = Geometry.covering(body.grid), kernel == "soft"
     photons = incident_photons(body, rays, sigma, soft=soft)
     starved = max(math.log(photons), 0.0)
@@ -149,7 +155,12 @@ def ct_dose(
     def at(level: float) -> tuple[Tensor, None]:
         return change.added(math.sqrt((1.0 - level) / level)), None
 
-    return at
+    known_by = {FLOOR_HU: "floor", FALLBACK_HU: "fallback"}.get(sigma, "estimated")
+    facts: Facts = {
+        "full_dose_noise_hu": sigma,
+        "full_dose_noise_by": known_by if declared is None else "declared",
+    }
+    return Stated(at, lambda _level: facts)
 
 
 def beam_hardening(
@@ -197,9 +208,7 @@ def ring_artefact(
     ValueError
         When the scan is not in HU, or the width is not positive.
     """
-    if not 0 < width_mm < math.inf:
-        msg = f"width_mm of ring_artefact must be a positive number of mm, got {width_mm!r}"
-        raise ValueError(msg)
+    width_mm = positive("ring_artefact", "width_mm", width_mm, "mm", most=_WIDEST_RING_MM)
     body = attenuation_of(scan, "ring_artefact")
     step = scan.spacing[scan.slice_axis] if scan.ndim == 3 else _GROUP_MM
     count = scan.spatial_shape[scan.slice_axis] if scan.ndim == 3 else 1

@@ -341,4 +341,17 @@ def test_a_scan_of_air_has_no_effect(name: str) -> None:
     air.image[0, 0, 0, 0] = -999.0
     result = perturbations.realise(name, air, seed=1).at(severity=5)
     assert result.status == "no_effect"
-    assert "needs HU" in result.reason
+
+
+def test_the_noise_that_full_dose_stands_for_is_recorded() -> None:
+    flat = Scan(image=torch.full((1, 6, 40, 40), -1000.0), spacing=(3, 1, 1), modality="ct")
+    flat.image[0, :, 8:32, 8:32] = 40.0
+    # no noise at all: the floor; no soft tissue to see it in: what is assumed
+    found = perturbations.realise("ct_dose", flat, seed=1).at(severity=2).facts
+    assert found == {"full_dose_noise_hu": 5.0, "full_dose_noise_by": "floor"}
+    bone = Scan(image=flat.image.clone(), spacing=(3, 1, 1), modality="ct")
+    bone.image[bone.image == 40.0] = 700.0
+    found = perturbations.realise("ct_dose", bone, seed=1).at(severity=2).facts
+    assert found == {"full_dose_noise_hu": 12.0, "full_dose_noise_by": "fallback"}
+    given = perturbations.realise("ct_dose", flat, seed=1, full_dose_noise_hu=20)
+    assert given.at(severity=2).facts["full_dose_noise_by"] == "declared"
