@@ -159,3 +159,18 @@ def test_cropped_ct_shows_air() -> None:
     result = perturbations.realise("crop", scan, seed=2).at(severity=4)
     assert result.warp is not None
     assert bool(result.image[0][~result.warp.retained].min() == -1000.0)
+
+
+def test_an_occlusion_of_less_than_half_a_voxel_has_no_effect() -> None:
+    image = torch.full((1, 6, 7), 10.0)
+    image[0, 2:4, 2:5] = 50.0
+    scan = Scan(image=image, spacing=(1.0, 1.0), modality="other")
+    drawn = perturbations.realise("occlusion", scan, seed=1)
+    # 1 % of 42 voxels is 0.42 of one
+    nothing = drawn.at(level=1.0)
+    assert nothing.status == "no_effect"
+    assert nothing.warp is None
+    assert torch.equal(nothing.image, scan.image)
+    hidden = drawn.at(level=3.0).warp
+    assert hidden is not None
+    assert int((~hidden.retained).sum()) == 1
