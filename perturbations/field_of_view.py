@@ -19,6 +19,7 @@ from perturbations.chunks import empty
 from perturbations.geometry import (
     background,
     image_plane,
+    is_padded,
     movable_axes,
     stacking_axis,
     unmoved,
@@ -74,8 +75,8 @@ def crop(
     """End the field of view inside the anatomy, at one end of one axis.
 
     Axis (of more than one voxel) and end are drawn. The level is the share of the foreground's extent along
-    that axis that is lost; the voxel in which the cut lies keeps its share, and everything beyond is the
-    background's value (air).
+    that axis that is lost; everything beyond is the background's value (air). The voxel in which the cut
+    lies keeps its share; of padded CT it is whole or lost, for padding mixed with tissue is neither.
     """
     axes = np.flatnonzero(movable_axes(scan.spatial_shape)).tolist()
     if not axes:
@@ -85,6 +86,7 @@ def crop(
     low, high = extent_along(scan, axis)
     size = scan.spatial_shape[axis]
     filling = background(scan)
+    mixes = not is_padded(scan)
 
     def at(level: float) -> tuple[Tensor, FieldOfView]:
         lost = (high - low) * level / 100.0
@@ -92,7 +94,11 @@ def crop(
         # how much of each voxel lies inside the field of view
         kept = centres + 0.5 - (low + lost) if first_end else (high - lost) - (centres - 0.5)
         share = torch.from_numpy(np.clip(kept, 0.0, 1.0))
-        return _weighted(scan, axis, share, filling), _along(scan, axis, share >= 0.5)
+        shown = share >= 0.5
+        return (
+            _weighted(scan, axis, share if mixes else shown.double(), filling),
+            _along(scan, axis, shown),
+        )
 
     return at
 

@@ -19,6 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from perturbations.attenuation import PADDING_HU
+from perturbations.chunks import elementwise, empty, spread
 from perturbations.resampling import SampledWarp, centred
 from perturbations.scan import Scan
 
@@ -27,6 +29,7 @@ __all__ = [
     "affine",
     "background",
     "image_plane",
+    "is_padded",
     "movable_axes",
     "mover",
     "rotation",
@@ -38,6 +41,9 @@ __all__ = [
     "turnable_axes",
     "unmoved",
 ]
+
+_AIR_HU = (-1024.0, -1000.0)
+"""What lies beyond a CT scan: air, which some scanners cut off at -1024 HU."""
 
 Floats = NDArray[np.float64]
 
@@ -206,8 +212,9 @@ def rotation_matrix(axis: NDArray[np.float64], angle: float, dims: int) -> NDArr
 def background(scan: Scan) -> Tensor:
     """Value per channel of what lies beyond the scan.
 
-    Its smallest one (air); what a masked background is filled with; in microscopy, whose background
-    may be bright, the median along the border.
+    Its smallest one, in HU held within the -1024 to -1000 of air, for noise and stray voxels lie below;
+    what a masked background is filled with; in microscopy, whose background may be bright, the median
+    along the border.
     """
     flat = scan.image.flatten(1)
     if scan.modality == "microscopy":
@@ -216,10 +223,76 @@ def background(scan: Scan) -> Tensor:
         return flat[:, border.flatten()].median(dim=1).values
     if scan.masked_background:
         return flat[:, ~scan.support.flatten()].median(dim=1).values
-    return flat.min(dim=1).values
+    return _air(scan)
 
 
 def mover(scan: Scan) -> Callable[[SampledWarp], Tensor]:
-    """Return what moves the image of a scan forward; beyond it lies the background's value."""
-    filling = background(scan).reshape(-1, *([1] * scan.ndim))
-    return lambda warp: warp.forward(scan.image, filling=filling)
+    """Return what moves the image of a scan forward; beyond it lies the background's value.
+
+    Padding of CT is not mixed with its neighbours into what is neither: the image moves with air in its
+    place, and what came from a voxel of padding, by the nearest, has its value again.
+    """
+    beyond, image, wide = background(scan), scan.image, (-1, *([1] * scan.ndim))
+    if not is_padded(scan):
+        filling = beyond.reshape(wide)
+        return lambda warp: warp.forward(image, filling=filling)
+    air = _air(scan)
+    unpadded = empty(image.shape)
+    for made, given, value in zip(unpadded, image.contiguous(), air, strict=True):
+        elementwise(_with_air(value), made, given)
+    outside = torch.where(beyond < PADDING_HU, air, beyond).reshape(wide)
+
+    def move(warp: SampledWarp) -> Tensor:
+        return _padded_again(warp.forward(unpadded, filling=outside), image, beyond, warp)
+
+    return move
+
+
+def is_padded(scan: Scan) -> bool:
+    """Tell whether a scan is CT in HU, padded below what any tissue or air has."""
+    return _in_hu(scan) and scan.cut_out and bool(scan.image.min() < PADDING_HU)
+
+
+def _in_hu(scan: Scan) -> bool:
+    return scan.modality == "ct" and scan.state in ("raw", "skull_stripped")
+
+
+def _air(scan: Scan) -> Tensor:
+    """Smallest value per channel, padding left aside; in HU no other than air may have."""
+    lowest = scan.image.flatten(1).min(dim=1).values
+    if not _in_hu(scan):
+        return lowest
+    for number, channel in enumerate(scan.image):
+        if lowest[number] < PADDING_HU:
+            real = channel[channel >= PADDING_HU]
+            lowest[number] = real.min() if real.numel() else _AIR_HU[0]
+    return lowest.clamp(*_AIR_HU)
+
+
+def _with_air(air: Tensor) -> Callable[[Tensor, Tensor], None]:
+    def replace(out: Tensor, given: Tensor) -> None:
+        torch.where(given < PADDING_HU, air, given, out=out)
+
+    return replace
+
+
+def _padded_again(moved: Tensor, image: Tensor, beyond: Tensor, warp: SampledWarp) -> Tensor:
+    """Write padding where the nearest voxel of an image is padding, or what lies beyond it is."""
+
+    def slab(start: int, stop: int) -> None:
+        index, inside = torch.zeros(()), torch.ones((), dtype=torch.bool)
+        for place, size, step in zip(
+            warp.origins(start, stop), warp.shape, warp.spacing, strict=True
+        ):
+            nearest = place.div_(step).add_((size - 1) / 2).round_()
+            held = nearest.clamp(0, size - 1)
+            inside = inside & (held == nearest)
+            index = index * size + held
+        whole = index.to(torch.int64)
+        for made, source, value in zip(moved, image, beyond, strict=True):
+            part = made[start:stop]
+            came = torch.where(inside, source.reshape(-1)[whole], value)
+            torch.where(came < PADDING_HU, came, part, out=part)
+
+    spread(slab, warp.shape[0], 1)
+    return moved
