@@ -3,6 +3,7 @@
 **Conventions.** A point p of the anatomy goes to p + s u(p). u is a smooth field with a largest length of
 1 on the voxels of the scan, s the level in mm (% of the side for display modalities). Where s times the
 largest gradient of u stays below 1, the map has an inverse and its Jacobian is positive everywhere.
+Along an axis of one voxel nothing is displaced.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perturbations.geometry import background, moved_image, side_unit
+from perturbations.geometry import movable_axes, mover, side_unit, unmoved
 from perturbations.resampling import SampledWarp, centred
 from perturbations.scan import Scan
 from perturbations.splines import SplineField, lattice_of
@@ -75,7 +76,7 @@ class ElasticWarp(SampledWarp):
 
 def elastic(
     scan: Scan, generator: np.random.Generator
-) -> Callable[[float], tuple[Tensor, ElasticWarp]]:
+) -> Callable[[float], tuple[Tensor, ElasticWarp | None]]:
     """Deform the anatomy by a smooth random field whose largest displacement is the level.
 
     The field is a cubic B-spline with normal coefficients. Its lattice starts fine and is made coarser
@@ -93,7 +94,7 @@ def elastic(
 
 def deformation(
     scan: Scan, generator: np.random.Generator, *, unit: float, last: float, name: str
-) -> Callable[[float], tuple[Tensor, ElasticWarp]]:
+) -> Callable[[float], tuple[Tensor, ElasticWarp | None]]:
     """Deform as `elastic` does, with levels of one's own.
 
     Parameters
@@ -108,9 +109,11 @@ def deformation(
     name : str
         Of the perturbation, for messages.
     """
+    if not movable_axes(scan.spatial_shape).any():
+        return unmoved(scan)
     last = last * unit
     field, steepest = _unit_field(scan, generator, last)
-    filling = background(scan).reshape(-1, *([1] * scan.ndim))
+    move = mover(scan)
 
     def at(level: float) -> tuple[Tensor, ElasticWarp]:
         far = level * unit
@@ -122,7 +125,7 @@ def deformation(
             raise ValueError(msg)
         scaled = SplineField(field.coefficients * far, field.step)
         warp = ElasticWarp(scan.spatial_shape, scan.spacing, scaled, _inverse(scaled, far, scan))
-        return moved_image(scan.image, warp, filling), warp
+        return move(warp), warp
 
     return at
 
@@ -134,10 +137,16 @@ def _unit_field(
     seed = int(generator.integers(2**63))
     axes = [axis.numpy() for axis in centred(scan.spatial_shape, scan.spacing)]
     extent = [float(np.ptp(axis)) for axis in axes]
+    movable = np.flatnonzero(movable_axes(scan.spatial_shape)).tolist()
     step = _LATTICE * last
     while True:
         own = np.random.Generator(np.random.SFC64(seed))
-        drawn = own.standard_normal((scan.ndim, *lattice_of(extent, step)))
+        counts = lattice_of(extent, step)
+        drawn = np.zeros((scan.ndim, *counts))
+        # nothing along an axis of one voxel, and the same wherever on it: what its image would draw
+        drawn[movable] = own.standard_normal(
+            (len(movable), *(n if axis in movable else 1 for axis, n in enumerate(counts)))
+        )
         longest, steepest = _extremes(SplineField(drawn, step), axes)
         # on a lattice much larger than the scan the field is nearly a shift, so that this ends
         if steepest * last <= _STEEPEST * longest:

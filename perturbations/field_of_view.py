@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perturbations.chunks import empty
-from perturbations.geometry import background
+from perturbations.geometry import (
+    background,
+    image_plane,
+    is_padded,
+    movable_axes,
+    stacking_axis,
+    unmoved,
+)
 from perturbations.scan import Scan
 
 __all__ = ["FieldOfView", "crop", "extent_along", "missing_slices", "occlusion"]
@@ -64,17 +71,22 @@ class FieldOfView:
 
 def crop(
     scan: Scan, generator: np.random.Generator
-) -> Callable[[float], tuple[Tensor, FieldOfView]]:
+) -> Callable[[float], tuple[Tensor, FieldOfView | None]]:
     """End the field of view inside the anatomy, at one end of one axis.
 
-    Axis and end are drawn. The level is the share of the foreground's extent along that axis that is lost;
-    the voxel in which the cut lies keeps its share, and everything beyond is the background's value (air).
+    Axis (of more than one voxel) and end are drawn. The level is the share of the foreground's extent along
+    that axis that is lost; everything beyond is the background's value (air). The voxel in which the cut
+    lies keeps its share; of padded CT it is whole or lost, for padding mixed with tissue is neither.
     """
-    axis = int(generator.integers(scan.ndim))
+    axes = np.flatnonzero(movable_axes(scan.spatial_shape)).tolist()
+    if not axes:
+        return unmoved(scan)
+    axis = int(axes[int(generator.integers(len(axes)))])
     first_end = bool(generator.integers(2))
     low, high = extent_along(scan, axis)
     size = scan.spatial_shape[axis]
     filling = background(scan)
+    mixes = not is_padded(scan)
 
     def at(level: float) -> tuple[Tensor, FieldOfView]:
         lost = (high - low) * level / 100.0
@@ -82,7 +94,11 @@ def crop(
         # how much of each voxel lies inside the field of view
         kept = centres + 0.5 - (low + lost) if first_end else (high - lost) - (centres - 0.5)
         share = torch.from_numpy(np.clip(kept, 0.0, 1.0))
-        return _weighted(scan, axis, share, filling), _along(scan, axis, share >= 0.5)
+        shown = share >= 0.5
+        return (
+            _weighted(scan, axis, share if mixes else shown.double(), filling),
+            _along(scan, axis, shown),
+        )
 
     return at
 
@@ -93,9 +109,10 @@ def missing_slices(
     """Lose slices: they hold the background's value.
 
     Among the slices that hold foreground, in an order that is drawn once: what is lost at a level is lost
-    at every higher one. At least one is lost, and one is kept. An image has no slices to lose.
+    at every higher one. Of two or more, at least one is lost and one is kept; an image, and a volume of
+    one slice, has none to lose.
     """
-    axis = scan.slice_axis
+    axis = stacking_axis(scan)
     size = scan.spatial_shape[axis]
     held = scan.foreground.movedim(axis, 0).flatten(1).any(dim=1).nonzero()[:, 0].numpy()
     order = generator.permutation(held) if scan.ndim == 3 else held[:0]
@@ -116,11 +133,12 @@ def occlusion(
     """Hide a part of the image behind an ellipse, dark or bright.
 
     Its centre (in the foreground), aspect, angle and value are drawn; it grows with the level, which is
-    the share of the image's area. In a volume every slice is hidden alike.
+    the share of the image's area, in whole voxels: a level of less than half a voxel hides none. In a
+    volume every slice is hidden alike.
     """
-    plane = [axis for axis in range(scan.ndim) if scan.ndim == 2 or axis != scan.slice_axis]
+    plane = image_plane(scan)
     shape = [scan.spatial_shape[axis] for axis in plane]
-    seen = scan.foreground if scan.ndim == 2 else scan.foreground.any(dim=scan.slice_axis)
+    seen = scan.foreground if scan.ndim == 2 else scan.foreground.any(dim=stacking_axis(scan))
     inside = seen.nonzero().numpy()
     place, aspect, angle = (
         generator.random(),

@@ -23,6 +23,7 @@ from perturbations.averages import correlated
 from perturbations.blur import gaussian_operators, smoothed_by
 from perturbations.chunks import drawn_field, unit_field
 from perturbations.elastic import ElasticWarp, deformation
+from perturbations.geometry import movable_axes
 from perturbations.pictures import field_shape, pictures
 from perturbations.scan import Scan
 
@@ -276,7 +277,7 @@ def pixelate(
 
 def elastic_transform(
     scan: Scan, generator: np.random.Generator
-) -> Callable[[float], tuple[Tensor, ElasticWarp]]:
+) -> Callable[[float], tuple[Tensor, ElasticWarp | None]]:
     """Deform by a smooth field, up to three standard deviations of the published one: 0.244 alpha pixels.
 
     Published are uniform displacements in +-0.005 of the side, smoothed by a Gaussian of 0.01 of it, times
@@ -284,7 +285,8 @@ def elastic_transform(
     axis, whatever the side, so rough that it folds. Mended: a field as smooth as `elastic` draws, in all
     axes of a volume.
     """
-    finest = min(scan.spacing)
+    movable = movable_axes(scan.spatial_shape)
+    finest = min(np.asarray(scan.spacing)[movable].tolist(), default=1.0)
     sd = 0.005 / math.sqrt(3) / (2 * math.sqrt(math.pi) * 0.01)
     return deformation(scan, generator, unit=3 * sd * finest, last=30.0, name="imagenet_c_elastic")
 

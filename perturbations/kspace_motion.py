@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perturbations.chunks import empty, magnitude, spread
-from perturbations.geometry import rotation_matrix
+from perturbations.geometry import movable_axes, rotation_matrix, turnable_axes
 from perturbations.kspace import empty_again, phase_encoding, require_magnitude, thickness
 from perturbations.scan import Scan
 
@@ -102,7 +102,7 @@ def motion(
         msg = f"moves of motion must be a whole number from 1 to 16, got {moves!r}"
         raise ValueError(msg)
     angles, lengths = _pairs(translation_mm)
-    path = draw_path(generator, moves, scan.ndim)
+    path = draw_path(generator, moves, scan.spatial_shape)
     size, step = scan.spatial_shape[axis], scan.spacing[axis]
     acquired = [pose for pose in path if pose.lines(size, step)[0] < pose.lines(size, step)[1]]
     image = scan.image.contiguous()
@@ -119,8 +119,11 @@ def motion(
     return at
 
 
-def draw_path(generator: np.random.Generator, moves: int, dims: int) -> list[Pose]:
-    """Draw the times of the moves and the pose after each, going outwards from k = 0."""
+def draw_path(generator: np.random.Generator, moves: int, shape: Sequence[int]) -> list[Pose]:
+    """Draw the times of the moves and the pose after each, going outwards from k = 0.
+
+    A scan moves along axes of more than one voxel alone, so that a single slice stays in its plane.
+    """
     frequencies = np.exp(generator.uniform(math.log(_COARSE), math.log(_FINE), moves))
     steps = generator.standard_normal((moves, 6))
     sense = 1 if generator.random() < 0.5 else -1
@@ -133,11 +136,11 @@ def draw_path(generator: np.random.Generator, moves: int, dims: int) -> list[Pos
             (side, first, last, pose)
             for first, last, pose in zip(times, [*times[1:], math.inf], walked, strict=False)
         ]
-    free = 3 if dims == 3 else 1  # in 2-D the first number is the sense and size of the turn
-    turns = np.array([pose[:3] * (np.arange(3) < free) for *_, pose in ends])
-    shifts = np.array([pose[3 : 3 + dims] for *_, pose in ends])
-    turns /= np.linalg.norm(turns, axis=1).max()
-    shifts /= np.linalg.norm(shifts, axis=1).max()
+    # in 2-D the first number is the sense and size of the turn
+    turns = np.array([pose[:3] * turnable_axes(shape) for *_, pose in ends])
+    shifts = np.array([pose[3 : 3 + len(shape)] * movable_axes(shape) for *_, pose in ends])
+    for vectors in (turns, shifts):
+        vectors[:] /= np.linalg.norm(vectors, axis=1).max() or 1.0  # a line cannot turn
     return [
         Pose(side, first, last, (turn[0], turn[1], turn[2]), tuple(shift))
         for (side, first, last, _), turn, shift in zip(

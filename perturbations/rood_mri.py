@@ -24,7 +24,14 @@ from perturbations.blur import FWHM_OF_SIGMA
 from perturbations.blur import gaussian_blur as blur_of_width
 from perturbations.chunks import elementwise, empty, extremes, magnitude, scratch, spread
 from perturbations.elastic import ElasticWarp, deformation
-from perturbations.geometry import AffineWarp, affine, rotation_matrix
+from perturbations.geometry import (
+    AffineWarp,
+    affine,
+    movable_axes,
+    rotation_matrix,
+    turnable_axes,
+    unmoved,
+)
 from perturbations.kspace import empty_again, require_magnitude, thickness
 from perturbations.kspace_motion import motion as moved_in_steps
 from perturbations.noise import rician
@@ -61,19 +68,22 @@ _MOVES = 6
 
 def affine_motion(
     scan: Scan, generator: np.random.Generator
-) -> Callable[[float], tuple[Tensor, AffineWarp]]:
+) -> Callable[[float], tuple[Tensor, AffineWarp | None]]:
     """Shift along and turn about every axis; the level is the bound of the shift in mm.
 
     Mended: published are shifts U(-level, level) and angles U(-0.75 level, 0.75 level) degrees, random at every
     severity. Here the signs are drawn, and the size is the root mean square, 1 / sqrt(3) of the bound. The
-    prediction is warped back, the reference stays.
+    prediction is warped back, the reference stays. A single slice moves in its plane alone.
     """
     signs = generator.choice([-1.0, 1.0], size=(2, 3))
     dims = scan.ndim
+    movable, turnable = movable_axes(scan.spatial_shape), turnable_axes(scan.spatial_shape)
+    if not movable.any():
+        return unmoved(scan)
 
     def placed(level: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         size = level * _RMS_OF_UNIFORM
-        angles = np.deg2rad(size * _DEGREES_PER_MM) * signs[1]
+        angles = np.deg2rad(size * _DEGREES_PER_MM) * signs[1] * turnable
         if dims == 2:
             turn = rotation_matrix(np.array([1.0, 0.0, 0.0]), float(angles[0]), 2)
         else:
@@ -82,7 +92,7 @@ def affine_motion(
                 for axis, angle in zip(np.eye(3), angles, strict=True)
             ]
             turn = about[0] @ about[1] @ about[2]
-        return turn, size * signs[0, :dims]
+        return turn, size * signs[0, :dims] * movable
 
     return affine(scan, placed)
 
@@ -175,7 +185,7 @@ def contrast(
 
 def elastic_deformation(
     scan: Scan, generator: np.random.Generator
-) -> Callable[[float], tuple[Tensor, ElasticWarp]]:
+) -> Callable[[float], tuple[Tensor, ElasticWarp | None]]:
     """Deform by a smooth field whose largest displacement is `level` mm.
 
     Mended: the lattice is as coarse as it must be so that nothing folds at 30 mm; with the published 7

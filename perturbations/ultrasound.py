@@ -5,7 +5,8 @@ stands for `dynamic_range_db` decibels of the envelope e = 10^(D / 20 (I - 1)), 
 the envelope is a sum on the display, so that y = x + max / D * 20 log10(factor), kept in the display
 range. Zeros outside the sector (zeros connected to the border) stay zeros.
 
-**Geometry.** Beam lines run along the first in-plane axis, the transducer lies at its start; with an
+**Geometry.** A volume is a stack of images along the axis of its largest spacing (of one voxel, where
+there is such). Beam lines run along the first in-plane axis, the transducer lies at its start; with an
 `apex` (row, column in voxels; it may lie outside the image) they fan out from there, as those of curved
 and phased arrays do. Depth is 0 where the sector begins and 1 where it ends.
 """
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perturbations.chunks import elementwise, empty, spread, unit_field
+from perturbations.geometry import image_plane, stacking_axis
 from perturbations.operators import AxisOperator, along
 from perturbations.scan import Scan
 
@@ -77,10 +79,10 @@ def speckle(
         raise ValueError(msg)
     envelope = unit_field((1, *scan.spatial_shape), generator)
     imaginary = unit_field((1, *scan.spatial_shape), generator)
-    for axis, fwhm in ((-2, axial), (-1, lateral)):
-        operator = _unit_variance_blur(scan.image.shape[axis], fwhm)
+    for axis, fwhm in zip(image_plane(scan), (axial, lateral), strict=True):
+        operator = _unit_variance_blur(scan.spatial_shape[axis], fwhm)
         for part in (envelope, imaginary):
-            along(part, part.dim() + axis, operator, out=part)
+            along(part, axis + 1, operator, out=part)
     elementwise(_magnitude, envelope, envelope, imaginary)
     del imaginary
     decibels = peak * 20.0 / (dynamic_range_db * math.log(10.0))  # of display, per unit of ln
@@ -176,14 +178,15 @@ class _Beams:
 
 
 def _beams(scan: Scan, name: str, apex: Sequence[float] | None) -> _Beams:
-    support = scan.support if scan.ndim == 2 else scan.support.any(dim=0)
+    support = scan.support if scan.ndim == 2 else scan.support.any(dim=stacking_axis(scan))
     inside: NDArray[np.bool_] = support.numpy()
     row = np.arange(inside.shape[0], dtype=np.float64)[:, None] + np.zeros(inside.shape)
     column = np.arange(inside.shape[1], dtype=np.float64) + np.zeros(inside.shape)
     if apex is None:
         return _Beams(_share(row, inside), _share(column, inside))
     top, side = _pair(name, "apex", apex)
-    down, right = (row - top) * scan.spacing[-2], (column - side) * scan.spacing[-1]
+    first, second = image_plane(scan)
+    down, right = (row - top) * scan.spacing[first], (column - side) * scan.spacing[second]
     if (down[inside] < 0).any():
         msg = (
             f"{name} needs an apex at or above the first row of the sector, got row {top:g} for a sector "
@@ -214,14 +217,16 @@ def _attenuated(
     """Take level times a profile (row, column) of decibels from every slice; never below 0."""
     image = scan.image.contiguous()
     plane = torch.from_numpy((profile * per_db).astype(np.float32))
+    shape = scan.spatial_shape if scan.ndim == 3 else (1, *scan.spatial_shape)
+    wide = plane.unsqueeze(stacking_axis(scan) if scan.ndim == 3 else 0).expand(shape)
 
     def at(level: float) -> tuple[Tensor, None]:
         result = empty(image.shape)
-        clean, out = image.view(-1, *plane.shape), result.view(-1, *plane.shape)
+        clean, out = image.view(-1, *shape[1:]), result.view(-1, *shape[1:])
 
         def slices(start: int, stop: int) -> None:
             for piece in range(start, stop):
-                torch.add(clean[piece], plane, alpha=-level, out=out[piece])
+                torch.add(clean[piece], wide[piece % shape[0]], alpha=-level, out=out[piece])
                 out[piece].clamp_(min=0.0)
 
         spread(slices, out.shape[0], 1)

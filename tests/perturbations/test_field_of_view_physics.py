@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scans import head
+from scans import head, padded_ct
 
 import perturbations
 from perturbations import Scan
@@ -159,3 +159,37 @@ def test_cropped_ct_shows_air() -> None:
     result = perturbations.realise("crop", scan, seed=2).at(severity=4)
     assert result.warp is not None
     assert bool(result.image[0][~result.warp.retained].min() == -1000.0)
+
+
+def test_lost_slices_of_ct_with_a_little_padding_hold_air() -> None:
+    image = torch.full((1, 12, 40, 40), -1000.0)
+    image[:, :, 8:32, 8:32] = 40.0
+    image[:, :, :2, :2] = -2000.0
+    scan = Scan(image=image, spacing=(5.0, 1.0, 1.0), modality="ct")
+    for name in ("missing_slices", "crop"):
+        result = perturbations.realise(name, scan, seed=2).at(severity=4)
+        assert result.warp is not None
+        assert set(result.image[0][~result.warp.retained].tolist()) == {-1000.0}
+
+
+def test_a_crop_mixes_no_padding() -> None:
+    scan = padded_ct()
+    for seed in range(12):
+        for level in (7.0, 20.0, 33.0):
+            result = perturbations.realise("crop", scan, seed=seed).at(level=level)
+            assert set(np.unique(result.image.numpy())) <= {-3024.0, -1000.0, 40.0}
+
+
+def test_an_occlusion_of_less_than_half_a_voxel_has_no_effect() -> None:
+    image = torch.full((1, 6, 7), 10.0)
+    image[0, 2:4, 2:5] = 50.0
+    scan = Scan(image=image, spacing=(1.0, 1.0), modality="other")
+    drawn = perturbations.realise("occlusion", scan, seed=1)
+    # 1 % of 42 voxels is 0.42 of one
+    nothing = drawn.at(level=1.0)
+    assert nothing.status == "no_effect"
+    assert nothing.warp is None
+    assert torch.equal(nothing.image, scan.image)
+    hidden = drawn.at(level=3.0).warp
+    assert hidden is not None
+    assert int((~hidden.retained).sum()) == 1

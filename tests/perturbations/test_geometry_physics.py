@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from scans import SPACING, body, head
+from scans import SPACING, body, head, padded_ct
 from scipy import ndimage
 
 import perturbations
 from perturbations import Scan
-from perturbations.geometry import AffineWarp, rotation_matrix
+from perturbations.geometry import AffineWarp, background, mover, rotation_matrix
 
 
 def test_a_rotation_turns_by_its_angle_in_mm() -> None:
@@ -122,7 +123,9 @@ def test_what_turns_in_is_background() -> None:
         image = perturbations.realise("rotation", scan, seed=1).at(severity=5).image
         return float(image[(0, *(0,) * scan.ndim)])
 
-    assert corner(body()) == pytest.approx(float(body().image.min()))
+    # noise of 8 HU about -1000 goes down to -1030; no air has less than -1024
+    assert float(body().image.min()) < -1024.0
+    assert corner(body()) == -1024.0
     bright = torch.full((1, 40, 40), 240.0)
     bright[0, 15:25, 12:28] = 60.0
     # bright-field microscopy: the border is white, black corners would be no background
@@ -148,3 +151,84 @@ def test_labels_keep_their_numbers_and_probabilities_their_sum_under_a_warp() ->
     summed = warp.pull_back(probabilities).sum(dim=0)
     core = torch.from_numpy(ndimage.binary_erosion(warp.retained.numpy(), iterations=2))
     assert float((summed[core] - 1).abs().max()) < 1e-5
+
+
+def chest(state: str = "raw", **values: float) -> Scan:
+    """Tissue of 40 HU between air of -1000, and single voxels of other values."""
+    image = torch.full((1, 6, 30, 30), -1000.0)
+    image[:, :, 10:20, 8:22] = 40.0
+    for number, value in enumerate(values.values()):
+        image[0, 2, 12, 10 + number] = value
+    return Scan(image=image, spacing=(5.0, 1.0, 1.0), modality="ct", state=state)
+
+
+@pytest.mark.parametrize(
+    ("scan", "air"),
+    [
+        (chest(), -1000.0),
+        (chest(noise=-1010.0), -1010.0),
+        (chest(noise=-1040.0), -1024.0),
+        # one odd voxel is no air, nor is padding that stands in a few places
+        (chest(odd=-1400.0), -1024.0),
+        (chest(padding=-2000.0), -1000.0),
+        (replace(chest(), image=chest().image[:, :, 10:20, 8:22].contiguous()), -1000.0),
+        # values that are no HU have no air
+        (chest("windowed", odd=-1400.0), -1400.0),
+        (replace(chest(odd=-1400.0), modality="mr"), -1400.0),
+        # more than 20 % of padding is what the scan is surrounded by
+        (padded_ct(), -3024.0),
+    ],
+)
+def test_beyond_ct_lies_air_or_the_padding_that_surrounds_it(scan: Scan, air: float) -> None:
+    assert background(scan).tolist() == [air]
+    result = perturbations.realise("translation", scan, seed=1).at(level=1000.0)
+    assert bool((result.image == air).all())
+
+
+def shifted(scan: Scan, voxels: float) -> list[float]:
+    """One row of a scan that is moved along it."""
+    warp = AffineWarp(scan.spatial_shape, (1.0, 1.0), ((1.0, 0.0), (0.0, 1.0)), (0.0, voxels))
+    row: list[float] = mover(scan)(warp)[0, 1].tolist()
+    return row
+
+
+def row_of(values: list[float], **facts: str) -> Scan:
+    image = torch.tensor(values).expand(1, 4, len(values)).contiguous()
+    return Scan(image=image, spacing=(1.0, 1.0), **{"modality": "ct", **facts})  # type: ignore[arg-type]
+
+
+def test_padding_moves_by_the_nearest_voxel_and_is_mixed_with_nothing() -> None:
+    padding = -3024.0
+    scan = row_of([padding, padding, -1000.0, 40.0, 40.0, 80.0])
+    # voxel k shows place k - 0.25: of the padding's two voxels, and of air, 3/4 and 1/4 of air are air;
+    # 3/4 of 40 and 1/4 of -1000 are -220; what comes in at the left is padding
+    assert shifted(scan, 0.25) == [padding, padding, -1000.0, -220.0, 40.0, 70.0]
+    # by 0.75: voxel 2 shows place 1.25, whose nearest is padding, voxel 3 3/4 of air and 1/4 of 40
+    assert shifted(scan, 0.75) == [padding, padding, padding, -740.0, 40.0, 50.0]
+    # to the left: voxel 0 shows place 0.75, voxel 1 place 1.75, voxel 5 place 5.75 is beyond the scan
+    assert shifted(scan, -0.75) == [padding, -1000.0, -220.0, 40.0, 70.0, padding]
+
+
+def test_little_padding_moves_within_air() -> None:
+    scan = row_of([-2000.0, -1000.0, *[40.0] * 8])
+    # 1 of 10 voxels is padding: what comes in is air
+    assert shifted(scan, 1.0) == [-1000.0, -2000.0, -1000.0, *[40.0] * 7]
+    assert shifted(scan, 1.25)[:4] == [-1000.0, -2000.0, -1000.0, -220.0]
+
+
+def test_zeros_around_a_skull_stripped_head_are_mixed_as_ever() -> None:
+    scan = row_of([0.0, 0.0, 100.0, 100.0, 100.0, 0.0], modality="mr", state="skull_stripped")
+    assert shifted(scan, 0.25) == [0.0, 0.0, 75.0, 100.0, 100.0, 25.0]
+
+
+@pytest.mark.parametrize("name", ["rotation", "translation", "scaling", "elastic"])
+def test_moved_ct_holds_its_padding_or_tissue_and_air_and_nothing_between(name: str) -> None:
+    scan = padded_ct()
+    for seed in range(3):
+        drawn = perturbations.realise(name, scan, seed=seed)
+        for severity in (1.5, 4.0):
+            image = drawn.at(severity=severity).image
+            padded = image == -3024.0
+            assert float(image[~padded].min()) >= -1000.0
+            assert 0.1 < float(padded.float().mean()) < 0.9
+    assert float((scan.image == -3024.0).float().mean()) == pytest.approx(0.34, abs=0.02)

@@ -61,7 +61,7 @@ def test_motion_puts_lines_of_the_moved_anatomy_into_k_space(
     shape: tuple[int, ...], spacing: tuple[float, ...], moves: int
 ) -> None:
     scan = textured(shape, spacing)
-    path = draw_path(np.random.Generator(np.random.SFC64(4)), moves, scan.ndim)
+    path = draw_path(np.random.Generator(np.random.SFC64(4)), moves, scan.spatial_shape)
     for axis in range(scan.ndim):
         spectrum = np.fft.fftn(scan.image[0].numpy().astype(np.float64))
         for pose in path:
@@ -75,7 +75,7 @@ def test_motion_puts_lines_of_the_moved_anatomy_into_k_space(
 
 @pytest.mark.parametrize("size", [32, 33])
 def test_a_translation_is_a_phase_ramp_on_its_lines(size: int) -> None:
-    (pose,) = draw_path(np.random.Generator(np.random.SFC64(7)), 1, 2)
+    (pose,) = draw_path(np.random.Generator(np.random.SFC64(7)), 1, (size, 30))
     # voxels such that 60 mm along the drawn direction are 3 voxels one way and 2 the other
     spacing = (abs(pose.shift[0]) * 60 / 3, abs(pose.shift[1]) * 60 / 2)
     image = np.zeros((size, 30))
@@ -126,7 +126,7 @@ def test_a_path_is_as_large_as_its_level_and_its_segments_share_out_the_lines(
     dims: int, moves: int
 ) -> None:
     for seed in range(20):
-        path = draw_path(np.random.default_rng(seed), moves, dims)
+        path = draw_path(np.random.default_rng(seed), moves, (40,) * dims)
         assert len(path) == moves
         assert max(np.linalg.norm(pose.turn) for pose in path) == pytest.approx(1.0)
         assert max(np.linalg.norm(pose.shift) for pose in path) == pytest.approx(1.0)

@@ -231,3 +231,67 @@ def test_options_of_geometry_that_do_not_fit_are_refused() -> None:
         perturbations.realise("ultrasound_speckle", grey(), seed=1, psf_fwhm_px=[1.0])
     with pytest.raises(ValueError, match="psf_fwhm_px of 0 or more"):
         perturbations.realise("ultrasound_speckle", grey(), seed=1, psf_fwhm_px=[-1.0, 2.0])
+
+
+def stack() -> Scan:
+    """Three slices one behind the other along the last axis, 2 mm apart, each a sector of its own."""
+    row, column = np.indices((80, 50))
+    image = np.zeros((80, 50, 3), dtype=np.float32)
+    for number in range(3):
+        # 60, 64 and 68 rows deep: together the sector ends in row 77
+        image[10 : 70 + 4 * number, 5:45, number] = 150.0
+    image *= (row + column >= 20)[..., None]
+    image[10, 20] = 200.0
+    return Scan(image=torch.from_numpy(image)[None], spacing=(0.5, 0.8, 2.0), modality="us")
+
+
+@pytest.mark.parametrize("apex", [None, [-20, 25]])
+@pytest.mark.parametrize("name", ["shadow", "depth_attenuation"])
+def test_slices_along_another_axis_are_shadowed_as_slices(
+    name: str, apex: list[int] | None
+) -> None:
+    scan = stack()
+    image = scan.image.movedim(3, 1).contiguous()
+    first = Scan(image=image, spacing=(2.0, 0.5, 0.8), modality="us")
+    lost = loss(name, scan, 8.0, apex=apex)
+    assert torch.equal(lost.movedim(2, 0), loss(name, first, 8.0, apex=apex))
+    if name == "depth_attenuation" and apex is None:
+        # rows 10 to 77 of the deepest slice are 0 to 67 steps deep
+        assert lost[10:78, 30, 2].numpy() == pytest.approx(8.0 * np.arange(68) / 67, abs=1e-3)
+
+
+def test_speckle_of_slices_along_another_axis_is_as_wide_as_its_spread_in_their_plane() -> None:
+    image = torch.full((1, 120, 150, 8), 200.0 * 50 / 60)
+    image[0, 0, 0, 0] = 200.0
+    scan = Scan(image=image, spacing=(0.5, 0.5, 3.0), modality="us")
+    drawn = perturbations.realise("ultrasound_speckle", scan, seed=4, psf_fwhm_px=(4.0, 10.0))
+    seen = envelope(drawn.at(level=1.0).image[0], 200.0) / envelope(scan.image[0], 200.0)
+    intensity = seen[1:] ** 2 - (seen[1:] ** 2).mean()
+
+    def correlation(axis: int, lag: int) -> float:
+        lines = np.moveaxis(intensity, axis, 0)
+        return float((lines[:-lag] * lines[lag:]).mean() / intensity.var())
+
+    # one half at half the FWHM, and nothing from slice to slice
+    assert correlation(0, 2) == pytest.approx(0.5, abs=0.08)
+    assert correlation(1, 5) == pytest.approx(0.5, abs=0.08)
+    assert correlation(2, 1) == pytest.approx(0.0, abs=0.08)
+
+
+def test_percent_of_the_side_of_a_volume_are_of_the_sides_of_its_slices() -> None:
+    scan = Scan(image=torch.rand(1, 100, 60, 5), spacing=(1.0, 1.0, 4.0), unit="px", modality="us")
+    warp = perturbations.realise("translation", scan, seed=1).at(level=5.0).warp
+    assert warp is not None
+    # 5 % of (100 + 60) / 2 = 4 px
+    assert float(warp.displacement().max()) == pytest.approx(4.0)
+
+
+def test_one_slice_is_an_image_along_whichever_axis_it_is_stored() -> None:
+    flat = sonogram()
+    for axis in range(3):
+        image = flat.image.unsqueeze(axis + 1).contiguous()
+        scan = Scan(image=image, spacing=(1.0, 1.0, 1.0), unit="px", modality="us")
+        for name in ("ultrasound_speckle", "shadow", "depth_attenuation"):
+            made = perturbations.realise(name, scan, seed=2).at(severity=3).image
+            same = perturbations.realise(name, flat, seed=2).at(severity=3).image
+            assert torch.allclose(made.squeeze(axis + 1), same, atol=1e-4)
