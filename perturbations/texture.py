@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perturbations.chunks import elementwise, empty
+from perturbations.options import positive
 from perturbations.scan import Scan
 from perturbations.stationary import autocovariance, draw_stationary
 
@@ -136,9 +137,4 @@ def _check(direction: object, scale: object) -> None:
             "it names the side that changes"
         )
         raise ValueError(msg)
-    if type(scale) not in (int, float) or not 0 < float(str(scale)) < math.inf:
-        msg = (
-            f"texture_blend: scale must be a positive length, got {scale!r}; declare the width of the "
-            "local mean in the scan's unit of length"
-        )
-        raise ValueError(msg)
+    positive("texture_blend", "scale", scale, "mm (px)")

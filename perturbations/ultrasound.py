@@ -25,6 +25,7 @@ from torch import Tensor
 from perturbations.chunks import elementwise, empty, spread, unit_field
 from perturbations.geometry import image_plane, stacking_axis
 from perturbations.operators import AxisOperator, along
+from perturbations.options import positive
 from perturbations.scan import Scan
 
 __all__ = ["depth_attenuation", "shadow", "speckle"]
@@ -270,16 +271,7 @@ def _unit_variance_blur(size: int, fwhm: float) -> AxisOperator:
 
 def _peak(scan: Scan, name: str, dynamic_range_db: object) -> float:
     """Return the largest value of a scan, which stands for 0 dB."""
-    if (
-        not isinstance(dynamic_range_db, int | float)
-        or not math.isfinite(dynamic_range_db)
-        or dynamic_range_db <= 0
-    ):
-        msg = (
-            f"{name} needs the decibels of the display range as a positive number (dynamic_range_db=60), "
-            f"got {dynamic_range_db!r}"
-        )
-        raise ValueError(msg)
+    positive(name, "dynamic_range_db", dynamic_range_db, "decibels of the display range")
     low, high = (float(extreme) for extreme in torch.aminmax(scan.image))
     if low < 0:
         msg = (

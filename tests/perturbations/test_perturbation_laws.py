@@ -188,8 +188,10 @@ def test_a_geometric_line_moves_voxels_without_folding_and_no_other_line_does(
     scan = SCANS[kind]()
     drawn = perturbations.realise(name, scan, seed=8)
     for severity in admitted(name, 1, 3, 5):
-        warp = drawn.at(severity=severity).warp
-        assert (warp is not None) == CATALOG[name].geometric
+        made = drawn.at(severity=severity)
+        warp = made.warp
+        # without effect there is nothing to bring back
+        assert (warp is not None) == (CATALOG[name].geometric and made.status == "ok")
         if warp is not None:
             assert warp.smallest_jacobian() > 0
 
