@@ -161,8 +161,8 @@ def test_the_autocovariance_of_drawn_noise_is_that_of_its_kernel() -> None:
     ("options", "told"),
     [
         ({"direction": "inside"}, "'background' or 'foreground'"),
-        ({"scale": 0.0}, "positive length"),
-        ({"scale": "wide"}, "positive length"),
+        ({"scale": 0.0}, "positive number of mm"),
+        ({"scale": "wide"}, "positive number of mm"),
     ],
 )
 def test_wrong_options_are_named(options: dict[str, object], told: str) -> None:
