@@ -25,10 +25,11 @@ from perturbations.seeds import derive_seed
 
 if TYPE_CHECKING:
     from perturbations import effect, estimate
+    from perturbations.arrays import apply
     from perturbations.chains import Part, compose, joint, replay_joint
     from perturbations.facts import Facts
     from perturbations.iso_effect import IsoEffect, iso_effect_levels
-    from perturbations.perturbation import Perturbed, Realisation, apply, realise, replay
+    from perturbations.perturbation import Perturbed, Realisation, realise, replay
     from perturbations.scan import Scan
     from perturbations.warp import Warp
 
@@ -68,7 +69,7 @@ _LAZY = {
     "iso_effect_levels": "perturbations.iso_effect",
     "Perturbed": "perturbations.perturbation",
     "Realisation": "perturbations.perturbation",
-    "apply": "perturbations.perturbation",
+    "apply": "perturbations.arrays",
     "realise": "perturbations.perturbation",
     "replay": "perturbations.perturbation",
     "Scan": "perturbations.scan",

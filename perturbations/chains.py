@@ -31,7 +31,7 @@ from perturbations.catalog import (
 )
 from perturbations.perturbation import Perturbed, Realisation, realise
 from perturbations.scan import Scan
-from perturbations.seeds import derive_seed
+from perturbations.seeds import check_seed, derive_seed
 
 __all__ = ["Part", "chain", "compose", "joint", "mixture", "replay_joint"]
 
@@ -179,11 +179,12 @@ def joint(levels: Mapping[str, float], scan: Scan, *, seed: int) -> Perturbed:
         the scan.
     """
     _check_row(levels)
+    check_seed(seed)
     acting = {name: level for name, level in levels.items() if level != get(name).neutral}
     names = sorted(acting, key=_place)
     _check(names, scan, empty=True)
     for name in names:
-        admit(name, acting[name], scan.modality)
+        admit(name, acting[name], scan.modality, scan.unit)
     image = scan.image
     for name in names:
         image = _next(scan, image, name, derive_seed(seed, "", name), acting[name])
@@ -213,6 +214,10 @@ def replay_joint(record: Mapping[str, Any], scan: Scan) -> Perturbed:
             f"record must be of version {_JOINT_VERSION} and modality {scan.modality}, got "
             f"{record.get('version')!r} and {record.get('modality')!r}"
         )
+        raise ValueError(msg)
+    missing = [key for key in ("levels", "seed") if key not in record]
+    if missing:
+        msg = f"record must hold levels and seed, and lacks {', '.join(missing)}"
         raise ValueError(msg)
     return joint(record["levels"], scan, seed=record["seed"])
 

@@ -44,6 +44,10 @@ _FIELD_PIECE = 1 << 17
 
 _inside = threading.local()
 
+if hasattr(os, "register_at_fork"):
+    # threads of torch do not live on in a forked child, which would wait for them for ever
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+
 
 def spread(work: Callable[[int, int], None], count: int, size: int = CHUNK) -> None:
     """Run `work(start, stop)` on every piece of `range(count)`.
@@ -150,10 +154,11 @@ def scratch(shape: torch.Size | tuple[int, ...], slot: int = 0) -> Tensor:
     float32, contiguous, of any content; until the same thread asks for the same slot again.
     """
     count = math.prod(shape)
-    held: dict[int, Tensor] = _inside.__dict__.setdefault("held", {})
-    if slot not in held or held[slot].numel() < count:
-        held[slot] = empty((count,))
-    return held[slot][:count].view(shape)
+    # memory and no tensor is kept: one made in inference mode could not be written to outside it
+    held: dict[int, NDArray[np.float32]] = _inside.__dict__.setdefault("held", {})
+    if slot not in held or held[slot].size < count:
+        held[slot] = np.empty(count, dtype=np.float32)
+    return torch.from_numpy(held[slot][:count]).view(shape)
 
 
 def extremes(values: Tensor) -> tuple[float, float]:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from perturbations.chunks import CHUNK, spread
+from perturbations.chunks import CHUNK, finite, spread
 from perturbations.estimate_noise import residual_sigma
 from perturbations.scan import Scan
 from perturbations.similarity import structural_similarity
@@ -49,13 +49,12 @@ def measure(clean: Scan, image: Tensor) -> Effect:
 
     Raises
     ------
+    TypeError
+        When the image is no float32 tensor.
     ValueError
-        When the shapes differ.
+        When the shapes differ, or the image is not finite.
     """
-    if image.shape != clean.image.shape:
-        msg = f"image must have shape {tuple(clean.image.shape)}, got {tuple(image.shape)}"
-        raise ValueError(msg)
-    before, after = clean.image.cpu().contiguous(), image.cpu().contiguous()
+    before, after = clean.image.cpu().contiguous(), _compared(clean, image)
     squares, relative = [], []
     for signal, a, b in zip(clean.signals, before, after, strict=True):
         square = _mean_square(a, b)
@@ -80,13 +79,30 @@ def similarity(clean: Scan, image: Tensor) -> float | None:
     would tell how large the field of view is.
     """
     known = []
+    after = _compared(clean, image)
     inside = clean.support if clean.masked_background else None
-    for a, b in zip(clean.image.cpu(), image.cpu(), strict=True):
+    for a, b in zip(clean.image.cpu(), after, strict=True):
         low, high = torch.aminmax(a)
         score = structural_similarity(a, b, float(high) - float(low), inside=inside)
         if score is not None:
             known.append(score)
     return math.fsum(known) / len(known) if known else None
+
+
+def _compared(clean: Scan, image: object) -> Tensor:
+    """Check what is compared with a clean scan, and bring it to the CPU."""
+    if not isinstance(image, Tensor) or image.dtype != torch.float32:
+        kind = image.dtype if isinstance(image, Tensor) else type(image).__name__
+        msg = f"image must be a float32 tensor, as Perturbed.image is, got {kind}"
+        raise TypeError(msg)
+    if image.shape != clean.image.shape:
+        msg = f"image must have shape {tuple(clean.image.shape)}, got {tuple(image.shape)}"
+        raise ValueError(msg)
+    held = image.detach().cpu().contiguous()
+    if not finite(held):
+        msg = "image must be finite, got NaN or infinite values"
+        raise ValueError(msg)
+    return held
 
 
 def _mean_square(clean: Tensor, image: Tensor) -> float:

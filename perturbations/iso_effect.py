@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, Literal
 
 from perturbations.catalog import SSIM_TARGETS, severity_of
@@ -101,6 +102,9 @@ def iso_effect_levels(
     """
     _check(targets, tolerance)
     if isinstance(what, Realisation):
+        if scan is not None or seed is not None or options:
+            msg = "a realisation has its scan, seed and options; leave them out, or give a name"
+            raise ValueError(msg)
         drawn = what
     elif scan is None or seed is None:
         msg = (
@@ -118,11 +122,12 @@ def iso_effect_levels(
     return tuple(found[target] for target in targets)
 
 
-def _check(targets: Sequence[float], tolerance: float) -> None:
-    if not targets or not all(0 < target < 1 for target in targets):
-        msg = f"targets must be structural similarities between 0 and 1, got {tuple(targets)!r}"
+def _check(targets: object, tolerance: object) -> None:
+    given = targets if isinstance(targets, Sequence) and not isinstance(targets, str) else ()
+    if not given or not all(isinstance(it, Real) and 0 < float(it) < 1 for it in given):
+        msg = f"targets must be a list of structural similarities between 0 and 1, got {targets!r}"
         raise ValueError(msg)
-    if not 0 < tolerance < 0.5:
+    if not isinstance(tolerance, Real) or not 0 < float(tolerance) < 0.5:
         msg = f"tolerance must lie between 0 and .5, got {tolerance!r}"
         raise ValueError(msg)
 

@@ -32,7 +32,12 @@ def positive(name: str, option: str, given: object, what: str, *, most: float = 
     >>> positive("zipper", "width_mm", 2, "mm")
     2.0
     """
-    number = math.nan if isinstance(given, bool) or not isinstance(given, Real) else float(given)
+    number = math.nan
+    if not isinstance(given, bool) and isinstance(given, Real):
+        try:
+            number = float(given)
+        except OverflowError:  # a whole number beyond all floats
+            number = math.inf
     if not (0.0 < number <= most and number < math.inf):
         up_to = "" if most == math.inf else f" up to {most:g}"
         msg = f"{option} of {name} must be a positive number of {what}{up_to}, got {given!r}"

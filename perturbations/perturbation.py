@@ -8,15 +8,14 @@ same images.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import copy
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from perturbations.catalog import (
@@ -31,9 +30,10 @@ from perturbations.catalog import (
 from perturbations.chunks import finite, same
 from perturbations.facts import Facts, Stated
 from perturbations.scan import Scan
+from perturbations.seeds import check_seed
 from perturbations.warp import Warp
 
-__all__ = ["Perturbed", "Realisation", "apply", "realise", "replay"]
+__all__ = ["Perturbed", "Realisation", "realise", "replay"]
 
 RECORD_VERSION = 3
 """Of the records that `replay` reads."""
@@ -114,13 +114,15 @@ class Realisation:
         if level is None:
             assert severity is not None  # one of the two is given
             level = level_at(name, severity, modality, length)
+            severity = float(severity)
         else:
             admit(name, level, modality, length)
+            level = float(level)
             severity = severity_of(name, level, modality, length)
         _, unit = self.listed
         if level == self.entry.neutral:
             return Perturbed(self.scan.image, 0.0, level, unit, "ok", "", None)
-        with _named(name):
+        with _named(name), _plain():
             image, warp = self.at_level(level)
         if not finite(image.contiguous()):
             msg = f"{name} at {level:g} {unit} leaves the range of float32; rescale the scan"
@@ -144,15 +146,22 @@ class Realisation:
         return stated
 
     def record(self, level: float) -> dict[str, Any]:
-        """Write down what `replay` needs, as JSON values."""
+        """Write down what `replay` needs, as JSON values.
+
+        Raises
+        ------
+        TypeError, ValueError
+            When there is no such level.
+        """
+        admit(self.entry.name, level, self.scan.modality, self.scan.unit)
         return {
             "version": RECORD_VERSION,
             "name": self.entry.name,
             "seed": self.seed,
-            "level": level,
+            "level": float(level),
             "unit": self.listed[1],
             "modality": self.scan.modality,
-            "options": dict(self.options),
+            "options": copy.deepcopy(dict(self.options)),
         }
 
 
@@ -183,13 +192,9 @@ def realise(name: str, scan: Scan, *, seed: int, **options: Any) -> Realisation:
     The work is done on the CPU and its outcome moved to where the scan lies, so that a GPU gets the
     very bits that a CPU gets.
     """
+    _must_be_scan(scan)
     entry = get(name)
-    if not _whole(seed):
-        msg = f"seed must be a whole number, got {seed!r}; see perturbations.derive_seed"
-        raise TypeError(msg)
-    if seed < 0:
-        msg = f"seed must be 0 or more, got {seed!r}; see perturbations.derive_seed"
-        raise ValueError(msg)
+    seed = check_seed(seed)
     _, unit = levels_for(name, scan.modality, scan.unit)
     if scan.unit == "px" and unit.startswith("mm"):
         msg = f"{name} has levels in mm only; give the scan its spacing in mm"
@@ -200,13 +205,21 @@ def realise(name: str, scan: Scan, *, seed: int, **options: Any) -> Realisation:
     if entry.uses_region and (scan.region is None or not bool(scan.region.any())):
         msg = f"{name} needs the region of the reference (Scan.region), which is missing or empty"
         raise ValueError(msg)
-    declared = options_for(name, options)
+    # what the caller changes in a list later on must not change the record
+    declared = copy.deepcopy(options_for(name, options))
     generator = np.random.Generator(np.random.SFC64(seed))
     # what is known of a scan on a GPU is measured once, not at every realisation
     held = scan if scan.image.device.type == "cpu" else scan.successor(scan.image.cpu())
-    with _named(name):
+    with _named(name), _plain():
         at_level = entry.resolve()(held, generator, **declared)
     return Realisation(entry, scan, seed, declared, at_level)
+
+
+@contextmanager
+def _plain() -> Iterator[None]:
+    """Compute as always, whatever the caller declared for its network: bits must not depend on it."""
+    with torch.inference_mode(mode=False), torch.no_grad(), torch.autocast("cpu", enabled=False):
+        yield
 
 
 @contextmanager
@@ -229,11 +242,16 @@ def replay(record: Mapping[str, Any], scan: Scan) -> Perturbed:
     ValueError
         When the record is of another version, or for another modality.
     """
+    _must_be_mapping(record)
     if record.get("version") != RECORD_VERSION or record.get("modality") != scan.modality:
         msg = (
             f"record must be of version {RECORD_VERSION} and modality {scan.modality}, got "
             f"{record.get('version')!r} and {record.get('modality')!r}"
         )
+        raise ValueError(msg)
+    missing = [key for key in ("name", "seed", "options", "level", "unit") if key not in record]
+    if missing:
+        msg = f"record must be as Realisation.record makes it, and lacks {', '.join(missing)}"
         raise ValueError(msg)
     drawn = realise(record["name"], scan, seed=record["seed"], **record["options"])
     if record["unit"] != drawn.listed[1]:
@@ -245,116 +263,13 @@ def replay(record: Mapping[str, Any], scan: Scan) -> Perturbed:
     return drawn.at(level=record["level"])
 
 
-def apply(  # noqa: PLR0913  # what an image does not say of itself must be said beside it
-    name: str,
-    image: Tensor | NDArray[Any],
-    *,
-    severity: float | None = None,
-    level: float | None = None,
-    seed: int,
-    spacing_mm: tuple[float, ...] | None = None,
-    modality: str = "other",
-    state: str = "raw",
-    channel_axis: int | None = None,
-    region: Tensor | NDArray[Any] | None = None,
-    **options: Any,  # noqa: ANN401  # as the catalogue's line has them
-) -> Tensor | NDArray[np.float32]:
-    """Perturb one image, the short way.
-
-    Parameters
-    ----------
-    name : str
-        In the catalogue.
-    image : (z, y, x) or (y, x), with a channel axis where `channel_axis` says so; numpy or torch
-        Floating point, intensities in any unit (HU for CT, magnitude for MR).
-    severity, level : float, optional
-        One of them.
-    seed : int
-        Of the draw.
-    spacing_mm : tuple of float, optional
-        Along the spatial axes in the order of the array; pixels count as the unit of length when it is
-        left out.
-    modality : str
-        Decides units and levels.
-    state : str
-        raw, windowed, normalised, skull_stripped.
-    channel_axis : int, optional
-        Axis of the channels; None when there is one channel and no axis for it.
-    region : bool mask of the spatial shape, optional
-        Foreground of the reference, for perturbations that need it.
-    **options
-        As the line of the catalogue names them.
-
-    Returns
-    -------
-    float32 of the same type, shape and device
-
-    Raises
-    ------
-    TypeError
-        When the image is no array, or holds whole numbers.
-    ValueError
-        When anything else does not fit; the message says what must be and what was.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> image = np.random.default_rng(0).random((20, 48, 48), dtype=np.float32)
-    >>> apply("rician_noise", image, severity=3, seed=7, modality="mr", spacing_mm=(3, 1, 1)).shape
-    (20, 48, 48)
-    """
-    values = _floating(image)
-    if channel_axis is not None and not -values.dim() <= channel_axis < values.dim():
-        msg = (
-            f"channel_axis must be one of the {values.dim()} axes of the image, got {channel_axis}"
-        )
-        raise ValueError(msg)
-    stacked = values[None] if channel_axis is None else values.movedim(channel_axis, 0)
-    dims = stacked.dim() - 1
-    if dims not in (2, 3):
-        msg = (
-            f"image must have 2 or 3 spatial axes, got shape {tuple(values.shape)} with "
-            f"channel_axis={channel_axis}"
-        )
-        raise ValueError(msg)
-    if spacing_mm is not None and not _numbers(spacing_mm, dims):
-        msg = f"spacing_mm must be {dims} numbers in the order of the array, got {spacing_mm!r}"
-        raise ValueError(msg)
-    scan = Scan(
-        image=stacked.contiguous(),
-        spacing=(1.0,) * dims if spacing_mm is None else tuple(map(float, spacing_mm)),
-        unit="px" if spacing_mm is None else "mm",
-        modality=modality,
-        state=state,
-        region=None if region is None else torch.as_tensor(region).bool().cpu(),
-    )
-    result = realise(name, scan, seed=seed, **options).at(severity=severity, level=level).image
-    back = result[0] if channel_axis is None else result.movedim(0, channel_axis)
-    return back.clone() if isinstance(image, Tensor) else back.numpy().copy()
-
-
-def _whole(given: object) -> bool:
-    return isinstance(given, int | np.integer) and not isinstance(given, bool)
-
-
-def _numbers(given: object, count: int) -> bool:
-    """Tell whether something is a sequence of so many numbers."""
-    if not isinstance(given, Sequence | np.ndarray) or len(given) != count:
-        return False
-    return all(isinstance(value, Real) and not isinstance(value, bool) for value in given)
-
-
-def _floating(image: object) -> Tensor:
-    """Return the image as float32.
-
-    Whole numbers are refused: whether 255 is white, 40 is HU, or labels were given by mistake cannot be
-    seen, and an outcome in whole numbers would lose small levels.
-    """
-    if not isinstance(image, Tensor | np.ndarray):
-        msg = f"image must be a numpy array or a torch tensor, got {type(image).__name__}"
+def _must_be_scan(given: object) -> None:
+    if not isinstance(given, Scan):
+        msg = f"scan must be a perturbations.Scan, got {type(given).__name__}; see perturbations.apply"
         raise TypeError(msg)
-    values = torch.as_tensor(image)
-    if not values.is_floating_point():
-        msg = f"image must be floating point, got {values.dtype}; give image.astype(np.float32)"
+
+
+def _must_be_mapping(given: object) -> None:
+    if not isinstance(given, Mapping):
+        msg = f"record must be a mapping, as Realisation.record makes it, got {given!r}"
         raise TypeError(msg)
-    return values.detach().to(torch.float32)

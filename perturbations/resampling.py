@@ -160,6 +160,7 @@ class SampledWarp(ABC):
             places = self.origins(start, stop) if inverse else self.moved(start, stop)
             outs = [channel[start:stop].view(-1) for channel in result]
             flat_places = [place.reshape(-1) for place in places]
+            del places
             for first in range(0, outs[0].numel(), _POINTS):
                 cut = slice(first, first + _POINTS)
                 ends = _ends(

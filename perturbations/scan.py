@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from perturbations.catalog import MODALITIES, STATES, modality_class
-from perturbations.chunks import extremes
+from perturbations.chunks import extremes, finite
 
 __all__ = ["Scan"]
 
@@ -68,14 +68,7 @@ class Scan:
         if self.state not in STATES:
             msg = f"state must be one of {', '.join(STATES)}, got {self.state!r}"
             raise ValueError(msg)
-        if self.region is not None and (
-            self.region.dtype != torch.bool or self.region.shape != self.image.shape[1:]
-        ):
-            msg = (
-                f"region must be bool of shape {tuple(self.image.shape[1:])}, got {self.region.dtype} "
-                f"of shape {tuple(self.region.shape)}"
-            )
-            raise ValueError(msg)
+        _check_region(self.region, self.spatial_shape)
 
     @property
     def spatial_shape(self) -> tuple[int, ...]:
@@ -216,7 +209,8 @@ class Scan:
         elif self.state == "normalised":
             kept = values[self.support.numpy()] if self.masked_background else values
             signal -= float(np.quantile(kept, 0.01))
-        return abs(signal) if abs(signal) > 1e-12 else 1.0
+        # next to nothing beside the values themselves is what rounding left
+        return abs(signal) if abs(signal) > 1e-12 * self.largest else 1.0
 
 
 def _positive(value: object) -> bool:
@@ -234,11 +228,22 @@ def _check_image(image: object) -> None:
             f"{image.dtype} of shape {tuple(image.shape)}"
         )
         raise ValueError(msg)
-    if not bool(torch.isfinite(image).all()):
-        msg = "image must be finite, got NaN or infinite values"
+    if not finite(image.detach().cpu().contiguous()):
+        msg = "image must be finite and within float32, got NaN, infinite or larger values"
         raise ValueError(msg)
     if image.requires_grad:
         msg = "image must not require gradients; give image.detach()"
+        raise ValueError(msg)
+
+
+def _check_region(region: object, shape: tuple[int, ...]) -> None:
+    if region is None:
+        return
+    if not isinstance(region, Tensor):
+        msg = f"region must be a torch tensor, got {type(region).__name__}"
+        raise TypeError(msg)
+    if region.dtype != torch.bool or region.shape != shape:
+        msg = f"region must be bool of shape {shape}, got {region.dtype} of shape {tuple(region.shape)}"
         raise ValueError(msg)
 
 

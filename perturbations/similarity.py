@@ -51,8 +51,8 @@ def structural_similarity(
     -----
     With (1 - d^2 / (a^2 + b^2 + c1)) (2 cov + c2) / (va + vb + c2), d the difference of the local means a
     and b: the published product, without its loss of digits where the two images are alike. Variances
-    are taken about the middle of the clean image's values, for float32 has seven digits; divided by the
-    number of voxels in the window, not by one less.
+    are taken about the middle of the values and in units of the span, for float32 has seven digits and
+    an end; divided by the number of voxels in the window, not by one less.
     """
     long = [size for size in clean.shape if size >= 3]
     if not long or not span > 0:
@@ -61,8 +61,7 @@ def structural_similarity(
     side -= 1 - side % 2
     depth, rows, columns = (1,) * (3 - clean.dim()) + tuple(clean.shape)
     wide = [side if size >= 3 else 1 for size in (depth, rows, columns)]
-    low, high = torch.aminmax(clean)
-    centre = (float(low) + float(high)) / 2
+    centres = _centred_at(clean, image, span)
     before = clean.contiguous().view(depth, rows, columns)
     after = image.contiguous().view(depth, rows, columns)
     deep, tall = depth - wide[0] + 1, rows - wide[1] + 1
@@ -81,10 +80,19 @@ def structural_similarity(
             last, bottom = min(first + _PLANES, deep), min(top + strip, tall)
             cut = slice(first, last + wide[0] - 1), slice(top, bottom + wide[1] - 1)
             kept = None if counted is None else counted[first:last, top:bottom]
-            sums[number] = _total(before[cut], after[cut], kept, wide, span, centre)
+            sums[number] = _total(before[cut], after[cut], kept, wide, span, centres)
 
     spread(piece, len(sums), 1)
-    return math.fsum(sums) / count
+    return max(-1.0, min(1.0, math.fsum(sums) / count))
+
+
+def _centred_at(clean: Tensor, image: Tensor, span: float) -> tuple[float, float]:
+    """Return what is taken off each image: the same of both, so that equal values stay equal.
+
+    Only an image that was moved by more than the span has a middle of its own.
+    """
+    own, other = (sum(map(float, torch.aminmax(it))) / 2 for it in (clean, image))
+    return own, other if abs(other - own) > span else own
 
 
 def _centres(inside: Tensor, wide: list[int]) -> Tensor:
@@ -99,7 +107,7 @@ def _total(
     kept: Tensor | None,
     wide: list[int],
     span: float,
-    centre: float,
+    centres: tuple[float, float],
 ) -> float:
     """Sum the similarity over the windows that lie inside a piece.
 
@@ -114,8 +122,9 @@ def _total(
     total = 0.0
     for plane in range(planes):
         a, b, squares, product = fields
-        torch.sub(before[plane].reshape(-1), centre, out=a)
-        torch.sub(after[plane].reshape(-1), centre, out=b)
+        # in units of the span, about the middle of each: squares keep their digits and fit float32
+        torch.sub(before[plane].reshape(-1), centres[0], out=a).div_(span)
+        torch.sub(after[plane].reshape(-1), centres[1], out=b).div_(span)
         torch.mul(a, b, out=product)
         torch.mul(a, a, out=squares)
         squares.addcmul_(b, b)
@@ -127,7 +136,7 @@ def _total(
         oldest.copy_(fields)
         if plane >= wide[0] - 1:
             torch.mul(running, 1.0 / math.prod(wide), out=spare)
-            score = _scores(spare, other, span, centre).view(rows, columns)
+            score = _scores(spare, other, centres[0] / span, centres[1] / span).view(rows, columns)
             whole = score[: rows - wide[1] + 1, : columns - wide[2] + 1]
             if kept is not None:
                 whole = whole * kept[plane - wide[0] + 1]
@@ -158,21 +167,23 @@ def _window(fields: Tensor, spare: Tensor, other: Tensor, step: int, width: int)
     fields[:, :size] = other[:, :size]
 
 
-def _scores(means: Tensor, spare: Tensor, span: float, centre: float) -> Tensor:
-    """Similarity of each window from the means of a, b, a^2 + b^2 and a b about the centre."""
+def _scores(means: Tensor, spare: Tensor, centre: float, other: float) -> Tensor:
+    """Similarity of each window from the means of a, b, a^2 + b^2 and a b, each about its centre."""
     first, second, squares, product = means
     less, power, cross, ratio = spare
-    torch.sub(first, second, out=less)
-    less.square_()
     torch.mul(first, second, out=cross)
-    product.sub_(cross).mul_(2.0).add_((0.03 * span) ** 2)
-    torch.add(less, cross, alpha=2.0, out=power)
-    squares.sub_(power).add_((0.03 * span) ** 2)
+    product.sub_(cross).mul_(2.0).add_(0.03**2)
+    # a^2 + b^2 as (a - b)^2 + 2 a b: what rounding leaves of a b then falls out of the ratio
+    torch.sub(first, second, out=less)
+    torch.mul(less, less, out=power)
+    power.add_(cross, alpha=2.0)
+    squares.sub_(power).add_(0.03**2)
     # the local means themselves, for the comparison of brightness
+    less.add_(centre - other).square_()
     first.add_(centre).square_()
-    second.add_(centre).square_()
+    second.add_(other).square_()
     torch.add(first, second, out=ratio)
-    ratio.add_((0.01 * span) ** 2)
+    ratio.add_(0.01**2)
     torch.div(less, ratio, out=less)
     product.div_(squares)
     return torch.sub(product, less.mul_(product), out=product)

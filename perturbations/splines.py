@@ -45,10 +45,13 @@ class SplineField:
         (component, n_z, n_y, n_x)
         """
         values = self.coefficients
-        for axis, places in enumerate(axes):
-            weights = self._weights(places, axis, derived=axis == derivative)
-            values = np.moveaxis(np.tensordot(weights, values, axes=(1, axis + 1)), 0, axis + 1)
-        return values
+        *others, last = (
+            self._weights(places, axis, derived=axis == derivative)
+            for axis, places in enumerate(axes)
+        )
+        for axis, weights in enumerate(others, start=1):
+            values = np.moveaxis(np.tensordot(weights, values, axes=(1, axis)), 0, axis)
+        return np.asarray(values @ last.T)  # contiguous, as products along other axes are not
 
     def at(self, places: Floats) -> Floats:
         """Evaluate at scattered positions, (axis, point) to (component, point)."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from perturbations.catalog.entry import Perturbation, Scale, modality_class
+from perturbations.catalog.entry import MODALITIES, Perturbation, Scale, modality_class
 from perturbations.catalog.lines import CATALOG
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def get(name: str) -> Perturbation:
     >>> get("rotation").body.unit
     'deg'
     """
+    _must_be_text(name)
     if name in CATALOG:
         return CATALOG[name]
     msg = f"unknown perturbation {name!r}; {_hint(name, CATALOG)}"
@@ -70,6 +71,9 @@ def levels_for(name: str, modality: str, length_unit: str = "mm") -> tuple[tuple
     ((10.0, 20.0, 35.0, 60.0, 100.0), 'HU')
     """
     entry = get(name)
+    if modality not in MODALITIES:
+        msg = f"modality must be one of {', '.join(MODALITIES)}, got {modality!r}"
+        raise ValueError(msg)
     if entry.modalities and modality not in entry.modalities:
         msg = f"{name} is for {', '.join(entry.modalities)}, the scans are {modality}"
         raise ValueError(msg)
@@ -235,6 +239,12 @@ def admit(name: str, level: float, modality: str, length_unit: str = "mm") -> No
         raise ValueError(msg)
 
 
+def _must_be_text(name: object) -> None:
+    if not isinstance(name, str):
+        msg = f"the name of a perturbation must be text, got {name!r}"
+        raise TypeError(msg)
+
+
 def _must_be_number(what: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, Real):
         msg = f"{what} must be a number, got {value!r}"
@@ -247,5 +257,5 @@ def _knots(name: str, modality: str, length_unit: str) -> tuple[float, ...]:
 
 def _hint(name: str, known: Iterable[str]) -> str:
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
     return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"

@@ -150,7 +150,7 @@ def test_an_ordinal_scale_is_solved_in_whole_levels_or_says_between_which(
 
 
 def test_wrong_questions_are_refused_in_words() -> None:
-    with pytest.raises(ValueError, match="targets must be structural similarities between 0 and 1"):
+    with pytest.raises(ValueError, match="targets must be a list of structural similarities"):
         iso_effect_levels("gaussian_noise", head(), seed=1, targets=(1.0,))
     with pytest.raises(ValueError, match="targets must be"):
         iso_effect_levels("gaussian_noise", head(), seed=1, targets=())

@@ -149,11 +149,11 @@ def test_apply_at_severity_0_gives_the_values_back_in_memory_of_their_own() -> N
 
 
 def test_whole_numbers_and_what_is_no_array_are_refused() -> None:
-    with pytest.raises(
-        TypeError, match=r"must be floating point, got torch.int16; give image.astype"
-    ):
+    with pytest.raises(TypeError, match=r"must be floating point, got int16; give image.astype"):
         perturbations.apply("rotation", np.zeros((4, 6), dtype=np.int16), severity=1, seed=1)
-    with pytest.raises(TypeError, match="must be a numpy array or a torch tensor, got list"):
+    with pytest.raises(
+        TypeError, match="must be a numpy array without a mask or a torch tensor, got list"
+    ):
         perturbations.apply("rotation", [[1.0]], severity=1, seed=1)  # type: ignore[arg-type]
 
 
@@ -274,7 +274,7 @@ def test_what_is_no_number_is_no_severity_and_no_level(wrong: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seed", "error"), [(-1, ValueError), (1.0, TypeError), (None, TypeError), (True, TypeError)]
+    ("seed", "error"), [(-1, ValueError), (1.0, TypeError), (None, TypeError), (True, ValueError)]
 )
 def test_a_seed_is_a_whole_number_of_0_or_more(seed: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match=r"seed must be .* got"):
