@@ -15,6 +15,9 @@ import perturbations
 from perturbations import CATALOG, PRESETS, Scan
 
 WINDOW = (100.0, 300.0)
+ZOOMS = ((1, 1.11, 0.01), (1, 1.16, 0.01), (1, 1.21, 0.02), (1, 1.26, 0.02), (1, 1.31, 0.03))
+"""Arguments of np.arange in zoom_blur of make_imagenet_c.py; by rounding the first ends at 1.11."""
+
 ROWS: Mapping[str, tuple[float, ...]] = {
     "gaussian_noise": (0.08, 0.12, 0.18, 0.26, 0.38),
     "shot_noise": (60, 25, 12, 5, 3),
@@ -23,6 +26,7 @@ ROWS: Mapping[str, tuple[float, ...]] = {
     "gaussian_blur": (1, 2, 3, 4, 6),
     "defocus_blur": (3, 4, 6, 8, 10),
     "motion_blur": (3, 5, 8, 12, 15),
+    "zoom_blur": tuple(float(np.arange(*zooms)[-1]) - 1 for zooms in ZOOMS),
     "contrast": (0.4, 0.3, 0.2, 0.1, 0.05),
     "brightness": (0.1, 0.2, 0.3, 0.4, 0.5),
     "jpeg": (25, 18, 15, 10, 7),
