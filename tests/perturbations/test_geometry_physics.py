@@ -88,7 +88,7 @@ def test_a_spot_turns_by_the_angle_in_mm_on_an_anisotropic_grid(level: float) ->
     # every voxel moves by 2 r sin(angle / 2)
     radius = np.hypot(y[:, None], x[None])
     expected = 2 * radius * math.sin(math.radians(level / 2))
-    assert result.warp.displacement().numpy() == pytest.approx(expected, abs=1e-9)
+    assert np.abs(result.warp.displacement().numpy() - expected).max() < 1e-9
 
 
 def test_the_warp_of_a_volume_is_the_same_however_it_is_cut() -> None:
@@ -108,7 +108,7 @@ def test_the_warp_of_a_volume_is_the_same_however_it_is_cut() -> None:
     pulled = warp.pull_back(values)[0].numpy()
     # SciPy treats the outermost half voxel differently; inside both are trilinear
     core = ndimage.binary_erosion(warp.retained.numpy(), iterations=1)
-    assert pulled[core] == pytest.approx(reference[core], abs=1e-5)
+    assert np.abs(pulled - reference)[core].max() < 1e-5
 
 
 def _offset(

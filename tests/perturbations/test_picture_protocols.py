@@ -183,8 +183,9 @@ def test_zoom_blur_is_the_published_mean_over_zooms_and_the_picture_once_more(
 def test_contrast_and_brightness_are_affine() -> None:
     ramp = np.linspace(0.1, 0.4, 80 * 60).reshape(80, 60)
     pulled = made("imagenet_c_contrast", picture(ramp), 0.3)
-    assert pulled == pytest.approx(0.25 + 0.3 * (ramp - 0.25), abs=1e-5)
-    assert made("imagenet_c_brightness", picture(ramp), 0.3) == pytest.approx(ramp + 0.3, abs=1e-5)
+    assert np.abs(pulled - (0.25 + 0.3 * (ramp - 0.25))).max() < 1e-5
+    raised = made("imagenet_c_brightness", picture(ramp), 0.3)
+    assert np.abs(raised - (ramp + 0.3)).max() < 1e-5
     bright = made("imagenet_c_brightness", picture(ramp + 0.5), 0.3)
     assert bright.max() == pytest.approx(1.0, abs=1e-6)
 
@@ -193,7 +194,7 @@ def test_pixelation_shows_the_means_of_boxes() -> None:
     drawn = np.random.default_rng(1).uniform(0.1, 0.9, (60, 80))
     boxes = made("imagenet_c_pixelate", picture(drawn), 0.25)
     means = drawn.reshape(15, 4, 20, 4).mean(axis=(1, 3))
-    assert boxes == pytest.approx(np.kron(means, np.ones((4, 4))), abs=1e-5)
+    assert np.abs(boxes - np.kron(means, np.ones((4, 4)))).max() < 1e-5
 
 
 def test_glass_moves_pixels_no_further_than_its_steps_and_none_on_average() -> None:
@@ -259,7 +260,7 @@ def test_slices_are_pictures_of_their_own() -> None:
     changed = made("imagenet_c_contrast", picture(grey), 0.2)
     for before, after in zip(grey, changed, strict=True):
         mean = before.mean()
-        assert after == pytest.approx(mean + 0.2 * (before - mean), abs=1e-4)
+        assert np.abs(after - (mean + 0.2 * (before - mean))).max() < 1e-4
 
 
 def test_kamath_blurs_the_background_and_lets_the_object_be() -> None:
@@ -268,7 +269,7 @@ def test_kamath_blurs_the_background_and_lets_the_object_be() -> None:
     region[20:50, 30:60] = True
     scan = picture(grey, region=torch.from_numpy(region))
     changed = made("kamath_background_blur", scan, 3.0)
-    assert changed[region] == pytest.approx(grey[region], abs=1e-6)
+    assert np.abs(changed - grey)[region].max() < 1e-6
     # as the study's code: the whole picture blurred (skimage: nearest, cut at 4 sd), then pasted
     expected = ndimage.gaussian_filter(grey, 3.0, mode="nearest", truncate=4.0)
     assert np.abs(changed - expected)[~region].max() < 2e-3

@@ -135,7 +135,7 @@ def test_contrast_is_a_power_law_over_the_whole_range() -> None:
     for name, level in (("rood_contrast_compression", 0.58), ("rood_contrast_expansion", 2.2)):
         image = perturbations.realise(name, magnitude(values), seed=1).at(level=level).image[0]
         expected = 20 + 200 * ((values - 20) / 200) ** level
-        assert image.numpy() == pytest.approx(expected, abs=2e-3)
+        assert np.abs(image.numpy() - expected).max() < 2e-3
 
 
 def test_ghosts_of_a_comb_lie_at_sevenths_of_the_field_of_view() -> None:
@@ -180,7 +180,7 @@ def test_smoothing_is_a_gaussian_in_mm() -> None:
     )
     spread = [3.2 / step for step in SPACING]
     expected = ndimage.gaussian_filter(values, spread, mode="nearest", truncate=5)
-    assert image.numpy() == pytest.approx(expected, abs=0.02)
+    assert np.abs(image.numpy() - expected).max() < 0.02
 
 
 def test_motion_of_severity_5_is_5_degrees_and_10_mm_at_most() -> None:
