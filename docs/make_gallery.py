@@ -35,7 +35,7 @@ SEED = 7
 LARGEST = 40_000
 """Bytes of a picture."""
 
-_SIDE = ("thick_slices", "slice_gap", "interslice_motion", "missing_slices", "slice_jitter")
+_SIDE = ("thick_slices", "missing_slices")
 """Lines that act along the slices, and are seen from the side."""
 _DIVERGING = ((5, 48, 97), (247, 247, 247), (103, 0, 31))
 _MEANING = {

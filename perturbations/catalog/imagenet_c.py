@@ -135,16 +135,15 @@ LINES: tuple[Perturbation, ...] = (
         name="imagenet_c_zoom_blur",
         family="blur",
         function="perturbations.imagenet_c:zoom_blur",
-        body=Levels("largest zoom - 1", (0.1, 0.15, 0.2, 0.24, 0.3)),
+        body=Levels("largest zoom - 1", (0.11, 0.15, 0.2, 0.24, 0.3)),
         neutral=0.0,
         limits=(0.0, 10.0),
         scale="linear",
         draws="nothing",
         channels="shared",
         source=(
-            f"{_FROM}; zooms in steps of .01 to .03, read linearly; its ranges end before 1.11, 1.16, 1.21, "
-            f"1.26, "
-            "1.31"
+            f"{_FROM}; zooms in steps of .01 to .03, read linearly; its ranges end before 1.16, 1.21, 1.26 and "
+            "1.31, but at 1.11, which np.arange(1, 1.11, .01) holds by rounding"
         ),
         note="mean of the picture and of zooms into its centre",
     ),

@@ -8,12 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from scans import SPACING, cells, head, padded_ct
 from scipy import ndimage
 
 import perturbations
 from perturbations import Scan
 from perturbations.blur import kernel
+from perturbations.catalog import levels_for
 from perturbations.resolution import thickening
 
 
@@ -185,3 +187,55 @@ def test_a_point_falls_to_half_its_height_at_half_the_width() -> None:
     # 2 mm are 8 voxels of .25 mm
     assert float(line[58] / line[50]) == pytest.approx(0.5, rel=1e-3)
     assert float(line[42] / line[50]) == pytest.approx(0.5, rel=1e-3)
+
+
+PLANES = [
+    ("microscopy", (1.0, 1.0)),
+    ("xray", (0.5, 1.0)),
+    ("other", (0.5, 1.0)),
+]
+"""Modality and spacing of planes; whether a level is in pixels or in mm, the catalogue says."""
+
+
+def spread_of_a_point(
+    name: str, level: float, modality: str, spacing: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Covariance of a blurred point along rows and columns, in the unit of the level."""
+    image = torch.zeros(1, 121, 91)
+    image[0, 60, 45] = 1.0
+    scan = Scan(image=image, spacing=spacing, modality=modality)
+    point = perturbations.realise(name, scan, seed=5).at(level=level).image[0].double().numpy()
+    assert point.sum() == pytest.approx(1.0, rel=1e-5)
+    in_mm = levels_for(name, modality)[1] == "mm"
+    steps = spacing if in_mm else (1.0, 1.0)
+    places = np.meshgrid(
+        *((np.arange(n) - n // 2) * s for n, s in zip(point.shape, steps, strict=True)),
+        indexing="ij",
+    )
+    return np.array([[(point * a * b).sum() for a in places] for b in places])
+
+
+@pytest.mark.parametrize("level", [3.0, 9.0, 19.0])
+@pytest.mark.parametrize(("modality", "spacing"), PLANES)
+def test_motion_smears_a_point_along_a_line_of_its_length(
+    level: float, modality: str, spacing: tuple[float, float]
+) -> None:
+    covariance = spread_of_a_point("motion_blur", level, modality, spacing)
+    # a line of length L has its points at a mean square distance of L^2 / 12 from its centre, all of it
+    # along the line but for what sharing between voxels takes: at most .25 voxels^2 an axis
+    assert np.trace(covariance) == pytest.approx(level**2 / 12, rel=1e-4)
+    across, along = np.linalg.eigvalsh(covariance)
+    assert across <= 0.25
+    assert along >= level**2 / 12 - 0.25
+
+
+@pytest.mark.parametrize("level", [2.0, 5.0, 9.0])
+@pytest.mark.parametrize(("modality", "spacing"), PLANES)
+def test_defocus_spreads_a_point_over_a_disk_of_its_diameter(
+    level: float, modality: str, spacing: tuple[float, float]
+) -> None:
+    covariance = spread_of_a_point("defocus", level, modality, spacing)
+    # a disk of diameter D has D^2 / 16 along each axis, the same along both but for the voxels' shape
+    assert np.trace(covariance) == pytest.approx(level**2 / 8, rel=1e-4)
+    assert covariance[0, 0] == pytest.approx(covariance[1, 1], abs=0.12)
+    assert covariance[0, 1] == pytest.approx(0.0, abs=1e-6)

@@ -255,6 +255,16 @@ def test_a_beam_is_wide_before_its_echoes_interfere() -> None:
     assert torch.equal(together, one_by_one(scan, [blur, speckle], 5))
 
 
+def test_noises_of_a_row_draw_for_themselves() -> None:
+    scan = Scan(image=torch.full((1, 6, 64, 64), 1000.0), spacing=(3.0, 1.0, 1.0), modality="mr")
+    row = {"gaussian_noise": 6.0, "speckle_noise": 0.08}
+    noisy = joint(row, scan, seed=4).image
+    # sd of 60 and of 80, each from a normal field of its own: 100; from the same field 140
+    assert float((noisy - scan.image).std()) == pytest.approx(100.0, rel=0.02)
+    other = joint(row, scan, seed=5).image
+    assert not torch.equal(noisy, other)
+
+
 def test_neutral_levels_of_a_row_do_nothing() -> None:
     scan = head()
     clean = joint({"gamma_up": 1.0, "gaussian_noise": 0.0}, scan, seed=5)

@@ -337,3 +337,21 @@ def test_blur_of_pixels_is_estimated_in_pixels() -> None:
     found = estimate.estimate_blur(replace(scan, image=blurred, spacing=(0.2, 0.2), unit="mm"))
     assert own is not None
     assert found == pytest.approx(math.hypot(3.0, own), rel=0.15)
+
+
+@pytest.mark.parametrize(("signal", "hidden"), [(1.5, 0.85), (2.0, 0.91)])
+def test_noise_of_a_magnitude_without_a_background_is_corrected_for_what_it_hides(
+    signal: float, hidden: float
+) -> None:
+    rng = np.random.default_rng(3)
+    noise = 10.0 * rng.standard_normal((2, 16, 64, 64))
+    values = np.hypot(signal * 10.0 + noise[0], noise[1])
+    inside = np.zeros(values.shape, dtype=bool)
+    inside[2:14, 8:56, 8:56] = True
+    image = torch.from_numpy(np.where(inside, values, 0.0).astype(np.float32))[None]
+    scan = Scan(image=image, spacing=(3.0, 1.0, 1.0), modality="mr", state="skull_stripped")
+    # the standard deviation of the values themselves is below sigma
+    assert float(values.std()) == pytest.approx(10.0 * hidden, rel=0.02)
+    found = noise_sigma(scan)
+    assert found is not None
+    assert found.sigma == pytest.approx(10.0, rel=0.04)

@@ -64,6 +64,21 @@ def test_a_voxel_in_which_the_cut_lies_keeps_its_share() -> None:
     pytest.fail("no crop along the slices in 20 draws")
 
 
+@pytest.mark.parametrize(("level", "left"), [(20.0, 14), (30.0, 12), (40.0, 11)])
+def test_a_voxel_is_retained_when_at_least_half_of_it_is_shown(level: float, left: int) -> None:
+    scan = box()
+    shown = set()
+    for seed in range(40):
+        warp = perturbations.realise("crop", scan, seed=seed).at(level=level).warp
+        assert warp is not None
+        slices = warp.retained[:, 25, 20]
+        if int(slices.sum()) < SHAPE[0] and bool(warp.retained[slices].all()):
+            shown.add(int(slices.sum()))
+    # 2.4, 3.6 and 4.8 slices of 12 are lost, and 4 beyond them: the voxel of the cut keeps .6, .4 and .2
+    # of itself, and is retained in the first case alone
+    assert shown == {left}
+
+
 @pytest.mark.parametrize("name", ["crop", "missing_slices", "occlusion"])
 def test_what_is_lost_at_a_level_is_lost_at_every_higher_one(name: str) -> None:
     scan = head() if name != "occlusion" else box("other")

@@ -32,8 +32,9 @@ def test_gamma_is_a_power_on_the_robust_range_and_leaves_the_rest() -> None:
     result = perturbations.realise("gamma_up", scan, seed=1).at(level=1.5).image[0].numpy()
     inside = (image > low) & (image < high)
     expected = low + (high - low) * (np.clip(image - low, 0, None) / (high - low)) ** 1.5
-    assert result[inside] == pytest.approx(expected[inside], rel=1e-4, abs=1e-3)
-    assert result[~inside] == pytest.approx(image[~inside], abs=1e-3)
+    slack = np.maximum(1e-3, 1e-4 * np.abs(expected))
+    assert (np.abs(result - expected) / slack)[inside].max() <= 1.0
+    assert np.abs(result - image)[~inside].max() < 1e-3
 
 
 def test_gamma_down_undoes_gamma_up() -> None:

@@ -69,7 +69,7 @@ def test_motion_puts_lines_of_the_moved_anatomy_into_k_space(
             spectrum = np.where(lines_in(pose, frequencies(scan, axis)), there, spectrum)
         expected = np.abs(np.fft.ifftn(spectrum))
         made = perturbed("motion", scan, 5.0, 4, phase_axis=axis, moves=moves)
-        assert made == pytest.approx(expected, abs=2e-3)
+        assert np.abs(made - expected).max() < 2e-3
         assert np.abs(made - scan.image[0].numpy()).max() > 1.0
 
 
@@ -93,7 +93,7 @@ def test_a_translation_is_a_phase_ramp_on_its_lines(size: int) -> None:
         ramp = ramp * np.exp(-2j * math.pi * k * shift / image.shape[axis])
     changed = np.where(lines_in(pose, frequencies(scan, 0)), spectrum * ramp, spectrum)
     # the line -N/2 of a ramp by whole voxels is real as well: shift and ramp are one
-    assert made == pytest.approx(np.abs(np.fft.ifftn(changed)), abs=5e-3)
+    assert np.abs(made - np.abs(np.fft.ifftn(changed))).max() < 5e-3
     assert np.abs(made - image).max() > 5
 
 

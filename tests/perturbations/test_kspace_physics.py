@@ -102,7 +102,7 @@ def test_epi_ghosting_gives_odd_and_even_lines_opposite_phases(
         k = lines_of(shape[axis], axis, len(shape))
         spectrum = np.fft.fftn(scan.image[0].numpy().astype(np.float64))
         expected = np.abs(np.fft.ifftn(spectrum * np.exp(1j * math.atan(0.4) * (-1.0) ** k)))
-        assert made == pytest.approx(expected, abs=1e-3)
+        assert np.abs(made - expected).max() < 1e-3
 
 
 @pytest.mark.parametrize("fraction", [0.85, 0.55, 0.35])
@@ -114,7 +114,8 @@ def test_truncation_keeps_a_box_of_k_space(
     kept = np.fft.fftn(scan.image[0].numpy().astype(np.float64))
     for axis, size in enumerate(shape):
         kept = kept * (np.abs(lines_of(size, axis, len(shape))) <= fraction * size / 2 + 1e-9)
-    assert perturbed("gibbs", scan, fraction) == pytest.approx(np.abs(np.fft.ifftn(kept)), abs=1e-3)
+    made = perturbed("gibbs", scan, fraction)
+    assert np.abs(made - np.abs(np.fft.ifftn(kept))).max() < 1e-3
 
 
 def test_truncation_can_be_kept_to_the_axes_that_were_encoded() -> None:
@@ -123,7 +124,7 @@ def test_truncation_can_be_kept_to_the_axes_that_were_encoded() -> None:
     for axis, size in ((1, 20), (2, 14)):
         spectrum = spectrum * (np.abs(lines_of(size, axis, 3)) <= 0.5 * size / 2)
     expected = np.abs(np.fft.ifftn(spectrum, axes=(1, 2)))
-    assert perturbed("gibbs", scan, 0.5, axes=[2, 1]) == pytest.approx(expected, abs=1e-3)
+    assert np.abs(perturbed("gibbs", scan, 0.5, axes=[2, 1]) - expected).max() < 1e-3
 
 
 def test_truncation_done_twice_is_done_once() -> None:
@@ -265,9 +266,9 @@ def test_wraparound_keeps_the_sum_of_a_scan_and_shows_the_window(axis: int) -> N
     for level in (5.0, 20.0, 50.0):
         result = drawn.at(level=level)
         made = result.image
-        assert made.sum(dim=axis + 1) == pytest.approx(
-            scan.image.sum(dim=axis + 1), rel=1e-4, abs=1e-2
-        )
+        whole = scan.image.sum(dim=axis + 1)
+        slack = (1e-4 * whole).clamp(min=1e-2)
+        assert float(((made.sum(dim=axis + 1) - whole).abs() / slack).max()) <= 1.0
         assert result.warp is not None
         assert not result.warp.moves
         shown = result.warp.retained

@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scans import body, cells, head, slice_of_a_head, sonogram, suited
+from scans import SCANS, suited
 
 import perturbations
 from perturbations import CATALOG, Scan, effect, estimate
@@ -36,22 +36,22 @@ from perturbations.chunks import unit_field
 ROOT = Path(__file__).resolve().parents[2]
 
 
-SCANS: dict[str, Callable[[], Scan]] = {
-    "head": head,
-    "head of three channels": lambda: head(channels=3),
-    "slice of a head": slice_of_a_head,
-    "body": body,
-    "cells": cells,
-    "sonogram": sonogram,
-}
-
-
 PAIRS = [
     (name, kind)
     for name, entry in CATALOG.items()
     for kind, make in SCANS.items()
     if not entry.modalities or make().modality in entry.modalities
 ]
+
+
+def test_every_line_meets_two_and_three_axes_and_one_and_several_channels() -> None:
+    scans = {kind: make() for kind, make in SCANS.items()}
+    for name, entry in CATALOG.items():
+        met = [scans[kind] for line, kind in PAIRS if line == name]
+        assert {scan.ndim for scan in met} == {2, 3}
+        assert {scan.image.shape[0] > 1 for scan in met} == {False, True}
+        assert {scan.modality for scan in met} == set(entry.modalities or MODALITIES)
+        assert any(len(set(scan.spacing)) > 1 for scan in met)
 
 
 PIXELWISE = ("jpeg", "low_resolution")

@@ -93,7 +93,7 @@ def test_speckle_is_mixed_on_the_envelope_and_logged_again(share: float) -> None
     # where factors beyond 3.2 were cut off the field is not known from the flat scan
     seen &= full[0].numpy() < peak
     assert seen.mean() > 0.98
-    assert result.image[0].numpy()[seen] == pytest.approx(expected[seen], abs=peak * 1e-5)
+    assert np.abs(result.image[0].numpy() - expected)[seen].max() < peak * 1e-5
 
 
 def test_hardly_any_speckle_changes_hardly_anything() -> None:

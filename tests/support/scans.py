@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -123,6 +124,50 @@ def cells() -> Scan:
     )
 
 
+def slice_of_a_body() -> Scan:
+    """Two axes of HU, rows further apart than columns."""
+    return _blobs((40, 44), (2.0, 1.5), "ct", greys=(-1000.0, 40.0, 110.0), noise=8.0)
+
+
+def body_of_three_channels() -> Scan:
+    """A small CT of three energies on slices of 5 mm."""
+    greys = (-1000.0, 40.0, 110.0)
+    return _blobs((5, 22, 26), (5.0, 2.0, 1.5), "ct", greys=greys, noise=8.0, channels=3)
+
+
+def sonogram_in_three_axes() -> Scan:
+    """A small ultrasound volume of three channels, not isotropic."""
+    greys = (5.0, 90.0, 150.0)
+    return _blobs((4, 24, 20), (1.5, 0.8, 1.0), "us", greys=greys, noise=12.0, channels=3)
+
+
+def radiograph() -> Scan:
+    """An X-ray image of three channels with a spacing in mm, rows closer than columns."""
+    greys = (20.0, 120.0, 180.0)
+    return _blobs((44, 32), (0.5, 1.0), "xray", greys=greys, noise=3.0, channels=3)
+
+
+def uptake() -> Scan:
+    """A small volume of no modality that has levels of its own, such as PET."""
+    return _blobs((5, 24, 20), (4.0, 1.5, 2.0), "other", greys=(2.0, 60.0, 110.0), noise=1.5)
+
+
+SCANS: dict[str, Callable[[], Scan]] = {
+    "head": head,
+    "head of three channels": lambda: head(channels=3),
+    "slice of a head": slice_of_a_head,
+    "body": body,
+    "cells": cells,
+    "sonogram": sonogram,
+    "slice of a body": slice_of_a_body,
+    "body of three channels": body_of_three_channels,
+    "sonogram in three axes": sonogram_in_three_axes,
+    "radiograph": radiograph,
+    "uptake": uptake,
+}
+"""What the laws are held on: every modality in 2-D and 3-D, of one channel and of several."""
+
+
 def suited(name: str) -> Scan:
     """A scan of the first modality that a line of the catalogue is for."""
     modality = (CATALOG[name].modalities or ("mr",))[0]
@@ -137,6 +182,40 @@ def _tensor(values: NDArray[np.float64]) -> torch.Tensor:
 def _positions(shape: tuple[int, ...], spacing: tuple[float, ...]) -> list[NDArray[np.float64]]:
     axes = [(np.arange(n) - (n - 1) / 2) * s for n, s in zip(shape, spacing, strict=True)]
     return list(np.meshgrid(*axes, indexing="ij"))
+
+
+def _blobs(
+    shape: tuple[int, ...],
+    spacing: tuple[float, ...],
+    modality: str,
+    *,
+    greys: tuple[float, float, float],
+    noise: float,
+    channels: int = 1,
+) -> Scan:
+    """Five bright balls, the region, in an ellipsoid; greys are of background, ellipsoid and balls."""
+    rng = np.random.default_rng(13)
+    axes = _positions(shape, spacing)
+    reach = [(n - 1) / 2 * s for n, s in zip(shape, spacing, strict=True)]
+    values = np.full(shape, greys[0])
+    values[sum((axis / (0.85 * r)) ** 2 for axis, r in zip(axes, reach, strict=True)) < 1] = greys[
+        1
+    ]
+    region = np.zeros(shape, dtype=bool)
+    least = min(n * s for n, s in zip(shape, spacing, strict=True)) / 2
+    for _ in range(5):
+        centre = [rng.uniform(-0.5, 0.5) * r for r in reach]
+        away = sum((axis - c) ** 2 for axis, c in zip(axes, centre, strict=True))
+        region |= np.asarray(away < (rng.uniform(0.18, 0.45) * least) ** 2)
+    values[region] = greys[2]
+    image = np.stack([ndimage.gaussian_filter(values, 0.8)] * channels)
+    image += rng.normal(0, noise, image.shape)
+    return Scan(
+        image=_tensor(image if modality == "ct" else np.abs(image)),
+        spacing=spacing,
+        modality=modality,
+        region=torch.from_numpy(region),
+    )
 
 
 def _ball(shape: tuple[int, ...], spacing: tuple[float, ...], radius: float) -> NDArray[np.bool_]:
