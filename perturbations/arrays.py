@@ -77,6 +77,11 @@ def apply(  # noqa: PLR0913  # what an image does not say of itself must be said
     """
     values = _floating(image)
     if channel_axis is not None and not _is_axis(channel_axis, values.dim()):
+        msg = f"channel_axis must be one of the {values.dim()} axes of the image, got {channel_axis!r}"
+        raise ValueError(msg)
+    stacked = values[None] if channel_axis is None else values.movedim(int(channel_axis), 0)
+    dims = stacked.dim() - 1
+    if dims not in (2, 3):
         msg = (
             f"image must have 2 or 3 spatial axes, got shape {tuple(values.shape)} with "
             f"channel_axis={channel_axis}"

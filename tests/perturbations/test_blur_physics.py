@@ -120,7 +120,7 @@ def test_a_flat_image_has_no_slices_to_thicken() -> None:
     scan = Scan(image=image, spacing=(1.0, 1.0), modality="mr")
     result = perturbations.realise("thick_slices", scan, seed=1).at(severity=3)
     assert result.status == "no_effect"
-    assert "changes no voxel of this scan; it needs three axes" in result.reason
+    assert "changes no voxel of this scan" in result.reason
 
 
 @pytest.mark.parametrize("name", ["gaussian_noise", "gaussian_blur", "thick_slices"])
