@@ -16,9 +16,12 @@ from scipy import ndimage
 
 from perturbations import Scan
 
-__all__ = ["phantom_scan"]
+__all__ = ["APEX", "phantom_scan"]
 
 Array = NDArray[np.float64]
+
+APEX = (-26.0, 71.5)
+"""Row and column from which the beams of the sonogram fan out."""
 
 
 @cache
@@ -127,7 +130,8 @@ def _sonogram() -> Scan:
     """Log-compressed sector: speckle, a cyst with enhancement behind it, a mass, a bright interface."""
     shape, rng = (118, 144), np.random.default_rng(4)
     y, x = np.mgrid[0 : shape[0], 0 : shape[1]].astype(float)
-    r, angle = np.hypot(y + 26, x - 71.5), np.arctan2(x - 71.5, y + 26)
+    down, aside = y - APEX[0], x - APEX[1]
+    r, angle = np.hypot(down, aside), np.arctan2(aside, down)
     depth, beams = 300, 220
     scatter = rng.standard_normal((2, depth, beams))
     blurred = ndimage.gaussian_filter(scatter, [0, 1.3, 1.9])

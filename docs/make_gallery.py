@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from gallery_phantoms import phantom_scan
+from gallery_phantoms import APEX, phantom_scan
 
 from auditor.exhibits.contact_sheet import shared_window
 from auditor.exhibits.views import telling_slices, views_of
@@ -37,6 +37,11 @@ LARGEST = 40_000
 
 _SIDE = ("thick_slices", "missing_slices")
 """Lines that act along the slices, and are seen from the side."""
+_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "shadow": {"apex": APEX},
+    "depth_attenuation": {"apex": APEX},
+}
+"""What is declared of the scan that a line is shown on: the sonogram is a sector."""
 _DIVERGING = ((5, 48, 97), (247, 247, 247), (103, 0, 31))
 _MEANING = {
     "mr": "a drawn T1-weighted head", "ct": "a drawn abdomen, -160 to 240 HU",
@@ -82,7 +87,7 @@ def modality_of(entry: Perturbation) -> str:
 def evaluated(entry: Perturbation, severities: Sequence[int]) -> tuple[Scan, list[Perturbed]]:
     """Perturb the phantom of a line's first modality."""
     scan = phantom_scan(modality_of(entry))
-    drawn = realise(entry.name, scan, seed=SEED)
+    drawn = realise(entry.name, scan, seed=SEED, **_OPTIONS.get(entry.name, {}))
     return scan, [drawn.at(severity=severity) for severity in severities]
 
 
@@ -122,8 +127,9 @@ Every line of the catalogue on a synthetic scan: {count} perturbations in {famil
 made by `python docs/make_gallery.py` from the catalogue itself.
 
 Each strip shows the scan as it is, severities 1, 3 and 5 (or the last), and the last difference: red is
-brighter, blue darker than before. All panels of a strip have one window. Perturbations for any modality are
-shown on the drawn head. `segaudit perturb SCAN NAME -o preview/` makes the same for a scan of yours.
+brighter, blue darker than before, full colour at the number above it. All panels of a strip have one window.
+Perturbations for any modality are shown on the drawn head. `segaudit perturb SCAN NAME -o preview/` makes
+the same for a scan of yours.
 
 The tables tell what each severity did to *this* scan: NRMSE relative to the reference signal, SSIM, and
 where voxels move the mean displacement. Equal severities of two perturbations are not equally bad.
@@ -150,6 +156,9 @@ def _section(entry: Perturbation, found: Mapping[str, Any]) -> str:
     if entry.options:
         options = ", ".join(f"`{key}={json.dumps(value)}`" for key, value in entry.options.items())
         facts.append(f"options {options}")
+    if entry.name in _OPTIONS:
+        shown = ", ".join(f"`{key}={json.dumps(v)}`" for key, v in _OPTIONS[entry.name].items())
+        facts.append(f"shown with {shown}")
     if entry.needs:
         facts.append(f"needs {entry.needs}")
     if entry.uses_region:
@@ -195,7 +204,7 @@ def picture(entry: Perturbation) -> bytes:
         f"{severity}: {result.level:.3g}" + (" no effect" if result.status == "no_effect" else "")
         for severity, result in zip(shown, results, strict=True)
     ]
-    titles.append(f"{last} - clean: +-{scale:.2g}")
+    titles.append(f"diff {number(scale)}")
     for greys in (40, 32, 24, 18, 14, 10, 8):
         sink = io.BytesIO()
         _strip(panels, difference, titles, greys).save(sink, format="PNG", optimize=True)
@@ -203,6 +212,11 @@ def picture(entry: Perturbation) -> bytes:
             return sink.getvalue()
     msg = f"{entry.name}: no picture below {LARGEST} bytes"
     raise ValueError(msg)
+
+
+def number(value: float) -> str:
+    """Write two digits without an exponent, as the caption of a panel must be short."""
+    return np.format_float_positional(value, 2, unique=False, fractional=False, trim="-")
 
 
 def _panels(
@@ -257,12 +271,15 @@ def _strip(
     sheet = np.full((tall + caption, width), white, dtype=np.uint8)
     levels = [np.rint(panel * (greys - 1)).astype(np.uint8) for panel in panels]
     levels.append(greys + np.rint((difference + 1) / 2 * (colours - 1)).astype(np.uint8))
-    for number, level in enumerate(levels):
-        sheet[caption:, number * (wide + gap) : number * (wide + gap) + wide] = level
+    for place, level in enumerate(levels):
+        sheet[caption:, place * (wide + gap) : place * (wide + gap) + wide] = level
     picture = Image.fromarray(sheet)
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default_imagefont()
-    for number, title in enumerate(titles):
-        pen.text((number * (wide + gap), 2), title, fill=0, font=font)
+    for place, title in enumerate(titles):
+        if font.getbbox(title)[2] > wide:
+            msg = f"the caption {title!r} must fit into the {wide} pixels of its panel"
+            raise ValueError(msg)
+        pen.text((place * (wide + gap), 2), title, fill=0, font=font)
     picture = picture.convert("L")
     picture.putpalette(_palette(greys, colours))
     return picture

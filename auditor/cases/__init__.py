@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auditor.cases.checking import Checked, check_cases
+from auditor.cases.checking import Checked, check_cases, contradiction
 from auditor.cases.geometry import difference
 from auditor.cases.images import read_mask, read_volume, write_mask
 from auditor.cases.layouts import CasesSource, find_scans, read_manifest
@@ -14,6 +14,7 @@ __all__ = [
     "Checked",
     "LoadedCase",
     "check_cases",
+    "contradiction",
     "difference",
     "find_scans",
     "load_case",

@@ -16,7 +16,7 @@ from auditor.cases.manifest import names_patients
 from auditor.errors import DataError
 from auditor.schema import CaseRecord, Geometry, ReferenceRule
 
-__all__ = ["Checked", "check_cases"]
+__all__ = ["Checked", "check_cases", "contradiction"]
 
 Labels = tuple[tuple[str, int], ...]
 
@@ -183,19 +183,34 @@ def _rule_problems(record: CaseRecord, rule: ReferenceRule) -> list[str]:
 
 def _contradictions(record: CaseRecord, image: Tensor, source: CasesSource) -> list[str]:
     """Say what the voxels say against the declared modality and state."""
+    where = f"case {record.case!r}"
     low, high = float(image.min()), float(image.max())
     if low == high:
-        return [f"case {record.case!r}: the image is constant ({low:g})"]
-    if source.state != "raw":
-        return []
-    told = (
-        f"case {record.case!r}: declared {source.modality}, raw, but the values run from {low:g} to "
-        f"{high:g}"
-    )
-    if source.modality == "ct" and low > -500:
-        return [f"{told}: raw CT reaches the -1000 HU of air"]
-    if source.modality == "mr" and low < 0:
-        return [f"{told}: magnitude MR is never negative"]
-    if abs(float(image.mean())) < 0.1 and 0.8 < float(image.std()) < 1.2:
-        return [f"{told} with mean 0 and standard deviation 1: is it normalised already?"]
+        return [f"{where}: the image is constant ({low:g})"]
+    if told := contradiction(image, modality=source.modality, state=source.state):
+        return [f"{where}: {told}"]
+    if source.state == "raw" and abs(float(image.mean())) < 0.1 and 0.8 < float(image.std()) < 1.2:
+        told = _declared(source.modality, low, high)
+        return [f"{where}: {told} with mean 0 and standard deviation 1: is it normalised already?"]
     return []
+
+
+def contradiction(image: Tensor, *, modality: str, state: str) -> str:
+    """Say why voxels are no raw scan of the declared modality; empty when they may be one.
+
+    Parameters
+    ----------
+    image : (channel, z, y, x) or (channel, y, x), intensities as they were read
+    modality, state : str
+        As declared. Scans that are not raw may hold any values.
+    """
+    low, high = float(image.min()), float(image.max())
+    if state == "raw" and modality == "ct" and low > -500:
+        return f"{_declared(modality, low, high)}: raw CT reaches the -1000 HU of air"
+    if state == "raw" and modality == "mr" and low < 0:
+        return f"{_declared(modality, low, high)}: magnitude MR is never negative"
+    return ""
+
+
+def _declared(modality: str, low: float, high: float) -> str:
+    return f"declared {modality}, raw, but the values run from {low:g} to {high:g}"

@@ -73,10 +73,11 @@ def read_volume(paths: Sequence[str]) -> tuple[Tensor, Geometry]:
         raise DataError(msg)
     image = torch.from_numpy(np.ascontiguousarray(np.stack(channels)))
     if not bool(torch.isfinite(image).all()):
-        share = 1.0 - float(torch.isfinite(image).float().mean())
+        bad = int((~torch.isfinite(image)).sum())
         msg = (
             f"image must be finite, {Path(paths[0]).name} holds NaN or infinite values in "
-            f"{share:.2%} of its voxels; replace them (by air, for instance) before the audit"
+            f"{bad / image.numel():.2%} of its voxels ({bad} of {image.numel()}); replace them (by air, "
+            "for instance) before the audit"
         )
         raise DataError(msg)
     return image, geometry
@@ -154,7 +155,7 @@ def _read(path: str) -> tuple[NDArray[Any], Geometry]:
     """Return (channel, *spatial) and the geometry."""
     file = Path(path)
     if not file.is_file():
-        msg = f"image must be a file, {file.name} is missing"
+        msg = f"image must be a file, {file.name} is {'a folder' if file.is_dir() else 'missing'}"
         raise DataError(msg)
     if is_nifti(file):
         refuse_twin(file)

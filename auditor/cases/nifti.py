@@ -125,8 +125,8 @@ def refuse_not_finite(file: Path) -> None:
     if bad:
         msg = (
             f"image must be finite, {file.name} holds NaN or infinite values in "
-            f"{bad / header.voxels:.2%} of its voxels; replace them (by air, for instance) before the "
-            "audit"
+            f"{bad / header.voxels:.2%} of its voxels ({bad} of {header.voxels}); replace them (by air, "
+            "for instance) before the audit"
         )
         raise DataError(msg)
 

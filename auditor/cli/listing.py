@@ -129,7 +129,7 @@ def _levels(entry: Perturbation) -> dict[str, Levels]:
     return {kind: rows[kind] for kind in kinds}
 
 
-def _named(name: str | None, rows: list[dict[str, str]], what: str) -> list[dict[str, str]]:
+def _named(name: str | None, rows: list[dict[str, Any]], what: str) -> list[dict[str, Any]]:
     import difflib
 
     from auditor.errors import ConfigError
@@ -138,14 +138,14 @@ def _named(name: str | None, rows: list[dict[str, str]], what: str) -> list[dict
         return rows
     names = [row["name"] for row in rows]
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
         msg = f"there is no {name!r} among the {what}; {hint}"
         raise ConfigError(msg)
     return [row for row in rows if row["name"] == name]
 
 
-def _metrics() -> list[dict[str, str]]:
+def _metrics() -> list[dict[str, Any]]:
     from auditor.metrics.catalog import METRICS
 
     return [
@@ -161,7 +161,7 @@ def _metrics() -> list[dict[str, str]]:
     ]
 
 
-def _presets() -> list[dict[str, str]]:
+def _presets() -> list[dict[str, Any]]:
     """Presets of this catalogue first, then those that reproduce a published protocol."""
     from perturbations import CATALOG, PRESETS
 
@@ -170,14 +170,14 @@ def _presets() -> list[dict[str, str]]:
         {
             "name": name,
             "kind": "published protocol" if name in protocols else "graded by this catalogue",
-            "holds": ", ".join(entries),
+            "holds": list(entries),
         }
         for name, entries in PRESETS.items()
     ]
     return sorted(rows, key=lambda row: row["kind"] == "published protocol")
 
 
-def _print_plain(rows: Sequence[Mapping[str, str]], what: str) -> None:
+def _print_plain(rows: Sequence[Mapping[str, Any]], what: str) -> None:
     kind = ""
     for row in rows:
         if row.get("kind", "") != kind:
@@ -186,7 +186,7 @@ def _print_plain(rows: Sequence[Mapping[str, str]], what: str) -> None:
         click.echo(row["name"])
         for key, value in row.items():
             if key not in ("name", "kind") and value:
-                _field(key, value)
+                _field(key, ", ".join(value) if isinstance(value, list) else value)
     if what == "presets":
         click.echo("\nIn audit.yaml: perturbations: {preset: NAME}")
 
@@ -200,11 +200,9 @@ def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
         if row["family"] != family:
             family = row["family"]
             click.echo(f"{'' if row is rows[0] else chr(10)}{family}")
-        modalities = ", ".join(row["modalities"]) or "any"
-        name = f"  {row['name']:26} {modalities:18} "
+        click.echo(f"  {row['name']:26} {', '.join(row['modalities']) or 'any'}")
         for kind, levels in row["levels"].items():
-            click.echo(f"{name}{kind:8}{_values(levels)}")
-            name = " " * len(name)
+            _field(kind, _values(levels), indent=6)
         extra = [f"{key}={json.dumps(value)}" for key, value in row["options"].items()]
         if extra:
             _field("options", ", ".join(extra), indent=6)
@@ -212,24 +210,30 @@ def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         click.echo("none")
         return
-    click.echo(
-        "\nLevels are those of severities 1, 2, 3, ...; body: scans in mm (ct: its own where listed), "
-        "display: ultrasound,\nX-ray and microscopy. Everything of one: segaudit ls perturbations NAME"
+    told = (
+        "Levels are those of severities 1, 2, 3, ...; body: scans in mm (ct: its own where listed), "
+        "display: ultrasound, X-ray and microscopy. Everything of one: segaudit ls perturbations NAME"
     )
+    click.echo("\n" + textwrap.fill(told, _width()))
 
 
 def _values(levels: Mapping[str, Any]) -> str:
-    return f"{', '.join(f'{value:.4g}' for value in levels['values'])} {levels['unit']}"
+    from perturbations.catalog.wording import worded
+
+    return worded(", ".join(f"{value:.4g}" for value in levels["values"]), levels["unit"])
 
 
 def _print_detail(row: Mapping[str, Any]) -> None:
+    from perturbations.catalog.wording import worded
+
     low, high = row["limits"]
     unit = next(iter(row["levels"].values()))["unit"]
     click.echo(f"{row['name']}  ({row['family']})")
     _field("level", row["note"])
     for kind, levels in row["levels"].items():
         _field(kind, _values(levels))
-    _field("limits", f"{low:g} to {high:g} {unit}; {row['neutral']:g} changes nothing")
+    limits = worded(f"{low:g} to {high:g}", unit)
+    _field("limits", f"{limits}; {row['neutral']:g} changes nothing")
     between = "none: whole levels only" if row["scale"] == "ordinal" else f"{row['scale']} scale"
     _field("between", between)
     _field("stress", f"from severity {row['stress_from']} on")
@@ -261,13 +265,17 @@ def _print_states(states: Mapping[str, Mapping[str, str]]) -> None:
             _field(f"on {modality}", found)
 
 
+def _width() -> int:
+    """Columns to print in: as many as the terminal has, within what can be read."""
+    return max(40, min(112, shutil.get_terminal_size((100, 24)).columns))
+
+
 def _field(key: str, value: str, *, indent: int = 4, lines: int | None = None) -> None:
     """Print one wrapped field; cut after some lines, with a mark."""
-    width = max(72, min(112, shutil.get_terminal_size((100, 24)).columns))
     head = f"{' ' * indent}{key:10} "
     wrapped = textwrap.wrap(
         value,
-        width,
+        _width(),
         initial_indent=head,
         subsequent_indent=" " * len(head),
         max_lines=lines,

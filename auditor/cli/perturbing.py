@@ -134,6 +134,8 @@ def _window(given: tuple[float, ...]) -> tuple[float, float] | None:
 
 def _lines(found: Preview) -> list[str]:
     """Tell the effect of every level, as a table."""
+    from perturbations.catalog.wording import levels_are
+
     lines = [f"{'severity':>8}  {'level':>10}  {'NRMSE':>8}  {'SSIM':>6}"]
     for row in found.levels:
         severity = "-" if row.severity is None else f"{row.severity:.3g}"
@@ -146,5 +148,5 @@ def _lines(found: Preview) -> list[str]:
         if row.clipped:
             line += f"  {row.clipped:.1%} of the values clipped to {row.dtype}"
         lines.append(f"{line}  {row.reason}".rstrip())
-    lines.append(f"levels in {found.unit}; NRMSE relative to the reference signal of the scan")
+    lines.append(f"{levels_are(found.unit)}; NRMSE relative to the reference signal of the scan")
     return lines

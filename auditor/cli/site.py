@@ -51,7 +51,15 @@ def profile(
     from auditor.pipeline import profile_lines
     from auditor.schema import encode
 
+    if out.is_dir() or out.suffix.lower() == ".png":
+        msg = f"-o must be the JSON file, as site.json (its picture lies beside it as .png), was {out}"
+        raise ConfigError(msg)
     picture = out.with_suffix(".png")
+    if identities in (out, picture):
+        msg = (
+            f"--identities must be another file than the profile and its picture, was {identities}"
+        )
+        raise ConfigError(msg)
     standing = [path for path in (out, picture, identities) if path is not None and path.exists()]
     if standing and not force:
         names = ", ".join(path.name for path in standing)

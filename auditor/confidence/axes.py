@@ -46,27 +46,40 @@ def axes_of_run(run: Path) -> tuple[SeverityAxis, ...]:
     )
     levels: dict[str, dict[float, float]] = defaultdict(dict)
     units: dict[str, str] = {}
+    equal: set[str] = set()
     for row in rows:
         name, case = str(row["perturbation"]), str(row["case"])
         native, estimated = row["native_level"], row["estimated_level"]
         if native is None or estimated is None or row["status"] not in ("ok", "no_effect"):
             continue
         if row["unit"] == "SSIM":
-            continue  # levels of equal effect differ from scan to scan
+            equal.add(name)  # levels of equal effect differ from scan to scan
+            continue
         severity = float(row["severity"])  # type: ignore[arg-type]  # never null in a stored row
         clean[name][case].append(float(native))  # type: ignore[arg-type]  # a number of parquet
         added[name][severity][case].append(float(estimated))  # type: ignore[arg-type]
         levels[name][severity] = float(row["level"])  # type: ignore[arg-type]
         units[name] = str(row["unit"])
     if not clean:
-        msg = (
-            f"{run.name} holds no perturbation whose level can be estimated on a scan; a run that places "
-            "scans needs one of gaussian_noise, rician_noise, gaussian_blur, bias_field, thick_slices"
-        )
-        raise DataError(msg)
+        raise DataError(_nothing(run, equal))
     return tuple(
         _axis(name, units[name], levels[name], clean[name], added[name], len(clean))
         for name in sorted(clean)
+    )
+
+
+def _nothing(run: Path, equal: set[str]) -> str:
+    """Say why a run places no scan."""
+    from perturbations.estimate import LEVELS
+
+    if equal:
+        return (
+            f"{run.name} has {', '.join(sorted(equal))} at levels of equal effect only, which differ from "
+            "scan to scan and place none; a run that places scans needs one of them without iso_effect"
+        )
+    return (
+        f"{run.name} holds no perturbation whose level can be estimated on a scan; a run that places "
+        f"scans needs one of {', '.join(LEVELS)}"
     )
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from auditor.schema.site import Placement, SeverityAxis, Side
 
-__all__ = ["BINS", "axis_of", "place", "severity_bin"]
+__all__ = ["BINS", "axis_of", "hidden_up_to", "place", "severity_bin"]
 
 _TAIL = 0.05
 """Share of the clean test scans, over all axes together, that may count as more than clean."""
@@ -114,6 +114,21 @@ def place(axis: SeverityAxis, estimate: float | None, reason: str = "") -> Place
         return Placement(axis.perturbation, estimate, side, 0.0, 0.0, high)
     severity = _where(axis.median, axis.severities, estimate)
     return Placement(axis.perturbation, estimate, Side.WITHIN, severity, low, high)
+
+
+def hidden_up_to(axis: SeverityAxis) -> float:
+    """Severity up to which half of the scans of the run look like its clean ones.
+
+    A site that is worse than the test set by less counts as severity 0: where test scans differ among
+    each other, what was added to them does not show before it exceeds these differences.
+
+    Examples
+    --------
+    >>> table = {0.0: [3.0, 4.0, 6.5], 1.0: [5.0, 6.0, 8.0], 2.0: [6.5, 7.0, 9.0]}
+    >>> hidden_up_to(axis_of("noise", "%", {0.0: 0, 1.0: 3, 2.0: 6}, table, axes=1))
+    1.5
+    """
+    return _where(axis.median, axis.severities, axis.high[0])
 
 
 def severity_bin(placement: Placement) -> str:

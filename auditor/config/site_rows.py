@@ -26,8 +26,8 @@ def rows_of_site(
     modality, state : str
         Of the cases of the audit.
     warnings : list of str
-        Is told of scans that lie beyond the tested severities, and of axes on which scans could not be
-        placed.
+        Is told of scans that lie beyond the tested severities, of axes on which scans could not be
+        placed, and of a site that is no worse than the test set.
 
     Returns
     -------
@@ -69,6 +69,11 @@ def rows_of_site(
     ):
         if count:
             warnings.append(f"perturbations.joint: {count} of {len(rows)} scans of the site {what}")
+    if not any(rows):
+        warnings.append(
+            f"perturbations.joint: none of the {len(rows)} scans of the site has anything beyond the test "
+            "set, so that joint changes nothing"
+        )
     return rows
 
 

@@ -129,7 +129,7 @@ def contact_sheet(
     wall = _hang(columns, rows)
     figure = Figure(figsize=(wall.width, wall.height), dpi=_DPI, facecolor="white")
     FigureCanvasAgg(figure)
-    shown = f"{window[0]:.4g} to {window[1]:.4g} {unit}".rstrip()
+    shown = f"{_plain(window[0], 4)} to {_plain(window[1], 4)} {unit}".rstrip()
     _write(figure, (_LEFT, wall.height - 0.3), heading[0], size=13, bold=True)
     _write(figure, (_LEFT, wall.height - 0.55), heading[1])
     told = f"Columns: severity: level. Every panel is windowed to {shown}."
@@ -269,8 +269,15 @@ def _scale(figure: Figure, wall: _Wall, difference: float, unit: str) -> None:
     _write(figure, (_LEFT, middle + 0.22), f"perturbed - clean, {unit}".rstrip(", "), colour=_SOFT)
     for place, value in ((0.0, -difference), (0.5, 0.0), (1.0, difference)):
         at = ("left", "center", "right")[int(2 * place)]
-        text = f"{value:+.3g}" if value else "0"
+        text = f"{'+' if value > 0 else ''}{_plain(value, 3)}"
         _write(figure, (box[0] + place * box[2], middle - 0.13), text, colour=_SOFT, at=at)
+
+
+def _plain(value: float, digits: int) -> str:
+    """Write a number without an exponent as long as that is short: 1170, 0.0012."""
+    if value and not 1e-4 <= abs(value) < 1e7:
+        return f"{value:.{digits}g}"
+    return np.format_float_positional(value, digits, unique=False, fractional=False, trim="-")
 
 
 def _axes(figure: Figure, box: tuple[float, float, float, float]) -> Axes:

@@ -6,7 +6,9 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from auditor.confidence import BINS, severity_bin
+import numpy as np
+
+from auditor.confidence import BINS, hidden_up_to, severity_bin
 from auditor.schema.site import Measured, Placement, SeverityAxis, Side, SiteProfile
 
 if TYPE_CHECKING:
@@ -22,8 +24,8 @@ _DPI = 130
 def draw_profile(profile: SiteProfile) -> bytes:
     """Draw the distribution of a site's scans on every axis.
 
-    With the table of a run: the share of scans at each severity. Without: the estimates in their own
-    units.
+    With the table of a run: the share of scans at each severity. Without: the estimates, one panel a
+    property and unit.
 
     Returns
     -------
@@ -35,8 +37,7 @@ def draw_profile(profile: SiteProfile) -> bytes:
 
     panels: Sequence[Any] = [axis for axis in profile.axes if axis.usable]
     if not panels:
-        panels = list(dict.fromkeys(it.name for scan in profile.scans for it in scan.measured))
-        panels = [name for name in panels if _values(profile, name)]
+        panels = _by_unit(profile)
     columns = min(3, max(1, len(panels)))
     rows = max(1, -(-len(panels) // columns))
     figure = Figure(figsize=(4.4 * columns, 3.4 * rows + 0.6), layout="constrained")
@@ -52,7 +53,7 @@ def draw_profile(profile: SiteProfile) -> bytes:
             found = [it for scan in profile.scans for it in scan.placements]
             _placed(axes, panel, [it for it in found if it.perturbation == panel.perturbation])
         else:
-            _measured(axes, _values(profile, panel))
+            _measured(axes, panel)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
     content = io.BytesIO()
@@ -60,13 +61,15 @@ def draw_profile(profile: SiteProfile) -> bytes:
     return content.getvalue()
 
 
-def _values(profile: SiteProfile, name: str) -> list[Measured]:
-    return [
-        it
-        for scan in profile.scans
-        for it in scan.measured
-        if it.name == name and it.value is not None
-    ]
+def _by_unit(profile: SiteProfile) -> list[list[Measured]]:
+    """Collect what was measured by property and unit, for mm and pixels have no common axis."""
+    every = [it for scan in profile.scans for it in scan.measured]
+    found: dict[tuple[str, str], list[Measured]] = {}
+    for it in every:
+        if it.value is not None:
+            found.setdefault((it.name, it.unit), []).append(it)
+    order = list(dict.fromkeys(it.name for it in every))
+    return sorted(found.values(), key=lambda values: order.index(values[0].name))
 
 
 def _placed(axes: Axes, axis: SeverityAxis, placements: Sequence[Placement]) -> None:
@@ -86,14 +89,17 @@ def _placed(axes: Axes, axis: SeverityAxis, placements: Sequence[Placement]) -> 
     axes.set_yticks([0, 0.5, 1.0], ["0", "50 %", "100 %"], fontsize=8)
     own = f"test set: median {axis.median[0]:.3g}, up to {axis.high[0]:.3g} {axis.unit}"
     axes.set_title(f"{axis.perturbation}\n{own} (n = {axis.n})", fontsize=9, color=_INK)
-    axes.set_xlabel(f"severity added to the test set (n = {len(known)} scans)", fontsize=8)
+    told = f"severity added to the test set (n = {len(known)} scans)"
+    if hidden := hidden_up_to(axis):
+        told += f"\nup to {hidden:.2g} is not told from its own spread"
+    axes.set_xlabel(told, fontsize=8)
 
 
 def _measured(axes: Axes, found: Sequence[Measured]) -> None:
     """Draw the histogram of one property, with its median."""
-    values = sorted(it.value for it in found if it.value is not None)
+    values = [it.value for it in found if it.value is not None]
     axes.hist(values, bins=min(20, max(5, len(values) // 2)), color=_BAR)
-    middle = values[len(values) // 2]
+    middle = float(np.median(values))
     axes.axvline(middle, color=_MARK, linewidth=1.5)
     axes.set_title(f"{found[0].name}\nmedian {middle:.3g} {found[0].unit}", fontsize=9, color=_INK)
     axes.set_xlabel(f"{found[0].unit} (n = {len(values)} scans)", fontsize=8)

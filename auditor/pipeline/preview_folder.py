@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,12 +32,17 @@ def refuse_folder(out: Path, *, force: bool) -> None:
     Raises
     ------
     ConfigError
-        When it is no folder, or holds something and is not to be replaced.
+        When it is no folder, cannot be looked into, or holds something and is not to be replaced.
     """
-    if out.exists() and not out.is_dir():
+    try:
+        used, file = out.is_dir() and any(out.iterdir()), out.exists() and not out.is_dir()
+    except OSError as error:
+        msg = f"-o must be a folder that can be used, {out} cannot: {error.strerror}"
+        raise ConfigError(msg) from error
+    if file:
         msg = f"-o must be a folder, {out} is a file"
         raise ConfigError(msg)
-    if out.is_dir() and any(out.iterdir()) and not force:
+    if used and not force:
         msg = (
             f"{out} exists already; give another folder with -o, or add --force to replace the preview "
             "in it"
@@ -64,25 +70,33 @@ def filling(out: Path) -> Iterator[list[str]]:
 
     Raises
     ------
-    StoreError
-        When it cannot be made.
+    ConfigError
+        When it cannot be made there.
     """
-    new = not out.exists()
+    new = [place for place in (out, *out.parents) if not place.exists()]
     names: list[str] = []
     try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"the folder {out.name} could not be made: {error.strerror}"
-        raise StoreError(msg) from error
-    try:
+        _make(out)
         yield names
     except BaseException:  # also an interruption
         for name in names:
             if (out / name).is_file():
                 (out / name).unlink()
-        if new and not any(out.iterdir()):
-            out.rmdir()
+        for place in new:
+            if place.is_dir() and not any(place.iterdir()):
+                place.rmdir()
         raise
+
+
+def _make(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"-o must be a folder that can be made, {out} cannot: {error.strerror}"
+        raise ConfigError(msg) from error
+    if not os.access(out, os.W_OK):
+        msg = f"-o must be a folder that can be written, {out} is not"
+        raise ConfigError(msg)
 
 
 def volume_names(scans: Sequence[Path], perturbation: str, at: str) -> tuple[str, ...]:

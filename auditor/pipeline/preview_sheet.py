@@ -14,6 +14,7 @@ from auditor.exhibits.views import View, telling_slices, views_of
 from auditor.schema import Geometry
 from auditor.schema.preview import Preview, PreviewedLevel, ShownPlane
 from perturbations import Scan, get
+from perturbations.catalog.wording import worded
 
 __all__ = ["Cuts", "column_of", "cuts_through", "sheet_of"]
 
@@ -74,7 +75,7 @@ def column_of(
     row: PreviewedLevel, planes: tuple[NDArray[np.float32], ...], unit: str, length: str
 ) -> SheetColumn:
     """Write what a level is, and what was measured, above its planes."""
-    title = f"{row.level:.4g} {unit}"
+    title = worded(f"{row.level:.4g}", unit)
     if row.severity is not None:
         title = f"{row.severity:.3g}: {title}"
     if row.status == "no_effect":

@@ -36,6 +36,7 @@ from perturbations import (
     realise,
 )
 from perturbations.catalog import MODALITIES, admit, level_at, options_for
+from perturbations.catalog.wording import worded
 
 __all__ = ["PreviewRequest", "modality_of", "preview"]
 
@@ -91,7 +92,7 @@ def preview(asked: PreviewRequest, *, progress: Callable[[str], None] | None = N
     ------
     ConfigError
         When the perturbation, a level or an option does not exist, the modality is not known, or the
-        folder is in use.
+        folder is in use or cannot be made.
     DataError
         When the scan or the region cannot be read, or the perturbation is not for it.
     StoreError
@@ -102,17 +103,17 @@ def preview(asked: PreviewRequest, *, progress: Callable[[str], None] | None = N
     modality = modality_of(entry, asked.modality)
     points = _points(asked, entry, modality)
     refuse_folder(asked.out, force=asked.force)
-    scan, geometry = _scan(asked, modality)
-    if asked.modality is None:
-        tell(f"modality {modality}, the only one of {entry.name}")
-    tell(f"read {', '.join(path.name for path in asked.scans)}: {_grid(geometry)}")
-    try:
-        drawn = realise(entry.name, scan, seed=asked.seed, **asked.options)
-    except ValueError as error:
-        raise DataError(str(error)) from error
-    tell(f"drew {entry.name} with seed {asked.seed} ({entry.draws})")
     earlier = files_of_earlier(asked.out)
     with filling(asked.out) as names:
+        scan, geometry = _scan(asked, modality)
+        if asked.modality is None:
+            tell(f"modality {modality}, the only one of {entry.name}")
+        tell(f"read {', '.join(path.name for path in asked.scans)}: {_grid(geometry)}")
+        try:
+            drawn = realise(entry.name, scan, seed=asked.seed, **asked.options)
+        except ValueError as error:
+            raise DataError(str(error)) from error
+        tell(f"drew {entry.name} with seed {asked.seed} ({entry.draws})")
         rows, columns, cuts = _levels(asked, drawn, points, geometry, names, tell)
         found = _told(asked, drawn, rows, columns, cuts)
         finish(asked.out, found, sheet_of(found, columns, cuts, scan.image.shape[0]), earlier)
@@ -201,7 +202,7 @@ def _levels(
         row = _measured(drawn, result, *_stored(asked, point, result, names))
         rows.append(row)
         columns.append(column_of(row, cuts.through(result.image), result.unit, scan.unit))
-        tell(f"{len(rows)} of {len(points)}: {row.level:.4g} {result.unit}")
+        tell(f"{len(rows)} of {len(points)}: {worded(f'{row.level:.4g}', result.unit)}")
     return rows, columns, cuts
 
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from auditor.confidence import BINS, axes_of_run, place, severity_bin
+import numpy as np
+
+from auditor.confidence import BINS, axes_of_run, hidden_up_to, place, severity_bin
 from auditor.errors import AuditError, ConfigError, DataError
 from auditor.pipeline.folder import tool_version
 from auditor.pipeline.run import read_run
 from auditor.schema.site import (
     SITE_VERSION,
     Measured,
+    Placement,
     ProfiledScan,
     SeverityAxis,
+    Side,
     SiteProfile,
 )
 from perturbations import Scan
@@ -85,8 +89,9 @@ def profile(
         if progress is not None:
             progress(number, len(files))
     if not rows:
-        msg = f"none of the {len(files)} scans could be read; the first: {unread[0][1]}"
-        raise DataError(msg)
+        msg = f"none of the {len(files)} files is a scan that can be profiled:"
+        told = zip(files, unread, strict=True)
+        raise DataError(msg, [f"{file.name}: {reason}" for file, (_, reason) in told])
     profiled = SiteProfile(
         version=SITE_VERSION,
         tool=f"segaudit {tool_version()}",
@@ -108,14 +113,16 @@ def measure_scan(
     Raises
     ------
     DataError
-        When the file cannot be read.
+        When the file cannot be read, or its voxels are no scan of that modality.
     ValueError
-        When its voxels are no scan of that modality.
+        When its voxels are no scan at all.
     """
-    from auditor.cases import read_volume
+    from auditor.cases import contradiction, read_volume
     from perturbations import estimate
 
     image, geometry = read_volume([str(file)])
+    if told := contradiction(image, modality=modality, state=state):
+        raise DataError(told)
     scan = Scan(
         image=image, spacing=geometry.spacing, unit=geometry.unit, modality=modality, state=state
     )
@@ -126,44 +133,62 @@ def measure_scan(
         measured=tuple(
             Measured(it.name, it.value, it.unit, it.reason) for it in estimate.estimate_all(scan)
         ),
-        placements=tuple(
-            place(axis, estimate.estimate_level(axis.perturbation, scan)) for axis in axes
-        ),
+        placements=tuple(_placed(axis, scan) for axis in axes),
     )
+
+
+def _placed(axis: SeverityAxis, scan: Scan) -> Placement:
+    """Place a scan on an axis whose levels are in the unit of its own."""
+    from perturbations import estimate, levels_for
+
+    _, unit = levels_for(axis.perturbation, scan.modality, scan.unit)
+    if unit != axis.unit:
+        reason = (
+            f"its lengths are in {scan.unit}, so that it is measured in {unit}; the axis of the run is in "
+            f"{axis.unit}"
+        )
+        return place(axis, None, reason)
+    return place(axis, estimate.estimate_level(axis.perturbation, scan))
 
 
 def profile_lines(profile: SiteProfile) -> list[str]:
     """Say in a few lines where the scans of a site lie."""
     lines = []
     for axis in profile.axes:
-        if not axis.usable:
-            lines.append(f"{axis.perturbation:16} {axis.reason}")
-            continue
-        placed = [
-            p
-            for scan in profile.scans
-            for p in scan.placements
-            if p.perturbation == axis.perturbation
-        ]
-        counted = dict.fromkeys(BINS, 0)
-        for it in placed:
-            counted[severity_bin(it)] += 1
-        told = ", ".join(f"{label}: {count}" for label, count in counted.items() if count)
-        lines.append(f"{axis.perturbation:16} {told} (of {len(placed)} scans; severity)")
+        placed = [it for scan in profile.scans for it in scan.placements]
+        lines += _axis_lines(axis, [it for it in placed if it.perturbation == axis.perturbation])
     if not profile.axes:
-        names = dict.fromkeys(it.name for scan in profile.scans for it in scan.measured)
-        for name in names:
-            found = [it for scan in profile.scans for it in scan.measured if it.name == name]
-            values = sorted(it.value for it in found if it.value is not None)
-            if values:
-                middle = values[len(values) // 2]
-                lines.append(
-                    f"{name:16} median {middle:.4g} {found[0].unit}, {values[0]:.4g} to {values[-1]:.4g} "
-                    f"(n = {len(values)})"
-                )
-            else:
-                lines.append(f"{name:16} undefined: {found[0].reason}")
+        every = [it for scan in profile.scans for it in scan.measured]
+        for name, unit in dict.fromkeys((it.name, it.unit) for it in every):
+            found = [it for it in every if (it.name, it.unit) == (name, unit)]
+            lines.append(f"{name:16} {_summary(found)}")
     return lines
+
+
+def _axis_lines(axis: SeverityAxis, placed: Sequence[Placement]) -> list[str]:
+    """Count the scans in every bin of an axis, and say what it cannot tell."""
+    if not axis.usable:
+        return [f"{axis.perturbation:16} {axis.reason}"]
+    counted = dict.fromkeys(BINS, 0)
+    for it in placed:
+        counted[severity_bin(it)] += 1
+    told = ", ".join(f"{label}: {count}" for label, count in counted.items() if count)
+    lines = [f"{axis.perturbation:16} {told} (of {len(placed)} scans; severity)"]
+    if hidden := hidden_up_to(axis):
+        lines.append(f"{'':16} up to {hidden:.2g} is not told from the test set's own spread")
+    reasons = dict.fromkeys(it.reason for it in placed if it.side is Side.UNDEFINED)
+    return lines + [f"{'':16} undefined: {reason}" for reason in reasons]
+
+
+def _summary(found: Sequence[Measured]) -> str:
+    """Summarise one property in one unit."""
+    values = [it.value for it in found if it.value is not None]
+    if not values:
+        return f"undefined: {found[0].reason}"
+    return (
+        f"median {float(np.median(values)):.4g} {found[0].unit}, {min(values):.4g} to {max(values):.4g} "
+        f"(n = {len(values)})"
+    )
 
 
 def _same(what: str, given: str | None, of_run: str) -> str:

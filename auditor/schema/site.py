@@ -125,7 +125,7 @@ class SiteProfile:
     scans: tuple[ProfiledScan, ...]
     """One row a scan."""
     unread: tuple[tuple[str, str], ...] = ()
-    """Display id and reason of every file that could not be read."""
+    """Display id and reason of every file that could not be read, or is no scan of the modality."""
     run: str = ""
     """SHA-256 of the plan of the run whose table places the scans; empty without a run."""
     axes: tuple[SeverityAxis, ...] = ()

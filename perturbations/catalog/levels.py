@@ -257,5 +257,5 @@ def _knots(name: str, modality: str, length_unit: str) -> tuple[float, ...]:
 
 def _hint(name: str, known: Iterable[str]) -> str:
     names = list(known)
-    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), names, n=1)
     return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -283,6 +284,46 @@ def test_a_folder_in_use_is_replaced_only_by_force_and_only_what_a_preview_wrote
     assert "is a file" in told(capsys)[1]
 
 
+def test_an_impossible_folder_is_told_in_full_before_anything_is_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scan = head(tmp_path)
+    for out in (scan / "deep" / "preview", tmp_path / ("x" * 300) / "preview"):
+        assert _run(["perturb", str(scan), "rician_noise", "-o", str(out)]) == 4
+        progress = told(capsys)[1]
+        assert f"{out} cannot" in progress
+        assert "drew" not in progress
+    # nor is anything left of a folder that was made in vain
+    assert _run(["perturb", str(tmp_path), "rician_noise", "-o", str(tmp_path / "a" / "b")]) == 4
+    assert f"{tmp_path.name} is a folder" in told(capsys)[1]
+    assert not (tmp_path / "a").exists()
+
+
+def test_units_that_say_what_a_level_is_read_as_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["perturb", str(cells(tmp_path)), "--modality", "microscopy", "--severities", "1"]
+    for name, footer, progress in (
+        ("poisson_noise", "levels are shares of the dose;", "0.5 of the dose"),
+        ("jpeg", "levels tell the quality;", "quality 90"),
+    ):
+        out = ["-o", str(tmp_path / name)]
+        assert _run([*arguments[:2], name, *arguments[2:], *out]) == 0
+        printed, shown = told(capsys)
+        assert footer in printed
+        assert f"1 of 1: {progress}" in shown
+
+
+def test_a_single_value_that_is_no_number_is_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = np.ones((20, 40, 40), dtype=np.float32)
+    values[3, 3, 3] = np.nan
+    scan = write_volume(tmp_path / "nan.nii.gz", values)
+    assert _run(["perturb", str(scan), "rician_noise", "-o", str(tmp_path / "out")]) == 4
+    assert "(1 of 32000)" in told(capsys)[1]
+
+
 def test_a_preview_that_cannot_be_finished_takes_back_what_it_wrote(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -371,6 +412,30 @@ def test_ls_tells_every_field_and_filters(capsys: pytest.CaptureFixture[str]) ->
     assert max(len(line) for line in out.splitlines()) <= 120
 
 
+def test_ls_fits_a_narrow_terminal_and_keeps_its_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert _run(["ls", "perturbations"]) == 0
+    lines = told(capsys)[0].splitlines()
+    assert max(map(len, lines)) <= 60
+    levels = [
+        line for line in lines if line.startswith(("      body", "      ct", "      display"))
+    ]
+    assert len(levels) > len(perturbations.CATALOG)
+    starts = [re.match(r" +\w+ +", line) for line in levels]
+    assert {it.end() for it in starts if it is not None} == {17}
+    assert "      body       quality 90, 70, 50, 30, 10" in lines
+
+
+def test_ls_gives_what_a_preset_holds_as_a_list(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(["ls", "presets", "mri", "--json"]) == 0
+    (row,) = json.loads(told(capsys)[0])
+    assert row["holds"] == list(perturbations.PRESETS["mri"])
+    assert _run(["ls", "presets", "mri"]) == 0
+    assert "rician_noise, gaussian_blur" in told(capsys)[0]
+
+
 def test_ls_tells_everything_of_one_and_proposes_the_nearest(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -385,6 +450,7 @@ def test_ls_tells_everything_of_one_and_proposes_the_nearest(
         (["presets", "mir"], "did you mean 'mri'?"),
         (["perturbations", "--family", "noice"], "--family must be one of"),
         (["metrics", "--modality", "ct"], "not metrics"),
+        (["perturbations", "nope"], "there are gaussian_noise, "),
     ):
         assert _run(["ls", *arguments]) == 4
         assert expected in told(capsys)[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from auditor.confidence import BINS, axis_of, place, severity_bin
+from auditor.confidence import BINS, axis_of, hidden_up_to, place, severity_bin
 from auditor.schema.site import Placement, SeverityAxis, Side
 
 LEVELS = {0.0: 0.0, 1.0: 3.0, 2.0: 6.0, 3.0: 9.0}
@@ -113,6 +113,19 @@ def test_a_clean_test_set_lies_at_severity_0_on_all_axes_together(axes: int) -> 
         all(place(table, row[k]).severity == 0.0 for k, table in enumerate(tables)) for row in clean
     ]
     assert np.mean(zero) >= 0.95
+
+
+def test_what_the_spread_of_the_test_set_hides_is_told() -> None:
+    # clean scans reach 4.0, half way between the medians 3.0 (severity 0) and 5.0 (severity 1)
+    assert hidden_up_to(axis()) == 0.5
+    mixed = axis_of(
+        "gaussian_noise", "%", LEVELS,
+        {0.0: [2.0, 3.0, 8.0], 1.0: [4.0, 5.0, 9.0], 2.0: [6.0, 7.0, 10.0], 3.0: [8.0, 9.0, 12.0]},
+        axes=1,
+    )  # fmt: skip
+    # one noisy clean scan of 8.0: half way between 7.0 (severity 2) and 9.0 (severity 3)
+    assert hidden_up_to(mixed) == 2.5
+    assert place(mixed, 7.9).severity == 0.0
 
 
 def test_every_bin_has_a_name() -> None:

@@ -87,6 +87,12 @@ def test_each_scan_is_a_row_of_levels_that_are_applied_together(folder: Path) ->
     assert "1 of 4 scans of the site could not be placed" in told
 
 
+def test_a_site_like_the_test_set_is_a_warning(folder: Path) -> None:
+    like = replace(site(), scans=site().scans[1:2])
+    assert "joint changes nothing" in " ".join(read(folder, like).warnings)
+    assert "joint changes nothing" not in " ".join(read(folder, site()).warnings)
+
+
 def test_noise_of_two_laws_is_one_noise(folder: Path) -> None:
     profile = site()
     rician = axis("rician_noise", "% of S_ref", (0.0, 3.0, 5.0))

@@ -13,6 +13,7 @@ from PIL import Image
 from auditor.exhibits.contact_sheet import (
     SheetColumn,
     SheetRow,
+    _plain,
     contact_sheet,
     shared_difference,
     shared_window,
@@ -101,6 +102,19 @@ def test_ct_is_windowed_to_soft_tissue_and_a_small_object_is_not_hidden() -> Non
     assert shared_window(image, foreground, modality="ct", state="normalised") == (0.0, 500.0)
     flat = np.full((1, 4, 4), 7.0, dtype=np.float32)
     assert shared_window(flat, flat[0] > 0, modality="mr", state="raw") == (7.0, 8.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1174.0, "1170"), (-1174.0, "-1170"), (12.0, "12"), (0.04567, "0.0457"), (0.0, "0"),
+        (3e-7, "3e-07"), (2.5e9, "2.5e+09"),
+    ],
+)  # fmt: skip
+def test_numbers_on_a_sheet_have_exponents_only_where_they_would_be_long(
+    value: float, text: str
+) -> None:
+    assert _plain(value, 3) == text
 
 
 def _columns(*levels: float) -> list[SheetColumn]:

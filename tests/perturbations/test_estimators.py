@@ -13,6 +13,8 @@ import torch
 from scans import abdomen, body, cells, head, padded_ct, slice_of_a_head
 
 import perturbations
+from auditor.demo.audit import COHORT_SEED
+from auditor.demo.phantoms import phantom
 from perturbations import Scan, estimate
 from perturbations.estimate_noise import chi_sigma, koay, noise_sigma
 
@@ -208,6 +210,29 @@ def test_a_scan_without_a_ghost_has_none() -> None:
         found = estimate.estimate_ghosting(replace(head(), image=changed))
         assert found is not None
         assert found < 3.0
+
+
+def phantom_of_the_demo(number: int) -> Scan:
+    """A body with an organ and its equally bright twin on the other side."""
+    drawn = phantom(number, seed=COHORT_SEED)
+    image = torch.from_numpy(drawn.image.astype(np.float32))[None]
+    return Scan(image=image, spacing=drawn.spacing, modality="mr")
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_a_second_organ_like_the_first_is_no_ghost(number: int) -> None:
+    assert estimate.estimate_ghosting(phantom_of_the_demo(number)) == 0.0
+
+
+@pytest.mark.parametrize("number", [0, 1, 5])
+def test_a_ghost_is_found_beside_a_second_organ(number: int) -> None:
+    scan = phantom_of_the_demo(number)
+    # a third of the field of view: much of either ghost falls beside the body
+    found = [
+        estimate.estimate_level("ghosting", ghosted(scan, r, 21, 1, 1.2))
+        for r in (0.05, 0.10, 0.25)
+    ]
+    assert found == pytest.approx([5.0, 10.0, 25.0], rel=0.3)
 
 
 def test_a_ghost_that_falls_upon_the_object_is_not_seen() -> None:

@@ -68,7 +68,7 @@ def test_realisations_and_levels_stay_within_their_volumes() -> None:
         "MALLOC_TRIM_THRESHOLD_": "65536",
     }
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE, *(n for n, e in CATALOG.items() if e.family != "acquisition")],
+        [sys.executable, "-c", MEASURE, *(name for name in CATALOG if name != "joint")],
         capture_output=True, text=True, check=True, env=environment,
     )  # fmt: skip
     volumes = json.loads(done.stdout)
@@ -76,6 +76,7 @@ def test_realisations_and_levels_stay_within_their_volumes() -> None:
     too_much = {
         name: (round(held, 2), round(peak, 2))
         for name, (held, peak) in volumes.items()
-        if held > 3.5 or peak > 1.6
+        # a chain holds one volume more than its largest part while that part acts
+        if held > 3.5 or peak > (6.0 if CATALOG[name].family == "acquisition" else 1.6)
     }
     assert not too_much, f"volumes held by a realisation, and allocated by a level: {too_much}"

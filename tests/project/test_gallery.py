@@ -57,6 +57,15 @@ def test_a_line_still_does_what_the_gallery_says(name: str) -> None:
     assert found.ssim == pytest.approx(stored["ssim"][severity - 1], abs=0.01), AGAIN
 
 
+def test_the_scale_of_a_difference_can_be_read() -> None:
+    shown = [gallery().number(value) for value in (332.0, 3.32, 0.0451, 14600.0)]
+    assert shown == ["330", "3.3", "0.045", "15000"]
+    levels = np.zeros((20, 96), dtype=np.float32)
+    gallery()._strip([levels], levels, ["as it is", "diff 330"], 8)
+    with pytest.raises(ValueError, match="must fit into the 96 pixels"):
+        gallery()._strip([levels], levels, ["as it is", "5 - clean: +-3.3e+02"], 8)
+
+
 def test_pictures_are_small_and_none_is_left_over() -> None:
     pictures = {path.stem: path for path in (DOCS / "images" / "gallery").glob("*.png")}
     assert set(pictures) == set(CATALOG), f"pictures miss or are left over{AGAIN}"
