@@ -26,6 +26,7 @@ __all__ = [
     "empty",
     "extremes",
     "finite",
+    "forget",
     "magnitude",
     "same",
     "scratch",
@@ -43,6 +44,15 @@ _FIELD_PIECE = 1 << 17
 """Values drawn at a time, few enough to stay in a core's cache; part of what a seed means as well."""
 
 _inside = threading.local()
+
+_SPARES = 2
+"""Volumes whose memory is kept: the one before and the one that is replaced by the next."""
+
+_SPARE_FROM = 1 << 18
+"""Values of a volume whose memory is worth keeping."""
+
+_spare: list[NDArray[np.float32]] = []
+_lock = threading.RLock()
 
 if hasattr(os, "register_at_fork"):
     # threads of torch do not live on in a forked child, which would wait for them for ever
@@ -129,11 +139,48 @@ def elementwise(
 
 
 def empty(shape: torch.Size | tuple[int, ...]) -> Tensor:
-    """Allocate a float32 volume, in huge pages where the system offers them.
+    """Allocate a float32 volume of any content, in memory that an earlier one has left if there is some.
 
-    A new volume costs more in page faults than in arithmetic; numpy asks for huge pages, torch does not.
+    A new volume costs more in page faults than in arithmetic. Memory of a volume that nobody holds any more
+    is therefore kept for the next one, of two volumes at most; see `forget`. New memory comes from numpy,
+    which asks for huge pages where torch does not.
     """
-    return torch.from_numpy(np.empty(tuple(shape), dtype=np.float32))
+    count = math.prod(shape)
+    if count < _SPARE_FROM:
+        return torch.from_numpy(np.empty(tuple(shape), dtype=np.float32))
+    return torch.from_numpy(np.asarray(_Lease(count))).view(tuple(shape))
+
+
+class _Lease:
+    """Memory of one volume; whatever looks at it holds the lease, and when nothing does it is left over."""
+
+    def __init__(self, count: int) -> None:
+        self._memory = _left_over(count)
+        self.__array_interface__ = {**self._memory.__array_interface__, "shape": (count,)}
+
+    def __del__(
+        self, lock: threading.RLock = _lock, spare: list[NDArray[np.float32]] = _spare
+    ) -> None:
+        # the names of a module may be gone when the interpreter ends, so they are arguments; a collector may
+        # call this in the middle of `_left_over`, on the thread that holds the lock
+        with lock:
+            spare.append(self._memory)
+            if len(spare) > _SPARES:
+                spare.pop(0)
+
+
+def _left_over(count: int) -> NDArray[np.float32]:
+    """Take memory that is large enough and not much larger, or allocate some."""
+    with _lock:
+        for place, memory in enumerate(_spare):
+            if count <= memory.size <= 1.25 * count:
+                return _spare.pop(place)
+    return np.empty(count, dtype=np.float32)
+
+
+def forget() -> None:
+    """Give the memory that is kept for the next volumes back to the system."""
+    _spare.clear()
 
 
 def scratch(shape: torch.Size | tuple[int, ...], slot: int = 0) -> Tensor:

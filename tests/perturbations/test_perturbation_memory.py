@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 import perturbations
 from perturbations.catalog import get
+from perturbations.chunks import forget
 from large_scans import large
 
 torch.set_num_threads(2)
@@ -40,10 +41,12 @@ def measured(name):
     perturbations.realise(name, small, seed=1).at(severity=2)
     perturbations.realise("gaussian_noise", large("mr", (8, 40, 44)), seed=1).at(severity=2)
     gc.collect()
+    forget()
     before = now("VmRSS")
     drawn = perturbations.realise(name, scan, seed=1)
     gc.collect()
     held = now("VmRSS") - before
+    forget()
     Path("/proc/self/clear_refs").write_text("5")
     start = now("VmRSS")
     kept = drawn.at(severity=2)
