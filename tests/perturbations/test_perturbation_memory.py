@@ -79,7 +79,8 @@ def test_realisations_and_levels_stay_within_their_volumes() -> None:
     too_much = {
         name: (round(held, 2), round(peak, 2))
         for name, (held, peak) in volumes.items()
-        # a chain holds one volume more than its largest part while that part acts
-        if held > 3.5 or peak > (6.0 if CATALOG[name].family == "acquisition" else 1.6)
+        # a chain draws its parts at each level: what the largest holds, what came before it, and in CT the
+        # rays of the scan, which are projected at the first one
+        if held > 3.5 or peak > (8.0 if CATALOG[name].family == "acquisition" else 1.6)
     }
     assert not too_much, f"volumes held by a realisation, and allocated by a level: {too_much}"
