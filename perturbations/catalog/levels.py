@@ -27,6 +27,9 @@ __all__ = [
 ]
 
 
+_FEW = 12
+"""Names that a message can list."""
+
 SSIM_TARGETS = (0.95, 0.85, 0.75, 0.65, 0.55)
 """Structural similarity to the clean scan at the five severities of equal effect."""
 
@@ -258,4 +261,10 @@ def _knots(name: str, modality: str, length_unit: str) -> tuple[float, ...]:
 def _hint(name: str, known: Iterable[str]) -> str:
     names = list(known)
     near = difflib.get_close_matches(name.lower(), names, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return (
+        f"there are {', '.join(names)}"
+        if len(names) <= _FEW
+        else f"none of {len(names)} is like it"
+    )

@@ -104,7 +104,8 @@ def _severity_axis(view: View, perturbation: str, across: Scale) -> Markup:
     rows += _axis_row(BOTTOM + 28, "level", across, levels, class_="tick strong")
     rows += _axis_row(BOTTOM + 42, "NRMSE", across, nrmse, class_="small")
     rows += _axis_row(BOTTOM + 54, "SSIM", across, ssim, class_="small")
-    words = f"severity, level in {unit}" if unit else "severity, level"
+    words = "severity" if unit == "severity" else f"severity, level in {unit}".removesuffix(" in ")
+    words = words.replace("level in of", "level as share of")
     rows.append(
         svg.text(
             RIGHT, BOTTOM + 71, f"{words} · worse to the right →", class_="tick", text_anchor="end"
