@@ -80,7 +80,16 @@ def admitted(name: str, *severities: float) -> list[float]:
     return [s for s in severities if s <= last(name) and (not ordinal or s == int(s))]
 
 
-DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda",
+        marks=[
+            pytest.mark.gpu,
+            pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"),
+        ],
+    ),
+]
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
