@@ -54,9 +54,16 @@ _SPARE_FROM = 1 << 18
 _spare: list[NDArray[np.float32]] = []
 _lock = threading.RLock()
 
+
+def _alone() -> None:
+    """Work on one thread in a forked child: it would wait for ever for threads that it has not."""
+    _lock.release()
+    torch.set_num_threads(1)
+
+
 if hasattr(os, "register_at_fork"):
-    # threads of torch do not live on in a forked child, which would wait for them for ever
-    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+    # held while the process forks, so that no other thread leaves it locked in the child
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_alone)
 
 
 def spread(work: Callable[[int, int], None], count: int, size: int = CHUNK) -> None:
