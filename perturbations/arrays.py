@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from perturbations.options import is_number
 from perturbations.perturbation import realise
 from perturbations.scan import Scan
 
@@ -112,7 +112,7 @@ def _numbers(given: object, count: int) -> bool:
     """Tell whether something is a sequence of so many numbers."""
     if not isinstance(given, Sequence | np.ndarray) or len(given) != count:
         return False
-    return all(isinstance(value, Real) and not isinstance(value, bool) for value in given)
+    return all(map(is_number, given))
 
 
 def _floating(image: object) -> Tensor:

@@ -12,9 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Real
 from types import MappingProxyType
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -29,6 +28,7 @@ from perturbations.catalog import (
     options_for,
     severity_of,
 )
+from perturbations.options import is_number
 from perturbations.perturbation import Perturbed, Realisation, realise
 from perturbations.scan import Scan
 from perturbations.seeds import check_seed, derive_seed
@@ -309,7 +309,7 @@ def _part(given: object) -> Part:
     if not isinstance(name, str):
         msg = f"a part of a chain must begin with the name of a perturbation, got {name!r}"
         raise TypeError(msg)
-    if not _is_number(severity):
+    if not is_number(severity):
         msg = f"the share of {name} in a chain must be a positive number, got {severity!r}"
         raise TypeError(msg)
     if not 0 < severity < math.inf:
@@ -343,14 +343,9 @@ def _check_row(levels: object) -> None:
         if not isinstance(name, str):
             msg = f"a row of joint must hold names of perturbations, got {name!r}"
             raise TypeError(msg)
-        if not _is_number(level):
+        if not is_number(level):
             msg = f"the level of {name} in a row of joint must be a number, got {level!r}"
             raise TypeError(msg)
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    """Tell whether a value is a number; True and False are none."""
-    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _check(names: Sequence[str], scan: Scan, *, empty: bool = False) -> None:

@@ -1,11 +1,23 @@
-"""What is declared beside a level, checked in one way."""
+"""What a caller declares, checked in one way: what a number is, and options beside a level."""
 
 from __future__ import annotations
 
 import math
 from numbers import Real
+from typing import TypeGuard
 
-__all__ = ["positive"]
+__all__ = ["is_number", "positive"]
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Tell whether a value is a real number; True and False are none.
+
+    Examples
+    --------
+    >>> is_number(2), is_number(True), is_number("2")
+    (True, False, False)
+    """
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def positive(name: str, option: str, given: object, what: str, *, most: float = math.inf) -> float:
@@ -33,7 +45,7 @@ def positive(name: str, option: str, given: object, what: str, *, most: float = 
     2.0
     """
     number = math.nan
-    if not isinstance(given, bool) and isinstance(given, Real):
+    if is_number(given):
         try:
             number = float(given)
         except OverflowError:  # a whole number beyond all floats

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from perturbations.catalog import MODALITIES, STATES, modality_class
 from perturbations.chunks import extremes, finite
+from perturbations.options import is_number
 
 __all__ = ["Scan"]
 
@@ -214,8 +214,7 @@ class Scan:
 
 
 def _positive(value: object) -> bool:
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    return number and 0 < float(value) < math.inf  # type: ignore[arg-type]  # a number
+    return is_number(value) and 0 < value < math.inf
 
 
 def _check_image(image: object) -> None:

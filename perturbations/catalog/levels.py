@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Mapping
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from perturbations.catalog.entry import MODALITIES, Perturbation, Scale, modality_class
 from perturbations.catalog.lines import CATALOG
+from perturbations.options import is_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -249,7 +249,7 @@ def _must_be_text(name: object) -> None:
 
 
 def _must_be_number(what: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if not is_number(value):
         msg = f"{what} must be a number, got {value!r}"
         raise TypeError(msg)
 
