@@ -152,7 +152,8 @@ def _system(
     output = dict(declared.get("output") or {})
     if around.labels and not _names_labels(output) and not _names_labels(sidecar.get("output")):
         declared["output"] = {**output, "labels": dict(around.labels)}
-    parts = parse_contract(declared, where, sidecar=sidecar)
+    told = [(Certainty.CONTRACT_FILE, sidecar), (Certainty.DECLARED, declared)]
+    parts = parse_contract(told, where)
     problems += _with_file(parts, where, file)
     golden = content.get("golden")
     if golden is not None and not (around.folder / golden).is_file():
@@ -220,7 +221,7 @@ def _with_file(parts: ContractParts, where: str, file: Path | None) -> list[str]
     problems = []
     for problem in parts.problems:
         name = problem.partition(":")[0].removeprefix(f"{where}.")
-        there = file is not None and sources.get(name) is Certainty.SIDECAR
+        there = file is not None and sources.get(name) is Certainty.CONTRACT_FILE
         problems.append(f"{problem} (in {file.name})" if there and file else problem)
     return problems
 

@@ -114,7 +114,7 @@ def canonical(config: AuditConfig) -> Mapping[str, Any]:
     systems = {}
     for spec in config.systems:
         known = _plain(spec)
-        for key in ("checkpoint", "golden"):
+        for key in ("checkpoint", "predictions", "golden"):
             known[key] = Path(known[key]).name if known[key] else None
         systems[spec.name] = known
     return {

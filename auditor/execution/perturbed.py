@@ -10,9 +10,10 @@ import perturbations
 from auditor.execution.job import ConditionRow, condition_rows
 from auditor.plan import Unit
 from auditor.schema import CLEAN, PerturbationSpec, Status
+from auditor.systems.running import Asked
 from perturbations import Facts, Perturbed, Realisation, Scan, Warp
 
-__all__ = ["Scanned", "moved", "perturb", "same_unit"]
+__all__ = ["Scanned", "evaluation", "moved", "perturb", "same_unit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,12 @@ class Scanned:
     warp: Warp | None
     facts: str | None = None
     """See `Row.facts`."""
+
+
+def evaluation(unit: Unit, item: Scanned) -> Asked:
+    """Name the evaluation that a perturbed scan is for, as systems that use files name it."""
+    perturbation = unit.perturbation.name
+    return Asked(unit.case, perturbation, item.condition.severity, unit.replicate)
 
 
 def perturb(unit: Unit, scan: Scan) -> list[Scanned]:

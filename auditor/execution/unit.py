@@ -22,7 +22,7 @@ from auditor.cases import LoadedCase, load_case, write_mask
 from auditor.errors import AuditError
 from auditor.execution.controls import clean_controls, otsu_mask, warped_reference
 from auditor.execution.job import ConditionRow, Job, failed_rows
-from auditor.execution.perturbed import Scanned, moved, perturb
+from auditor.execution.perturbed import Scanned, evaluation, moved, perturb
 from auditor.execution.scoring import Scorer
 from auditor.execution.store import has_shard, write_shard
 from auditor.plan import Unit
@@ -30,13 +30,8 @@ from auditor.schema import CLEAN, CONTROLS, Record, Row, Status, SystemSpec
 from auditor.strata.foreground import foreground_ratio
 from auditor.strata.raters import rater_disagreement
 from auditor.systems.decision import decide
-from auditor.systems.running import (
-    CallableSystem,
-    Failure,
-    Prediction,
-    RunningSystem,
-    open_system,
-)
+from auditor.systems.runners import CallableSystem
+from auditor.systems.running import Asked, Failure, Prediction, System, open_system
 from perturbations import CATALOG, effect, estimate
 
 __all__ = ["Callables", "UnitRunner"]
@@ -55,7 +50,7 @@ class UnitRunner:
         self._job = job
         self._specs = {spec.name: spec for spec in job.config.systems}
         self._callables = callables or {}
-        self._open: OrderedDict[str, tuple[RunningSystem, ExitStack]] = OrderedDict()
+        self._open: OrderedDict[str, tuple[System, ExitStack]] = OrderedDict()
         self._case: LoadedCase | None = None
         self._scorer: Scorer | None = None
         self._clean: dict[str, Tensor | None] = {}
@@ -129,7 +124,7 @@ class UnitRunner:
             self._case = case
         return self._case
 
-    def system(self, name: str) -> RunningSystem:
+    def system(self, name: str) -> System:
         """Return a running system, starting it when needed."""
         if name in self._open:
             self._open.move_to_end(name)
@@ -146,7 +141,8 @@ class UnitRunner:
     def clean_labels(self, name: str, case: LoadedCase) -> Tensor | None:
         """Return the system's mask of the clean scan of a case; None when it fails there."""
         if name not in self._clean:
-            outcome = self.system(name).predict([case.scan.image], case.geometry)[0]
+            asked = [Asked(case.record.case)]
+            outcome = self.system(name).predict([case.scan.image], case.geometry, asked=asked)[0]
             self._clean[name] = outcome.labels if isinstance(outcome, Prediction) else None
         return self._clean[name]
 
@@ -182,7 +178,8 @@ class UnitRunner:
         assert scorer is not None  # set together with the case by load()
         usable = [item for item in scanned if item.status is Status.OK]
         started = time.perf_counter()
-        outcomes = dict(zip(map(id, usable), self._predict(spec, case, usable), strict=True))
+        predicted = self._predict(unit, spec, case, usable)
+        outcomes = dict(zip(map(id, usable), predicted, strict=True))
         seconds = (time.perf_counter() - started) / max(1, len(usable))
         rows: list[Row] = []
         # also where there is no warp, because nothing was lost or there is no scan
@@ -226,7 +223,7 @@ class UnitRunner:
         write_mask(self._job.run / "predictions" / system / name, labels, case.geometry)
 
     def _predict(
-        self, spec: SystemSpec, case: LoadedCase, usable: list[Scanned]
+        self, unit: Unit, spec: SystemSpec, case: LoadedCase, usable: list[Scanned]
     ) -> list[Prediction | Failure]:
         if not usable:
             return []
@@ -235,7 +232,9 @@ class UnitRunner:
         except AuditError as error:
             reason = str(error).splitlines()[0]
             return [Failure(Status.FAILED, reason) for _ in usable]
-        return system.predict([item.scan.image for item in usable], case.geometry)
+        images = [item.scan.image for item in usable]
+        asked = [evaluation(unit, item) for item in usable]
+        return system.predict(images, case.geometry, asked=asked)
 
     def _control_rows(self, unit: Unit, case: LoadedCase, scanned: list[Scanned]) -> list[Row]:
         scorer = self._scorer

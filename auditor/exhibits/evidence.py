@@ -12,7 +12,7 @@ from torch import Tensor
 
 from auditor.cases import LoadedCase
 from auditor.execution.job import Job
-from auditor.execution.perturbed import Scanned, perturb
+from auditor.execution.perturbed import Scanned, evaluation, perturb
 from auditor.execution.scoring import mask_digest
 from auditor.execution.store import write_bytes
 from auditor.execution.unit import Callables, UnitRunner
@@ -129,7 +129,9 @@ def _redo(
     # batches could give other last bits
     usable = [item for item in scanned if item.status is Status.OK]
     outcomes = runner.system(selection.system).predict(
-        [item.scan.image for item in usable], case.geometry
+        [item.scan.image for item in usable],
+        case.geometry,
+        asked=[evaluation(unit, item) for item in usable],
     )
     outcome = outcomes[next(i for i, item in enumerate(usable) if item is wanted)]
     if not isinstance(outcome, Prediction):

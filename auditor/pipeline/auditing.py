@@ -23,7 +23,7 @@ from auditor.pipeline.run import Run
 from auditor.pipeline.setup import analysis_setup
 from auditor.plan import make_plan, preview
 from auditor.schema import Results, encode
-from auditor.systems.running import CallableSystem
+from auditor.systems.runners import CallableSystem
 
 __all__ = ["audit"]
 

@@ -29,7 +29,8 @@ from auditor.plan import AuditPlan, make_plan
 from auditor.schema import CaseRecord, ContractStatus, SystemRecord, SystemSpec
 from auditor.systems.contract import build_contract
 from auditor.systems.golden import GoldenOutcome, Pair, check_golden, read_golden_table
-from auditor.systems.running import CallableSystem, Failure, open_system
+from auditor.systems.runners import CallableSystem
+from auditor.systems.running import Asked, Failure, open_system
 from auditor.systems.sniff import sniff
 from perturbations import realise
 
@@ -271,9 +272,11 @@ def _dry(
         reference_rule=config.cases.reference,
     )
     with open_system(spec, callable=call) as running:
-        running.predict([case.scan.image], case.geometry)  # the first call also starts the child
+        asked = [Asked(case.record.case)]
+        # the first call also starts the child
+        running.predict([case.scan.image], case.geometry, asked=asked)
         started = time.perf_counter()
-        outcome = running.predict([case.scan.image], case.geometry)[0]
+        outcome = running.predict([case.scan.image], case.geometry, asked=asked)[0]
         seconds = time.perf_counter() - started
     problem = f"{outcome.status.value}: {outcome.reason}" if isinstance(outcome, Failure) else ""
     return Dry(spec.name, seconds, problem)

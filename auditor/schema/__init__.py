@@ -24,6 +24,7 @@ from auditor.schema.inputs import (
     ReferenceRule,
     StratumSpec,
     SystemSpec,
+    TrainingFacts,
     WindowSpec,
 )
 from auditor.schema.results import (
@@ -100,6 +101,7 @@ __all__ = [
     "Summary",
     "SystemRecord",
     "SystemSpec",
+    "TrainingFacts",
     "Verdict",
     "WindowSpec",
     "WorstCase",

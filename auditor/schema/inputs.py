@@ -65,12 +65,20 @@ class ReferenceRule:
 
 
 class Certainty(StrEnum):
-    """Where a field of a contract comes from."""
+    """Where a field of a contract comes from; an earlier one wins over a later one."""
 
+    COMMAND_LINE = "command line"
+    """``--set`` of the command that is run."""
     DECLARED = "declared"
+    """The configuration."""
+    CONTRACT_FILE = "contract file"
+    """contract.yaml beside the checkpoint, or the file that the configuration names."""
     SIDECAR = "sidecar"
+    """What the maker ships with the checkpoint: plans.json, metadata.json, metadata inside the file."""
     PROBED = "probed"
+    """Found by trying, not declared by anybody."""
     DEFAULT = "default"
+    """Nobody said anything."""
 
 
 class ContractStatus(StrEnum):
@@ -176,19 +184,34 @@ class OutputSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingFacts:
+    """What the maker says of the training: facts to read results against, never used to predict."""
+
+    patch: tuple[int, ...] | None = None
+    """Voxels of a training patch, in the order of the system's axes."""
+    foreground_ratio: tuple[float, float] | None = None
+    """Smallest and largest share of foreground in the training patches."""
+
+
+@dataclass(frozen=True, slots=True)
 class SystemSpec:
-    """One system to audit: checkpoint, contract, inference settings."""
+    """One system to audit: what runs, its contract, inference settings."""
 
     name: str
     """As the user calls it; unique in the audit."""
     checkpoint: str | None = None
-    """Path of the checkpoint; None for a Python callable."""
+    """Path of the checkpoint's file; None for every other kind of system."""
     input: InputSpec = InputSpec()
     """Preprocessing."""
     output: OutputSpec = OutputSpec()
     """Postprocessing."""
     window: WindowSpec | None = None
     """None: the whole image in one call."""
+    command: tuple[str, ...] = ()
+    """Program with its arguments, which reads a folder of scans and writes one of label maps; runs
+    outside the sandbox."""
+    predictions: str | None = None
+    """Folder of label maps that were predicted elsewhere."""
     sources: tuple[tuple[str, Certainty], ...] = ()
     """Source of each contract field that is not a default: (dotted name, source)."""
     golden: str | None = None
@@ -203,6 +226,13 @@ class SystemSpec:
     """Architecture that this system is an instance of; empty: not stated."""
     training_seed: int | None = None
     """Which training run of the family."""
+    training: TrainingFacts | None = None
+    """Declared facts of the training; None: not stated."""
+    flips: tuple[int, ...] = ()
+    """Fed axes, counted from 0, that are mirrored: the answers of all their combinations are
+    averaged (test-time augmentation); none: one forward pass."""
+    precision: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Number type of the weights while they run; formats that fix it refuse another."""
     batch: int = 1
     """Windows (or whole images) per forward pass; fixed, part of the plan."""
     threads: int = 1

@@ -5,14 +5,15 @@ the record with defaults for what could not be read, and one sentence per proble
 what must be, and what was. Nothing here imports torch.
 
 A contract file (``contract.yaml`` beside the checkpoint, or ``NAME.contract.yaml``) has the keys
-``input``, ``output`` and ``window`` as a system of the configuration has. What the configuration
-says wins over what the file says.
+``input``, ``output`` and ``window`` as a system of the configuration has. Field by field the command
+line wins over the configuration, that over the contract file, that over what the maker ships with the
+checkpoint (a sidecar); what nobody declares may be probed.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -148,17 +149,18 @@ class ContractParts:
     """One sentence each; empty when all is well."""
 
 
-def parse_contract(
-    declared: Mapping[str, Any], where: str, *, sidecar: Mapping[str, Any] | None = None
-) -> ContractParts:
-    """Read a whole contract, from the configuration and a contract file.
+Told = tuple[Certainty, Mapping[str, Any]]
+"""Who says something, and what: a mapping with the keys input, output, window."""
+
+
+def parse_contract(told: Sequence[Told], where: str) -> ContractParts:
+    """Read a whole contract from everybody who says something about it.
 
     Parameters
     ----------
-    declared : the configuration's keys input, output, window; other keys are left alone.
+    told : the weakest source first; a later one wins field by field, and its ``window: null`` takes an
+        earlier one's window away. Other keys than input, output, window are left alone.
     where : path of the system, for messages: ``systems.vendor-a``.
-    sidecar : the mapping of a contract file; the configuration wins field by field, and
-        ``window: null`` there takes the file's window away.
 
     Returns
     -------
@@ -167,8 +169,7 @@ def parse_contract(
     merged: dict[str, Any] = {}
     sources: dict[str, Certainty] = {}
     for part in PARTS:
-        told = [(sidecar or {}, Certainty.SIDECAR), (declared, Certainty.DECLARED)]
-        for mapping, source in told:
+        for source, mapping in told:
             if part not in mapping:
                 continue
             value, before = mapping[part], merged.get(part)

@@ -23,7 +23,8 @@ from auditor.errors import DataError
 from auditor.proxies import agreement
 from auditor.schema import ContractStatus, Geometry, OutputSpec, SystemSpec
 from auditor.systems.alternatives import Alternative, alternatives
-from auditor.systems.running import CallableSystem, Failure, Prediction, RunningSystem, open_system
+from auditor.systems.runners import CallableSystem
+from auditor.systems.running import Failure, Prediction, System, open_system
 
 Pair = tuple[Tensor, Geometry, Tensor]
 """(channel, *native) float32 image, its geometry, the maker's (*native) label numbers."""
@@ -197,7 +198,7 @@ class _Search:
     text: str
 
 
-def _search(system: RunningSystem, pair: Pair, declared: float, seconds: float) -> _Search:
+def _search(system: System, pair: Pair, declared: float, seconds: float) -> _Search:
     """Try alternatives on one pair until one agrees as the maker's contract would."""
     image, geometry, golden = pair
     spec = system.spec

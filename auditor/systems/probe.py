@@ -24,7 +24,7 @@ from auditor.errors import CheckpointError
 from auditor.schema import Certainty, ContractField, InputSpec, OutputSpec, Status, SystemSpec
 from auditor.systems.alternatives import Layout
 from auditor.systems.contract import canonical_text
-from auditor.systems.running import (
+from auditor.systems.runners import (
     CallableRunner,
     CallableSystem,
     ProcessRunner,

@@ -13,28 +13,28 @@ was stopped is replaced when it is next needed.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from auditor.errors import AuditError, CheckpointError
-from auditor.schema import Geometry, Status, SystemSpec
+from auditor.schema import CLEAN, Geometry, Status, SystemSpec
 from auditor.systems.decision import decide
 from auditor.systems.preparation import Prepared, prepare, restore
-from auditor.systems.window import run_windows
-
-if TYPE_CHECKING:  # a callable needs no child process
-    from auditor.systems.process import ModelProcess
-
-CallableSystem = Callable[[NDArray[np.float32]], NDArray[Any]]
-"""A system as a Python function: (channel, *fed sizes) float32, prepared as its contract says (one
-window, or one slice, at a time when it says so), to (class, *fed sizes) or (*fed sizes) labels."""
+from auditor.systems.runners import (
+    CallableRunner,
+    CallableSystem,
+    ProcessRunner,
+    RunFailure,
+    Runner,
+    RunningInfo,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,186 +62,55 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class RunningInfo:
-    """What is known of a system that runs."""
+class Asked:
+    """Which evaluation a scan belongs to; for systems that read and write files by name."""
 
-    format: str
-    """onnx, torchscript, .., or callable."""
-    sha256: str
-    """Of the checkpoint's file; empty for a callable."""
-    size_bytes: int
-    """Of the checkpoint's file; 0 for a callable."""
-    sandbox: tuple[str, ...]
-    """Layers that are active around it; none for a callable."""
-    findings: tuple[str, ...]
-    """Safety findings in words."""
-    input_shape: tuple[int | None, ...] | None = None
-    """(batch, channel, *sizes) as the file itself declares, None where it may vary."""
+    case: str
+    """The user's name for the case."""
+    perturbation: str = CLEAN
+    """Or clean."""
+    severity: float = 0.0
+    """0: clean."""
+    replicate: int = 0
+    """Which independent draw."""
 
 
-class RunFailure(Exception):
-    """A runner could not run what it was given."""
+class System(Protocol):
+    """What predicts scans, whatever it is made of; a context manager."""
 
-    def __init__(self, status: Status, reason: str) -> None:
-        self.status = status
-        """crashed, timed_out, rejected or failed."""
-        self.reason = reason
-        """One sentence."""
-        super().__init__(reason)
-
-
-class Runner(Protocol):
-    """What runs arrays in the system's own axes."""
+    @property
+    def spec(self) -> SystemSpec:
+        """Contract and settings."""
 
     @property
     def info(self) -> RunningInfo:
-        """Say what runs."""
+        """Format, digest, sandbox, findings; as found when it was opened."""
 
-    def run(self, pieces: Sequence[NDArray[np.float32]], spec: SystemSpec) -> list[NDArray[Any]]:
-        """Run pieces; RunFailure when one of them cannot be run."""
+    def __enter__(self) -> Self:
+        """Open."""
 
-    def close(self) -> None:
-        """Let everything go; it may be used again afterwards."""
-
-
-class CallableRunner:
-    """Runs a Python function in this process, one piece at a time."""
-
-    def __init__(self, function: CallableSystem) -> None:
-        self._function = function
-
-    @property
-    def info(self) -> RunningInfo:
-        """Say that there is no file and no sandbox."""
-        note = "a Python callable runs inside the auditor's process, without a sandbox"
-        return RunningInfo("callable", "", 0, (), (note,))
-
-    def run(self, pieces: Sequence[NDArray[np.float32]], spec: SystemSpec) -> list[NDArray[Any]]:
-        """Run pieces one by one.
-
-        Parameters
-        ----------
-        pieces : each (channel, *fed sizes).
-        spec : contract and windows.
-
-        Returns
-        -------
-        One (class, *fed sizes) array per piece.
-
-        Raises
-        ------
-        RunFailure
-            The function raised, or answered with something that is no array of its input's size.
-        """
-        try:
-            predict = self._labels if spec.output.activation == "labels" else self._predict
-            return [run_windows(p, predict, window=spec.window, batch=1) for p in pieces]
-        except ValueError as error:
-            raise RunFailure(Status.REJECTED, str(error)) from error
-
-    def _predict(self, batch: NDArray[np.float32]) -> NDArray[Any]:
-        try:
-            answer = np.asarray(self._function(batch[0].copy()))
-        except Exception as error:  # whatever a user's model raises is a row
-            reason = f"the system raised {type(error).__name__}: {_one_line(error)}"
-            raise RunFailure(Status.FAILED, reason) from error
-        if answer.dtype.kind not in "biuf":
-            msg = f"the system must answer with an array of numbers, got {answer.dtype}"
-            raise ValueError(msg)
-        if answer.dtype.kind == "b":
-            answer = answer.astype(np.uint8)
-        return answer[None] if answer.ndim == batch.ndim - 1 else answer[None, None]
-
-    def _labels(self, batch: NDArray[np.float32]) -> NDArray[Any]:
-        # label numbers are often given as floats; windows must not average them
-        answer = self._predict(batch)
-        whole = np.rint(answer)
-        return whole.astype(np.int64) if np.array_equal(whole, answer) else answer
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Let everything go."""
 
+    def under(self, spec: SystemSpec) -> System:
+        """Run the same thing under another contract."""
 
-class ProcessRunner:
-    """Runs a checkpoint in a child process, replaced after a crash when it is next needed."""
-
-    def __init__(self, spec: SystemSpec, checkpoint: Path) -> None:
-        from auditor.systems.sniff import sniff
-
-        self._sniffed = sniff(checkpoint)
-        self._spec, self._checkpoint = spec, checkpoint
-        self._process: ModelProcess | None = None
-
-    @property
-    def info(self) -> RunningInfo:
-        """Say what runs; starts the child when there is none."""
-        found = self._started().info
-        return RunningInfo(
-            format=self._sniffed.format,
-            sha256=self._sniffed.sha256,
-            size_bytes=self._sniffed.size_bytes,
-            sandbox=tuple(found.sandbox),
-            findings=tuple(found.findings),
-            input_shape=found.input_shape,
-        )
-
-    def _started(self) -> ModelProcess:
-        from auditor.systems.process import ModelFailure, ModelProcess
-
-        if self._process is None:
-            process = ModelProcess(
-                self._checkpoint,
-                self._sniffed.format,
-                device=self._spec.device,
-                threads=self._spec.threads,
-                batch=self._spec.batch,
-                timeout_s=self._spec.timeout_s,
-                memory_gb=self._spec.memory_gb,
-            )
-            try:
-                process.start()
-            except ModelFailure as failure:
-                process.close()
-                raise RunFailure(failure.status, failure.reason) from failure
-            self._process = process
-        return self._process
-
-    def run(self, pieces: Sequence[NDArray[np.float32]], spec: SystemSpec) -> list[NDArray[Any]]:
-        """Run all pieces in one call of the child.
-
-        Parameters
-        ----------
-        pieces : each (channel, *fed sizes).
-        spec : contract and windows.
-
-        Returns
-        -------
-        One (class, *fed sizes) array per piece.
-
-        Raises
-        ------
-        RunFailure
-            The child crashed, took too long, or the model refused.
-        """
-        from auditor.systems.process import ModelFailure
-
-        process = self._started()
-        try:
-            return process.run(pieces, spec.window, spec.output, spec.input)
-        except ModelFailure as failure:
-            if failure.status in {Status.CRASHED, Status.TIMED_OUT}:
-                self.close()
-            raise RunFailure(failure.status, failure.reason) from failure
-
-    def close(self) -> None:
-        """End the child."""
-        if self._process is not None:
-            self._process.close()
-            self._process = None
+    def predict(
+        self, images: Sequence[Tensor], geometry: Geometry, *, asked: Sequence[Asked] = ()
+    ) -> list[Prediction | Failure]:
+        """Predict every image of one unit."""
 
 
 class RunningSystem:
-    """A system with its contract, ready to predict; a context manager."""
+    """A checkpoint or callable with its contract, ready to predict; a context manager."""
 
     def __init__(self, spec: SystemSpec, runner: Runner, info: RunningInfo) -> None:
         self.spec = spec
@@ -282,13 +151,20 @@ class RunningSystem:
             self.info,
         )
 
-    def predict(self, images: Sequence[Tensor], geometry: Geometry) -> list[Prediction | Failure]:
+    def predict(
+        self,
+        images: Sequence[Tensor],
+        geometry: Geometry,
+        *,
+        asked: Sequence[Asked] = (),  # a network sees only what it is fed
+    ) -> list[Prediction | Failure]:
         """Predict every image of one unit.
 
         Parameters
         ----------
         images : each (channel, *native) float32, all on the grid of `geometry`.
         geometry : of every one of them.
+        asked : not used here; see `System`.
 
         Returns
         -------
@@ -346,7 +222,7 @@ class RunningSystem:
         return Prediction(scores, scores[scores.shape[0] - len(self.spec.output.labels) :], labels)
 
 
-def open_system(spec: SystemSpec, *, callable: CallableSystem | None = None) -> RunningSystem:  # noqa: A002 - the name that users know it by
+def open_system(spec: SystemSpec, *, callable: CallableSystem | None = None) -> System:  # noqa: A002 - the name that users know it by
     """Start a system.
 
     Parameters

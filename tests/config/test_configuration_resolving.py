@@ -227,7 +227,7 @@ def test_a_contract_file_beside_the_checkpoint_is_read_and_the_configuration_win
     assert system.output.threshold == 0.4
     sources = dict(system.sources)
     assert sources["input.axes"] is Certainty.DECLARED
-    assert sources["input.zscore"] is Certainty.SIDECAR
+    assert sources["input.zscore"] is Certainty.CONTRACT_FILE
     assert "vendor_a.contract.yaml, which lies beside the checkpoint" in config.warnings[0]
 
 

@@ -127,14 +127,12 @@ def test_each_wrong_output_field_says_what_must_be(mapping: object, problem: str
 
 
 def test_all_problems_of_a_contract_are_told_at_once() -> None:
-    parts = parse_contract(
-        {
-            "input": {"axis": "RAS", "clip": [1, 1]},
-            "output": {"labels": {"a": 1}, "activations": "softmax"},
-            "window": {"size": [64, 64, 64], "overlap": 1},
-        },
-        WHERE,
-    )
+    declared: dict[str, object] = {
+        "input": {"axis": "RAS", "clip": [1, 1]},
+        "output": {"labels": {"a": 1}, "activations": "softmax"},
+        "window": {"size": [64, 64, 64], "overlap": 1},
+    }
+    parts = parse_contract([(Certainty.DECLARED, declared)], WHERE)
     assert [problem.split(":")[0] for problem in parts.problems] == [
         f"{WHERE}.input.axis",
         f"{WHERE}.input.clip",
@@ -147,38 +145,59 @@ def test_all_problems_of_a_contract_are_told_at_once() -> None:
 def test_the_window_must_fit_the_axes_and_the_divisor() -> None:
     output = {"labels": {"a": 1}}
     flat = {"input": {"axes": "RAS"}, "output": output, "window": {"size": [64, 64]}}
-    assert "window.size: must have 3 numbers" in parse_contract(flat, WHERE).problems[0]
+    assert (
+        "window.size: must have 3 numbers"
+        in parse_contract([(Certainty.DECLARED, flat)], WHERE).problems[0]
+    )
     odd = {
         "input": {"divisor": [16, 16, 16]},
         "output": output,
         "window": {"size": [64, 72, 64]},
     }
-    assert "must be multiples of input.divisor" in parse_contract(odd, WHERE).problems[0]
+    assert (
+        "must be multiples of input.divisor"
+        in parse_contract([(Certainty.DECLARED, odd)], WHERE).problems[0]
+    )
     slices = {
         "input": {"axes": "SAR", "dims": 2},
         "output": output,
         "window": {"size": [64, 64]},
     }
-    assert parse_contract(slices, WHERE).problems == ()
+    assert parse_contract([(Certainty.DECLARED, slices)], WHERE).problems == ()
 
 
-def test_the_configuration_wins_over_the_contract_file_field_by_field() -> None:
+def test_a_later_source_wins_over_an_earlier_one_field_by_field() -> None:
+    sidecar = {
+        "input": {"axes": "SAR", "spacing_mm": [3, 3, 3], "clip": [0, 9]},
+        "output": {"labels": {"organ": 1}, "activation": "sigmoid"},
+    }
+    file = {
+        "input": {"axes": "RAS", "spacing_mm": [1, 1, 2]},
+        "output": {"labels": {"spleen": 1}},
+        "window": {"size": [96, 96, 96]},
+    }
+    declared = {"input": {"axes": "LPS", "zscore": "image"}, "window": None}
     parts = parse_contract(
-        {"input": {"axes": "LPS"}, "window": None},
+        [
+            (Certainty.SIDECAR, sidecar),
+            (Certainty.CONTRACT_FILE, file),
+            (Certainty.DECLARED, declared),
+            (Certainty.COMMAND_LINE, {"input": {"zscore": "nonzero"}}),
+        ],
         WHERE,
-        sidecar={
-            "input": {"axes": "RAS", "spacing_mm": [1, 1, 2]},
-            "output": {"labels": {"spleen": 1}},
-            "window": {"size": [96, 96, 96]},
-        },
     )
     assert parts.problems == ()
-    assert parts.input == InputSpec(axes="LPS", spacing_mm=(1.0, 1.0, 2.0))
+    assert parts.input == InputSpec(
+        axes="LPS", spacing_mm=(1.0, 1.0, 2.0), clip=(0.0, 9.0), zscore="nonzero"
+    )
     assert parts.window is None
     assert parts.sources == (
         ("input.axes", Certainty.DECLARED),
-        ("input.spacing_mm", Certainty.SIDECAR),
-        ("output.labels", Certainty.SIDECAR),
+        ("input.clip", Certainty.SIDECAR),
+        ("input.spacing_mm", Certainty.CONTRACT_FILE),
+        ("input.zscore", Certainty.COMMAND_LINE),
+        ("output.activation", Certainty.SIDECAR),
+        ("output.labels", Certainty.CONTRACT_FILE),
     )
 
 

@@ -14,7 +14,8 @@ from auditor.schema import ContractStatus, Geometry, InputSpec, OutputSpec, Syst
 from auditor.systems.alternatives import alternatives
 from auditor.systems.golden import check_golden, read_golden_table
 from auditor.systems.orientation import match_axes
-from auditor.systems.running import CallableSystem, Prediction, open_system
+from auditor.systems.runners import CallableSystem
+from auditor.systems.running import Prediction, open_system
 
 GEOMETRY = Geometry(
     shape=(10, 14, 12),
