@@ -16,20 +16,32 @@ Run it from this folder on a Debian or Ubuntu machine with pip::
 from __future__ import annotations
 
 import csv
-import hashlib
 import shutil
-import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER.parent))
+
+from wheels import FetchError, Wheel, check, fetch, is_known, run  # noqa: E402  # lies one folder up
+
 CACHE = FOLDER / ".cache"
-WHEEL = "deepbet-1.0.2-py3-none-any.whl"
-SHA256 = {
-    WHEEL: "1999e2ea00ec48f6233b95b96f3901a962d3f70431c63aeb985e8a49a198473c",
-    "model.pt": "de8ee7c69654d0dd3935dc4a5d84571d8ecf4637a6bfc01df399c4c2bc86e0fd",
-    "bbox_model.pt": "39a7b2b5f799faa1391ea97bfcdc0b9299f20d84f2316a4ff8918dc4685e40aa",
+DEEPBET = Wheel(
+    "deepbet==1.0.2",
+    "deepbet-1.0.2-py3-none-any.whl",
+    "1999e2ea00ec48f6233b95b96f3901a962d3f70431c63aeb985e8a49a198473c",
+    {
+        "model.pt": (
+            "data/models/model.pt",
+            "de8ee7c69654d0dd3935dc4a5d84571d8ecf4637a6bfc01df399c4c2bc86e0fd",
+        ),
+        "bbox_model.pt": (
+            "data/models/bbox_model.pt",
+            "39a7b2b5f799faa1391ea97bfcdc0b9299f20d84f2316a4ff8918dc4685e40aa",
+        ),
+    },
+)
+HEAD = {
     "ch2.nii.gz": "a009051127f64dc3dd554d5f5b589870ea72106d9642c21b4e7093e478cfc309",
     "ch2bet.nii.gz": "592a2d20abdf36eefcb540ca8958428040edffc1bc1a18ba1dcfbabac77c5dd1",
 }
@@ -38,14 +50,10 @@ deepbet 1.0.2: MIT licence. Cite Fisch et al. 2023, arXiv 2308.07003.
 Colin27 (ch2, ch2bet) as packaged in mricron-data: BSD-3-Clause. Cite Holmes et al. 1998."""
 
 
-class FetchError(Exception):
-    """A file could not be fetched, or is not the one that this example was written for."""
-
-
 def main() -> int:
     CACHE.mkdir(exist_ok=True)
     try:
-        fetch_checkpoints()
+        fetch(DEEPBET, CACHE)
         fetch_head()
         write_reference(CACHE / "ch2bet.nii.gz", CACHE / "brain.nii.gz")
     except FetchError as error:
@@ -57,25 +65,9 @@ def main() -> int:
     return 0
 
 
-def fetch_checkpoints() -> None:
-    """Put ``model.pt`` and ``bbox_model.pt`` into the cache."""
-    names = ("model.pt", "bbox_model.pt")
-    if all(is_known(CACHE / name) for name in names):
-        return
-    if not is_known(CACHE / WHEEL):
-        pip = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps")
-        call(*pip, "--dest", str(CACHE), "deepbet==1.0.2")
-    check(CACHE / WHEEL)
-    with zipfile.ZipFile(CACHE / WHEEL) as wheel:
-        for name in names:
-            (CACHE / name).write_bytes(wheel.read(f"data/models/{name}"))
-            check(CACHE / name)
-
-
 def fetch_head() -> None:
     """Put ``ch2.nii.gz`` and ``ch2bet.nii.gz`` into the cache."""
-    names = ("ch2.nii.gz", "ch2bet.nii.gz")
-    if all(is_known(CACHE / name) for name in names):
+    if all(is_known(CACHE / name, sha256) for name, sha256 in HEAD.items()):
         return
     if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
         msg = (
@@ -84,37 +76,17 @@ def fetch_head() -> None:
             f"usr/share/mricron/templates/ch2.nii.gz and ch2bet.nii.gz into {CACHE.name}/"
         )
         raise FetchError(msg)
-    call("apt-get", "download", "--quiet", "mricron-data")
+    run(("apt-get", "download", "--quiet", "mricron-data"), CACHE)
     packages = sorted(CACHE.glob("mricron-data_*.deb"))
     if not packages:
         msg = "apt-get download mricron-data wrote no package; run apt-get update, then try again"
         raise FetchError(msg)
     unpacked = CACHE / "mricron-data"
-    call("dpkg", "-x", str(packages[-1]), str(unpacked))
-    for name in names:
+    run(("dpkg", "-x", str(packages[-1]), str(unpacked)), CACHE)
+    for name, sha256 in HEAD.items():
         shutil.copyfile(unpacked / "usr/share/mricron/templates" / name, CACHE / name)
-        check(CACHE / name)
+        check(CACHE / name, sha256)
     shutil.rmtree(unpacked)
-
-
-def call(*command: str) -> None:
-    """Run a command inside the cache folder."""
-    print(" ".join(Path(part).name for part in command))
-    finished = subprocess.run(command, cwd=CACHE, check=False)
-    if finished.returncode != 0:
-        msg = f"{Path(command[0]).name} ended with code {finished.returncode}; see its message"
-        raise FetchError(msg)
-
-
-def is_known(path: Path) -> bool:
-    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == SHA256[path.name]
-
-
-def check(path: Path) -> None:
-    if not is_known(path):
-        found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
-        msg = f"{path.name} must have SHA-256 {SHA256[path.name]}, found {found}"
-        raise FetchError(msg)
 
 
 def write_reference(extracted: Path, mask: Path) -> None:
