@@ -17,7 +17,7 @@ from auditor.cases.layouts import (
     recognise,
 )
 from auditor.cases.loading import LoadedCase, load_case
-from auditor.cases.manifest import read_table
+from auditor.cases.manifest import names_patients, read_table
 
 __all__ = [
     "LAYOUTS",
@@ -34,6 +34,7 @@ __all__ = [
     "gather",
     "label_names",
     "load_case",
+    "names_patients",
     "read_manifest",
     "read_mask",
     "read_table",

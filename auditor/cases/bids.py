@@ -67,7 +67,7 @@ def gather_bids(folder: Path, choice: Choice) -> Gathered:
     groups = _groups(images, masks, channels, folder, problems)
     notes += _left_out(groups, masks, [it for it in images if it.suffix in channels], folder)
     labelled = [group for group in groups if group.masks]
-    chosen = _chosen_names(labelled, choice)
+    chosen = _chosen_names(labelled, choice, folder)
     participants = read_participants(folder, problems, notes)
     cases = []
     used: list[BidsFile] = []
@@ -191,7 +191,7 @@ def _left_out(
     return notes
 
 
-def _chosen_names(groups: Sequence[_Group], choice: Choice) -> tuple[str, ...]:
+def _chosen_names(groups: Sequence[_Group], choice: Choice, folder: Path) -> tuple[str, ...]:
     """Return the names of the masks that count: one, or one per rater."""
     held = Counter(mask.key for group in groups for mask in group.masks)
     asked = choice.raters or ((choice.references,) if choice.references else ())
@@ -200,10 +200,12 @@ def _chosen_names(groups: Sequence[_Group], choice: Choice) -> tuple[str, ...]:
             return tuple(held)
         told = ", ".join(f"{key} ({count})" for key, count in sorted(held.items()))
         first, second = sorted(held)[:2]
+        command = f"segaudit cases {folder.name}"
         msg = (
-            f"the images must have one kind of mask each, there are {told}. Say which one counts "
-            f"(--references {first}), or that they are several raters (--raters {first},{second}). "
-            "Masks of different labels must be joined to one label map first"
+            f"the images of {folder.name} must have one kind of mask each, there are {told}. Say which "
+            f"one counts ({command} --references {first} -o cases.csv), or that they are several raters "
+            f"({command} --raters {first},{second} -o cases.csv), and use the table. Masks of different "
+            "labels must be joined to one label map first"
         )
         raise DataError(msg)
     unknown = [name for name in asked if not any(_named(key, name) for key in held)]

@@ -88,8 +88,17 @@ def find_bids_files(folder: Path, problems: list[str], notes: list[str]) -> list
         found = find_files(place)
         problems += found.problems
         notes += found.notes
-        files += [_parsed(it, pipeline_name) for it in found.files if is_nifti(it)]
+        files += [
+            _parsed(it, pipeline_name)
+            for it in found.files
+            if is_nifti(it) and _in_place(it.relative_to(place).parts)
+        ]
     return [file for file in files if file is not None and file.entity("sub")]
+
+
+def _in_place(parts: tuple[str, ...]) -> bool:
+    """Tell whether a file lies where BIDS has it, in [ses-*/]datatype/; links may lead elsewhere."""
+    return len(parts) == 2 or (len(parts) == 3 and parts[0].startswith("ses-"))
 
 
 def _parsed(path: Path, pipeline: str) -> BidsFile | None:

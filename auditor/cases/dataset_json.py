@@ -71,6 +71,7 @@ def read_labels(value: object, problems: list[str]) -> Labels:
     by_number = all(isinstance(key, str) and key.strip().isdigit() for key in value)
     pairs = [(name, key) if by_number else (key, name) for key, name in value.items()]
     named: list[tuple[str, int]] = []
+    united: set[int] = set()
     notes: list[str] = []
     for name, number in pairs:
         numbers = _numbers(number)
@@ -80,6 +81,7 @@ def read_labels(value: object, problems: list[str]) -> Labels:
                 f"list of them for a region; {name!r:.60} has {number!r:.60}"
             )
         elif len(numbers) > 1:
+            united |= set(numbers)
             told = ", ".join(map(str, numbers))
             notes.append(
                 f"the region {name!r} unites the labels {told}; it is no label of the masks, and the "
@@ -93,6 +95,8 @@ def read_labels(value: object, problems: list[str]) -> Labels:
         elif numbers[0]:
             named.append((name.strip(), numbers[0]))
     problems += _twice(named)
+    # what only regions name is a label of the masks all the same
+    named += [(f"label_{it}", it) for it in sorted(united - {0} - {it for _, it in named})]
     return Labels(tuple(sorted(named, key=lambda it: it[1])), tuple(notes))
 
 

@@ -37,7 +37,7 @@ class Gathered:
     """The cases of a folder, in whatever layout they lie."""
 
     layout: str
-    """nnunet, msd, bids, pairs or dicom."""
+    """nnunet, msd, bids, pairs or dicom; table for a table that was read."""
     text: str
     """What was recognised, in words."""
     cases: tuple[CaseRecord, ...]
@@ -47,7 +47,7 @@ class Gathered:
     channels: tuple[str, ...] = ()
     """Names of the image channels, where the layout tells them."""
     modality: str = ""
-    """ct or mr, where the layout tells it beyond doubt."""
+    """ct, mr or us, where the layout tells it beyond doubt."""
     notes: tuple[str, ...] = ()
     """Worth knowing; stops nothing."""
     names_patients: bool = False

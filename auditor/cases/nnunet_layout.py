@@ -133,12 +133,19 @@ def _with_channels(record: CaseRecord, read: _Read, problems: list[str]) -> Case
     """Keep the chosen channels of a case, after a look whether all of them are there."""
     found = {_channel_of(Path(path), record.case): path for path in record.images}
     wanted = set(range(len(read.names)))
+    colours = set(found) == {0} and _is_picture(Path(record.images[0]))
+    if colours and len(read.chosen) == len(wanted) > 1:
+        return record  # the channels of a picture lie in one file, by the rules of nnU-Net
     if wanted and set(found) != wanted:
         held = ", ".join("no channel" if n is None else f"_{n:04d}" for n in found)
         needed = ", ".join(f"_{n:04d} ({name})" for n, name in enumerate(read.names))
         problems.append(f"case {record.case!r} must have the channels {needed}, it has {held}")
         return record
     return replace(record, images=tuple(found[n] for n in read.chosen) or record.images)
+
+
+def _is_picture(path: Path) -> bool:
+    return path.name.lower().endswith((".png", ".tif", ".tiff"))
 
 
 def _channel_of(path: Path, case: str) -> int | None:

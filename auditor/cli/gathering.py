@@ -40,9 +40,9 @@ def cases(
 ) -> None:
     """Bring the cases in DATA to the table that an audit reads.
 
-    DATA is a folder of nnU-Net, the Decathlon (MSD), BIDS, paired folders or DICOM. The table goes to
-    stdout, and to --out; what was recognised, the labels for audit.yaml and the next command go to
-    stderr. DICOM is converted to NIfTI: case001, case002 and on, without names, ids or dates.
+    DATA is a folder of nnU-Net, the Decathlon (MSD), BIDS, paired folders or DICOM, or such a table,
+    which is checked. The table goes to stdout, and to --out; what was recognised, the labels for
+    audit.yaml and the next command go to stderr. DICOM is converted to NIfTI: case001, case002 and on, without names, ids or dates.
     """
     from auditor.cases import canonical_table
     from auditor.errors import ConfigError
@@ -87,8 +87,12 @@ def _gathered(
     data: Path, layout: str, choice: Choice, volumes: Path | None
 ) -> tuple[Gathered, Path | None]:
     """Gather a folder; DICOM is converted, and the file that says who is who comes with it."""
-    from auditor.cases import gather, recognise
+    from auditor.cases import Gathered, gather, names_patients, read_table, recognise
     from auditor.errors import ConfigError
+
+    if data.is_file() and volumes is None:
+        named = names_patients(data)
+        return Gathered("table", f"table {data.name}", read_table(data), names_patients=named), None
 
     dicom = layout == "dicom" or (
         layout == "auto" and data.is_dir() and recognise(data) == ("dicom",)

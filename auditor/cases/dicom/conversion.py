@@ -233,8 +233,8 @@ def _label_map(
             other = names[int(taken[taken > 0][0])]
             count = int((taken > 0).sum())
             msg = (
-                f"{structures.header.told}: a voxel can have one label, {other!r} and {name!r} share "
-                f"{count}; choose the structures that count with --labels"
+                f"{structures.header.told}: a voxel can have one label; {other!r} and {name!r} share "
+                f"{count} voxels; choose the structures that count with --labels"
             )
             raise DataError(msg)
         found[masks[name]] = number

@@ -157,7 +157,7 @@ def numbers_of(
     try:
         value = getattr(content, keyword, None)
         values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-        found = tuple(float(str(it)) for it in values)
+        found = tuple(float(it) if isinstance(it, float | int) else float(str(it)) for it in values)
     except _UNDECODABLE:
         return None
     return found if len(found) == count and bool(np.isfinite(found).all()) else None

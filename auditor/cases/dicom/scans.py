@@ -30,7 +30,7 @@ class DicomCase:
     study: str
     """StudyInstanceUID."""
     patient: str
-    """PatientID; the study when there is none."""
+    """PatientID; the study (or the series) when there is none."""
     modality: str
     """CT, MR, .."""
     told: str
@@ -79,6 +79,12 @@ def find_cases(
             cases.append(_case(uid, series[uid], _chosen(structures, choice)))
         except DataError as error:
             problems.append(f"{_told(series[uid])}: {error}")
+    nameless = [it.told for it in cases if it.patient in (it.study, it.series)]
+    if nameless:
+        notes.append(
+            f"{len(nameless)} series have no PatientID; each of their studies counts as a patient: "
+            f"{listed(nameless)}"
+        )
     if not objects and not problems:
         problems.append(
             f"there must be SEG or RTSTRUCT objects for the {len(series)} series of images, there are "
@@ -202,7 +208,7 @@ def _case(uid: str, headers: Sequence[Header], structures: tuple[Structures, ...
     return DicomCase(
         series=uid,
         study=study,
-        patient=text_of(content, "PatientID") or study,
+        patient=text_of(content, "PatientID") or study or uid,
         modality=text_of(content, "Modality"),
         told=_told(headers),
         planes=planes,

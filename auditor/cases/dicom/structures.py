@@ -69,7 +69,9 @@ def structures_of(header: Header) -> Structures:
     content = header.content
     if text_of(content, "SOPClassUID") in SEGMENTATIONS:
         series = list(getattr(content, "ReferencedSeriesSequence", None) or ())
-        names = _items(content, "SegmentSequence", "SegmentNumber", "SegmentLabel")
+        # a label map lists its background too, as segment 0
+        named = _items(content, "SegmentSequence", "SegmentNumber", "SegmentLabel")
+        names = tuple(pair for pair in named if pair[1] != 0)
         images = [
             text_of(it, "ReferencedSOPInstanceUID")
             for one in series
