@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from auditor.cases.bids_names import BidsFile
-from auditor.cases.dataset_json import read_json
+from auditor.cases.dataset_json import read_json, whole_number
 from auditor.cases.finding import stem_of, told_of
 from auditor.errors import DataError
 
@@ -171,9 +171,9 @@ def _read_labels(table: Path, folder: Path) -> list[tuple[str, int]]:
     told = told_of(table, folder)
     found = []
     for row in rows:
-        index, name = row.get("index", ""), row.get("name", "")
-        if index.isdigit() and name:
-            found.append((name, int(index)))
+        number, name = whole_number(row.get("index", "")), row.get("name", "")
+        if number is not None and name:
+            found.append((name, number))
         else:
             problems.append(f"{told} must have a whole index and a name in each row")
     if problems:

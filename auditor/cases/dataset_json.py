@@ -14,7 +14,15 @@ from typing import Any
 
 from auditor.cases.finding import listed
 
-__all__ = ["NAME", "Labels", "channel_numbers", "read_channels", "read_json", "read_labels"]
+__all__ = [
+    "NAME",
+    "Labels",
+    "channel_numbers",
+    "read_channels",
+    "read_json",
+    "read_labels",
+    "whole_number",
+]
 
 NAME = "dataset.json"
 """In the folder of the dataset."""
@@ -68,7 +76,7 @@ def read_labels(value: object, problems: list[str]) -> Labels:
             f'{NAME}: labels must be an object such as {{"background": 0, "liver": 1}}, was {value!r:.80}'
         )
         return Labels((), ())
-    by_number = all(isinstance(key, str) and key.strip().isdigit() for key in value)
+    by_number = all(isinstance(key, str) and whole_number(key) is not None for key in value)
     pairs = [(name, key) if by_number else (key, name) for key, name in value.items()]
     named: list[tuple[str, int]] = []
     united: set[int] = set()
@@ -102,11 +110,14 @@ def read_labels(value: object, problems: list[str]) -> Labels:
 
 def _numbers(value: object) -> list[int]:
     values: list[object] = value if isinstance(value, list) else [value]
-    found = [
-        int(str(it)) for it in values if str(it).strip().isdigit() and not isinstance(it, bool)
-    ]
-    good = len(found) == len(values) and all(number <= _LARGEST_LABEL for number in found)
-    return found if good else []
+    found = [number for it in values if (number := whole_number(it)) is not None]
+    return found if len(found) == len(values) and max(found, default=0) <= _LARGEST_LABEL else []
+
+
+def whole_number(value: object) -> int | None:
+    """Read a whole number of at most nine digits, or its text; None for anything else."""
+    text = "" if isinstance(value, bool) else str(value).strip()
+    return int(text) if text.isdecimal() and len(text) <= 9 else None
 
 
 def _twice(named: Sequence[tuple[str, int]]) -> list[str]:
@@ -135,11 +146,10 @@ def read_channels(value: object, key: str, problems: list[str]) -> tuple[str, ..
     problems : list of str
         Grows.
     """
-    good = isinstance(value, Mapping) and all(str(number).isdigit() for number in value)
-    if isinstance(value, Mapping) and good and value:
-        names = {int(number): str(name) for number, name in value.items()}
-        if sorted(names) == list(range(len(names))):
-            return tuple(names[number] for number in range(len(names)))
+    if isinstance(value, Mapping) and value:
+        names = {whole_number(number): str(name) for number, name in value.items()}
+        if set(names) == set(range(len(value))):
+            return tuple(names[number] for number in range(len(value)))
     problems.append(
         f'{NAME}: {key} must name the channels from 0 on, such as {{"0": "CT"}}, was {value!r:.80}'
     )

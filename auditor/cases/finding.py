@@ -16,6 +16,7 @@ __all__ = [
     "is_scan",
     "listed",
     "stem_of",
+    "there",
     "told_of",
 ]
 
@@ -38,6 +39,14 @@ class Found:
 def is_scan(path: Path) -> bool:
     """Tell by its name whether a file can hold a scan; hidden files (``._p.nii.gz``) cannot."""
     return path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
+
+
+def there(path: Path) -> bool:
+    """Tell whether a file exists, also of a text that no file system takes for a name."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def stem_of(path: Path) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from auditor.cases.finding import there
 from auditor.cases.selectors import file_of, split_channel
 from auditor.errors import DataError
 from auditor.schema import CaseRecord
@@ -174,7 +175,7 @@ def _rows(table: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]], lis
 def _numbered(columns: Sequence[str], stem: str) -> list[str]:
     """Return the columns ``stem`` and ``stem_1`` .., in the order of their numbers."""
     prefix = f"{stem}_"
-    numbered = [it for it in columns if it.startswith(prefix) and it[len(prefix) :].isdigit()]
+    numbered = [it for it in columns if it.startswith(prefix) and it[len(prefix) :].isdecimal()]
     plain = [stem] if stem == "image" and stem in columns else []
     return plain + sorted(numbered, key=lambda it: int(it[len(prefix) :]))
 
@@ -239,7 +240,7 @@ def _row_problems(
     problems += [
         f"{where}: the file of {role} must exist, {file_of(path).name} does not"
         for role, path in roles(record)
-        if not file_of(path).is_file()
+        if not there(file_of(path))
     ]
     return problems
 

@@ -21,7 +21,7 @@ from auditor.cases.dataset_json import (
     read_json,
     read_labels,
 )
-from auditor.cases.finding import SUFFIXES, is_scan, stem_of, told_of
+from auditor.cases.finding import SUFFIXES, is_scan, stem_of, there, told_of
 from auditor.cases.gathered import Choice, Gathered, modality_of, refuse, same_names
 from auditor.cases.nifti import fourth_axis, is_nifti
 from auditor.schema import CaseRecord
@@ -116,7 +116,7 @@ def _file_problems(folder: Path, files: Sequence[str], channels: int) -> list[st
     for role, name in zip(("image", "label"), files, strict=True):
         path = folder / name
         told = told_of(path, folder)
-        if not path.is_file():
+        if not there(path):
             problems.append(f"{told}, which {NAME} names as {role}, is missing")
         elif not is_scan(path):
             problems.append(f"{told} must be a scan ({', '.join(SUFFIXES)})")

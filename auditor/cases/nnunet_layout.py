@@ -22,8 +22,9 @@ from auditor.cases.dataset_json import (
     read_channels,
     read_json,
     read_labels,
+    whole_number,
 )
-from auditor.cases.finding import SUFFIXES, stem_of, told_of
+from auditor.cases.finding import SUFFIXES, stem_of, there, told_of
 from auditor.cases.gathered import Choice, Gathered, modality_of, refuse, same_names
 from auditor.cases.pairs import Pair, pair_up
 from auditor.schema import CaseRecord
@@ -149,8 +150,7 @@ def _is_picture(path: Path) -> bool:
 
 
 def _channel_of(path: Path, case: str) -> int | None:
-    number = stem_of(path)[len(case) + 1 :]
-    return int(number) if number.isdigit() else None
+    return whole_number(stem_of(path)[len(case) + 1 :])
 
 
 def _listed(
@@ -171,7 +171,7 @@ def _listed(
         problems += [
             f"case {case!r}: the file {told_of(path, folder)} that {NAME} names is missing"
             for path in (*files, folder / label)
-            if not path.is_file()
+            if not there(path)
         ]
         if read.names and len(files) != len(read.names):
             problems.append(

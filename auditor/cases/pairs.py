@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from auditor.cases.finding import SUFFIXES, is_scan, stem_of
+from auditor.cases.finding import SUFFIXES, is_scan, stem_of, there
 from auditor.cases.gathered import Gathered, refuse
 from auditor.errors import DataError
 from auditor.schema import CaseRecord
@@ -139,14 +139,14 @@ def _files(folder: Path, ending: str, problems: list[str]) -> list[Path]:
         f"{path.name} of {folder.name}/ must be a readable file; it is a folder, or a link to a file "
         "that is not there"
         for path in found
-        if not path.is_file()
+        if not there(path)
     ]
-    return [path for path in found if path.is_file() and path.name.endswith(ending)]
+    return [path for path in found if there(path) and path.name.endswith(ending)]
 
 
 def _case_of(path: Path, references: dict[str, Path]) -> str:
     """Return the case of an image; nnU-Net names the channels of a case CASE_0000, CASE_0001."""
     stem = stem_of(path)
     base, _, channel = stem.rpartition("_")
-    numbered = len(channel) == 4 and channel.isdigit()
+    numbered = len(channel) == 4 and channel.isdecimal()
     return base if stem not in references and numbered else stem

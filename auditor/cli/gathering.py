@@ -42,7 +42,8 @@ def cases(
 
     DATA is a folder of nnU-Net, the Decathlon (MSD), BIDS, paired folders or DICOM, or such a table,
     which is checked. The table goes to stdout, and to --out; what was recognised, the labels for
-    audit.yaml and the next command go to stderr. DICOM is converted to NIfTI: case001, case002 and on, without names, ids or dates.
+    audit.yaml and the next command go to stderr. DICOM is converted to NIfTI: case001, case002 and
+    on, without names, ids or dates.
     """
     from auditor.cases import canonical_table
     from auditor.errors import ConfigError

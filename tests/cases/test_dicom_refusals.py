@@ -359,3 +359,44 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     convert(tmp_path / "data", tmp_path / "volumes")
     with pytest.raises(DataError, match="holds something already"):
         convert(tmp_path / "data", tmp_path / "volumes")
+
+
+def damaged(content: bytes, draw: np.random.Generator) -> bytes:
+    """Change, cut, drop or insert a few bytes behind the preamble."""
+    changed = bytearray(content)
+    at = int(draw.integers(200, len(changed) - 40))
+    match int(draw.integers(4)):
+        case 0:
+            for _ in range(4):
+                changed[int(draw.integers(132, len(changed)))] = int(draw.integers(256))
+        case 1:
+            del changed[at:]
+        case 2:
+            del changed[at : at + int(draw.integers(1, 40))]
+        case _:
+            changed[at:at] = draw.bytes(int(draw.integers(1, 20)))
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("kind", ["seg", "rtstruct", "enhanced"])
+def test_damaged_bytes_end_in_a_sentence_or_in_whole_volumes(tmp_path: Path, kind: str) -> None:
+    slices, made = slices_and_seg()
+    images = [enhanced(slices)] if kind == "enhanced" else slices
+    objects = made if kind == "seg" else structure_set(images, {"organ": [triangle(2)]})
+    paths = save(tmp_path / "data", [*images, objects])
+    draw = np.random.default_rng(5)
+    refusals: list[str] = []
+    for number in range(40):
+        path = paths[int(draw.integers(len(paths)))]
+        whole = path.read_bytes()
+        path.write_bytes(damaged(whole, draw))
+        volumes = tmp_path / f"v{number}"
+        try:
+            convert(tmp_path / "data", volumes)
+            assert len(list(volumes.rglob("*.nii.gz"))) == 2
+        except DataError as error:
+            refusals.append(str(error))
+        path.write_bytes(whole)
+    assert len(refusals) > 10
+    assert not [text for text in refusals if "ALICE" in text or str(tmp_path) in text]
+    assert not list(tmp_path.glob("*.partial"))

@@ -11,6 +11,7 @@ import csv
 import io
 import os
 import shutil
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,13 @@ def convert(folder: Path, volumes: Path, choice: Choice | None = None) -> Conver
     StoreError
         When the folder cannot be written.
     """
-    chosen = choice or Choice()
+    with warnings.catch_warnings():
+        # pydicom warns of values that break a rule of form, and repeats them: they may be names
+        warnings.simplefilter("ignore")
+        return _convert(folder, volumes, choice or Choice())
+
+
+def _convert(folder: Path, volumes: Path, chosen: Choice) -> Converted:
     identities = volumes.with_name(f"{volumes.name}.identities.csv")
     _refuse_existing(volumes, identities)
     problems: list[str] = []

@@ -7,8 +7,8 @@ installs it. Nothing of a header but what is named here is ever kept.
 from __future__ import annotations
 
 import struct
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +24,7 @@ __all__ = [
     "CONTOURS",
     "SEGMENTATIONS",
     "Header",
+    "damage_told",
     "is_dicom",
     "numbers_of",
     "read_headers",
@@ -50,7 +51,7 @@ _KEYWORDS = (
 )  # fmt: skip
 """All that is read of a header."""
 
-_UNDECODABLE = (
+_UNDECODABLE: tuple[type[Exception], ...] = (
     ValueError, RuntimeError, AttributeError, NotImplementedError, TypeError, KeyError, IndexError,
     OSError, EOFError, MemoryError, struct.error,
 )  # fmt: skip
@@ -92,6 +93,12 @@ def _has_preamble(path: Path) -> bool:
         return path.suffix.lower() == ".dcm"
 
 
+def _damage() -> tuple[type[Exception], ...]:
+    """Return what is raised on damaged files; two of them are errors of pydicom's own."""
+    errors = _pydicom().errors
+    return (*_UNDECODABLE, errors.InvalidDicomError, errors.BytesLengthException)
+
+
 def _pydicom() -> ModuleType:
     try:
         import pydicom
@@ -120,13 +127,11 @@ def read_headers(folder: Path, problems: list[str], notes: list[str]) -> list[He
             continue
         told = told_of(path, folder)
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # values that break a rule of form alone
-                content = pydicom.dcmread(
-                    path, stop_before_pixels=True, force=True, specific_tags=list(_KEYWORDS)
-                )
-        except (*_UNDECODABLE, pydicom.errors.InvalidDicomError) as error:
-            problems.append(f"{told} must be a readable DICOM file ({_told(error)})")
+            content = pydicom.dcmread(
+                path, stop_before_pixels=True, force=True, specific_tags=list(_KEYWORDS)
+            )
+        except _damage() as error:
+            problems.append(f"{told} must be a readable DICOM file ({type(error).__name__})")
             continue
         if text_of(content, "SOPClassUID"):
             headers.append(Header(path, told, content))
@@ -143,9 +148,22 @@ def text_of(content: Any, keyword: str) -> str:  # noqa: ANN401  # an untyped da
     """Return an attribute as text; empty when it is missing or cannot be read."""
     try:
         value = getattr(content, keyword, None)
-    except _UNDECODABLE:
+    except _damage():
         return ""
     return "" if value is None else str(value).strip("\0 ")
+
+
+@contextmanager
+def damage_told(name: str) -> Iterator[None]:
+    """Turn whatever damaged attributes raise, wherever they are touched, into a sentence.
+
+    Without their content, which may name a patient.
+    """
+    try:
+        yield
+    except _damage() as error:
+        msg = f"{name} must be readable, one of its attributes is damaged ({type(error).__name__})"
+        raise DataError(msg) from error
 
 
 def numbers_of(
@@ -158,7 +176,7 @@ def numbers_of(
         value = getattr(content, keyword, None)
         values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
         found = tuple(float(it) if isinstance(it, float | int) else float(str(it)) for it in values)
-    except _UNDECODABLE:
+    except _damage():
         return None
     return found if len(found) == count and bool(np.isfinite(found).all()) else None
 
@@ -173,11 +191,9 @@ def read_whole(file: Path) -> Any:  # noqa: ANN401  # an untyped dataset
     """
     pydicom = _pydicom()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return pydicom.dcmread(file, force=True)
-    except (*_UNDECODABLE, pydicom.errors.InvalidDicomError) as error:
-        msg = f"{file.name} must be a readable DICOM file ({_told(error)})"
+        return pydicom.dcmread(file, force=True)
+    except _damage() as error:
+        msg = f"{file.name} must be a readable DICOM file ({type(error).__name__})"
         raise DataError(msg) from error
 
 
@@ -220,10 +236,8 @@ def read_pixels(content: Any, name: str) -> NDArray[Any]:  # noqa: ANN401  # an 
         )
         raise DataError(msg)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            values = np.asarray(content.pixel_array)
-    except _UNDECODABLE as error:
+        values = np.asarray(content.pixel_array)
+    except _damage() as error:
         msg = f"the voxels of {name} ({syntax.name}) cannot be decoded: {_told(error)}"
         raise DataError(msg) from error
     frames = numbers_of(content, "NumberOfFrames", 1)

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from auditor.cases.dicom.reading import CONTOURS, SEGMENTATIONS, Header, text_of
+from auditor.cases.dicom.reading import (
+    CONTOURS,
+    SEGMENTATIONS,
+    Header,
+    damage_told,
+    text_of,
+)
 from auditor.cases.dicom.series import Plane, grid_of, planes_of
 from auditor.cases.dicom.structures import Structures, structures_of
 from auditor.cases.finding import listed
@@ -102,7 +108,8 @@ def _sorted_out(
     for header in headers:
         if text_of(header.content, "SOPClassUID") in (*SEGMENTATIONS, *CONTOURS):
             try:
-                objects.append(structures_of(header))
+                with damage_told(header.told):
+                    objects.append(structures_of(header))
             except DataError as error:
                 problems.append(str(error))
         elif text_of(header.content, "Modality") not in _NO_SCANS:
@@ -193,7 +200,11 @@ def _chosen(structures: Sequence[Structures], choice: Choice) -> tuple[Structure
 
 
 def _case(uid: str, headers: Sequence[Header], structures: tuple[Structures, ...]) -> DicomCase:
-    planes, geometry = grid_of([plane for header in headers for plane in planes_of(header)])
+    planes: list[Plane] = []
+    for header in headers:
+        with damage_told(header.told):
+            planes += planes_of(header)
+    ordered, geometry = grid_of(planes)
     held = {text_of(header.content, "SOPInstanceUID") for header in headers}
     for it in structures:
         missing = set(it.images) - held - {""}
@@ -211,7 +222,7 @@ def _case(uid: str, headers: Sequence[Header], structures: tuple[Structures, ...
         patient=text_of(content, "PatientID") or study or uid,
         modality=text_of(content, "Modality"),
         told=_told(headers),
-        planes=planes,
+        planes=ordered,
         geometry=geometry,
         references=structures,
     )

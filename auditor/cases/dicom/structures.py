@@ -21,6 +21,7 @@ from auditor.cases.dicom.contours import fill_even_odd
 from auditor.cases.dicom.reading import (
     SEGMENTATIONS,
     Header,
+    damage_told,
     numbers_of,
     read_pixels,
     read_whole,
@@ -147,7 +148,8 @@ def masks_of(
         name: np.zeros(geometry.shape, np.bool_) for name in wanted if name in numbers.values()
     }
     fill = _fill_segments if structures.is_seg else _fill_contours
-    fill(whole, structures, _Grid(geometry), numbers, masks, notes)
+    with damage_told(structures.header.told):
+        fill(whole, structures, _Grid(geometry), numbers, masks, notes)
     return masks
 
 
