@@ -58,7 +58,7 @@ def cases(
     table = canonical_table(gathered.cases, Path.cwd() if out is None else out.parent)
     if out is not None:
         _write(out, table)
-    click.echo(canonical_table(gathered.cases, Path.cwd()) if volumes else table, nl=False)
+    click.echo(table, nl=False)
     for line in (*_told(gathered, identities), *_next(gathered, out)):
         click.echo(line, err=True)
 

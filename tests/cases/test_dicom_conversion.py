@@ -10,6 +10,7 @@ from typing import Any
 import highdicom
 import numpy as np
 import pytest
+import SimpleITK
 from dicom_files import (
     PATIENT,
     PATIENT_ID,
@@ -28,6 +29,8 @@ from volumes import SHAPE_ZYX, SPACING_ZYX, box
 from auditor.cases import Choice, difference, read_mask, read_volume
 from auditor.cases.dicom import Converted, convert
 from auditor.schema import Geometry
+
+sitk: Any = SimpleITK  # untyped
 
 STORED = np.arange(np.prod(SHAPE_ZYX), dtype=np.int16).reshape(SHAPE_ZYX) - 100
 ORGAN = box().astype(bool)
@@ -79,6 +82,20 @@ def test_a_series_becomes_a_volume_on_its_own_oblique_grid(tmp_path: Path) -> No
     assert found.gathered.modality == "mr"
     # 2.5 mm slices, 3 mm apart, along the largest spacing
     assert dict(found.gathered.cases[0].metadata) == {"slice_thickness_mm": "2.5"}
+
+
+def test_voxels_and_grid_are_those_that_gdcm_reads(tmp_path: Path) -> None:
+    write_seg_study(tmp_path / "data", slope=1.5, intercept=-7.25)
+    image, geometry = image_of(converted(tmp_path))
+    folder = str(tmp_path / "data" / "scan")
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(folder))
+    theirs = reader.Execute()
+    np.testing.assert_allclose(image, sitk.GetArrayFromImage(theirs), rtol=1e-6)
+    assert geometry.spacing == pytest.approx(theirs.GetSpacing()[::-1])
+    assert geometry.origin == pytest.approx(theirs.GetOrigin())
+    matrix = np.asarray(theirs.GetDirection()).reshape(3, 3)
+    np.testing.assert_allclose(np.asarray(geometry.direction), matrix.T[::-1], atol=1e-6)
 
 
 def test_rescaling_is_that_of_each_slice(tmp_path: Path) -> None:

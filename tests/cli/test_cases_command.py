@@ -109,7 +109,7 @@ def test_dicom_is_converted_beside_a_file_that_says_who_is_who(
     monkeypatch.chdir(tmp_path)
     assert _run(["cases", "dicom", "--volumes", "volumes"]) == 0
     out, err = told(capsys)
-    assert "case001,patient001,volumes/images/case001.nii.gz,volumes/references/" in out
+    assert "case001,patient001,images/case001.nii.gz,references/case001.nii.gz,2.5\n" in out
     assert "who is who stands in volumes.identities.csv, which must not leave this machine" in err
     assert "labels:\n  the organ: 1" in err
     assert "next: segaudit init MODEL volumes/cases.csv --modality mr" in err
