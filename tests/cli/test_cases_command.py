@@ -80,6 +80,7 @@ def test_a_table_is_checked_and_printed_as_it_is_read(
         (["bids", "--references", "a", "--raters", "a,b"], "exclude each other"),
         (["bids", "--volumes", "v"], "--volumes is for DICOM; bids is in another layout"),
         (["bids", "--layout", "msd"], "MSD dataset bids"),
+        (["dicom", "--volumes", "."], "new or empty folder"),
         (["dicom"], "segaudit cases dicom --volumes volumes"),
         (["bids", "--split", "validation"], "Invalid value"),
     ],

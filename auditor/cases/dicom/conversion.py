@@ -73,7 +73,8 @@ def convert(folder: Path, volumes: Path, choice: Choice | None = None) -> Conver
     with warnings.catch_warnings():
         # pydicom warns of values that break a rule of form, and repeats them: they may be names
         warnings.simplefilter("ignore")
-        return _convert(folder, volumes, choice or Choice())
+        place = volumes if volumes.name not in ("", "..") else volumes.resolve()
+        return _convert(folder, place, choice or Choice())
 
 
 def _convert(folder: Path, volumes: Path, chosen: Choice) -> Converted:
