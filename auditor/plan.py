@@ -153,6 +153,7 @@ def make_plan(
                 what = {
                     "scored": scored,
                     "case": case.digests,
+                    **_thickness(case),
                     "perturbation": asdict(perturbation),
                     "seed": seed,
                 }
@@ -174,6 +175,12 @@ def make_plan(
                 )
     names = tuple(spec.name for spec in config.systems)
     return _with_digest(AuditPlan(tuple(units), names, ""))
+
+
+def _thickness(case: CaseRecord) -> dict[str, float]:
+    """Return the slice thickness where it is known: perturbations of slices depend on it."""
+    known = case.slice_thickness_mm
+    return {} if known is None else {"slice_thickness_mm": known}
 
 
 def preview(plan: AuditPlan, cases: int) -> AuditPlan:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from auditor.cases.geometry import difference
 from auditor.cases.images import read_mask, read_volume
-from auditor.cases.layouts import CasesSource, find_layout
+from auditor.cases.layouts import CasesSource, gather_source
 from auditor.cases.manifest import names_patients
 from auditor.errors import DataError
 from auditor.schema import CaseRecord, Geometry, ReferenceRule
@@ -81,17 +81,22 @@ def check_cases(cases: Sequence[CaseRecord], source: CasesSource, *, labels: Lab
 
 def _manifest_warnings(cases: Sequence[CaseRecord], source: CasesSource) -> list[str]:
     warnings = []
-    layout = find_layout(source)
-    if layout is not None:
-        warnings.append(f"cases: recognised {layout.text}, {len(cases)} cases")
-    if len(cases) > 1 and (source.table is None or not names_patients(source.table)):
+    gathered = gather_source(source)
+    if gathered is not None:
+        warnings.append(f"cases: recognised {gathered.text}, {len(cases)} cases")
+        warnings += [f"cases: {note}" for note in gathered.notes]
+    if gathered is None:
+        named = source.table is not None and names_patients(source.table)
+    else:
+        named = gathered.names_patients
+    if len(cases) > 1 and not named:
         warnings.append(
             "cases: every case counts as a patient of its own; intervals and bounds are too narrow if "
             "one patient has several: name them in the column patient of a table"
         )
-    first: dict[tuple[str, ...], CaseRecord] = {}
+    first: dict[tuple[tuple[str, str], ...], CaseRecord] = {}
     for record in cases:
-        files = tuple(digest for role, digest in record.digests if role.startswith("image_"))
+        files = tuple(pair for pair in record.digests if pair[0].startswith("image_"))
         before = first.setdefault(files, record) if files else record
         if before is not record:
             whose = "one patient" if before.patient == record.patient else "two patients"

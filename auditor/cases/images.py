@@ -3,7 +3,8 @@
 **Conventions.** Arrays are (z, y, x) or (y, x); SimpleITK tells sizes, spacing and direction in the
 order x, y, z, so every tuple is reversed here, once. `Geometry.direction` holds one LPS+ unit vector
 per *array* axis: the reversed columns of SimpleITK's direction matrix. PNG and TIFF have no
-physical spacing of their own that can be believed; their unit of length is the pixel.
+physical spacing of their own that can be believed; their unit of length is the pixel. A fourth axis of
+NIfTI is never guessed at: its volumes are channels when they are named one by one, ``p.nii.gz[0]``.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ from auditor.cases.nifti import (
     refuse_not_finite,
     refuse_twin,
 )
+from auditor.cases.selectors import split_channel
 from auditor.errors import DataError, StoreError
 from auditor.schema import Geometry
 
-__all__ = ["read_mask", "read_volume", "write_mask"]
+__all__ = ["read_mask", "read_volume", "write_image", "write_mask"]
 
 sitk: Any = SimpleITK  # untyped
 
@@ -45,7 +47,8 @@ def read_volume(paths: Sequence[str]) -> tuple[Tensor, Geometry]:
     Parameters
     ----------
     paths : sequence of str
-        One file (of one or several channels), or one file per channel.
+        One file (of one or several channels), or one file per channel; ``p.nii.gz[1]`` is the second
+        volume of a NIfTI file with four axes.
 
     Returns
     -------
@@ -60,10 +63,16 @@ def read_volume(paths: Sequence[str]) -> tuple[Tensor, Geometry]:
     """
     channels: list[NDArray[np.float32]] = []
     geometry: Geometry | None = None
+    opened: tuple[Path, NDArray[Any], Geometry] | None = None
     for path in paths:
-        array, found = _read(path)
+        file, channel = split_channel(path)
+        if opened is None or opened[0] != file:  # the channels of one file are read at once
+            opened = (file, *_read(file, volumes=channel is not None))
+        _, array, found = opened
+        if channel is not None:
+            array = _volume(array, channel, file)
         if geometry is not None and (told := difference(geometry, found)):
-            msg = f"the channels of a scan must lie on one grid: {Path(path).name} differs: {told}"
+            msg = f"the channels of a scan must lie on one grid: {file.name} differs: {told}"
             raise DataError(msg)
         geometry = geometry or found
         with np.errstate(over="ignore"):  # infinite values are refused below
@@ -99,7 +108,32 @@ def write_mask(path: Path, mask: Tensor, geometry: Geometry) -> None:
     StoreError
         When the file cannot be written.
     """
-    image = sitk.GetImageFromArray(mask.numpy())
+    _write(
+        path, mask, geometry, "a predicted mask could not be written ({}); finished units are kept"
+    )
+
+
+def write_image(path: Path, image: Tensor, geometry: Geometry) -> None:
+    """Write one channel, or a label map, as NIfTI: its voxels and its grid, nothing else.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.nii.gz``; folders are made.
+    image : (z, y, x) or (y, x), float32 or int16
+    geometry : Geometry
+        Of the image.
+
+    Raises
+    ------
+    StoreError
+        When the file cannot be written.
+    """
+    _write(path, image, geometry, "a volume could not be written ({})")
+
+
+def _write(path: Path, values: Tensor, geometry: Geometry, message: str) -> None:
+    image = sitk.GetImageFromArray(values.numpy())
     image.SetSpacing(geometry.spacing[::-1])
     if geometry.direction:
         image.SetDirection([v for row in zip(*geometry.direction[::-1], strict=True) for v in row])
@@ -111,8 +145,7 @@ def write_mask(path: Path, mask: Tensor, geometry: Geometry) -> None:
         temporary.replace(path)
     except (OSError, RuntimeError) as error:
         temporary.unlink(missing_ok=True)
-        msg = f"a predicted mask could not be written ({path.name}); finished units are kept"
-        raise StoreError(msg) from error
+        raise StoreError(message.format(path.name)) from error
 
 
 def read_mask(path: str) -> tuple[Tensor, Geometry]:
@@ -129,7 +162,7 @@ def read_mask(path: str) -> tuple[Tensor, Geometry]:
         When the file is missing, unreadable, has several channels, or holds anything else than label
         numbers.
     """
-    array, geometry = _read(path)
+    array, geometry = _read(Path(path), volumes=False)
     if len(array) != 1:
         msg = (
             f"a mask must have one channel, {Path(path).name} has {len(array)}; save the label numbers "
@@ -151,9 +184,18 @@ def read_mask(path: str) -> tuple[Tensor, Geometry]:
     return torch.from_numpy(np.ascontiguousarray(whole)), geometry
 
 
-def _read(path: str) -> tuple[NDArray[Any], Geometry]:
-    """Return (channel, *spatial) and the geometry."""
-    file = Path(path)
+def _volume(array: NDArray[Any], channel: int, file: Path) -> NDArray[Any]:
+    if channel < len(array):
+        return array[channel : channel + 1]
+    msg = (
+        f"image must have the channel that is asked for, {file.name}[{channel}]; the file has "
+        f"{len(array)}, counted from 0"
+    )
+    raise DataError(msg)
+
+
+def _read(file: Path, *, volumes: bool) -> tuple[NDArray[Any], Geometry]:
+    """Return (channel, *spatial) and the geometry; `volumes`: a fourth axis holds channels."""
     if not file.is_file():
         msg = f"image must be a file, {file.name} is {'a folder' if file.is_dir() else 'missing'}"
         raise DataError(msg)
@@ -171,20 +213,24 @@ def _read(path: str) -> tuple[NDArray[Any], Geometry]:
     pixels = file.suffix.lower() in _PIXEL_FORMATS
     if dims == 3 and pixels and array.shape[1] == 1:
         array, dims = array[:, 0], 2
+    if dims == 4 and volumes and len(array) == 1:
+        array, dims = array[0], 3
     if dims not in (2, 3):
         msg = (
             f"image must have 2 or 3 axes, {file.name} has {dims}: sizes "
-            f"{' x '.join(map(str, image.GetSize()))}; give one file per time or channel"
+            f"{' x '.join(map(str, image.GetSize()))}; give one file per time or channel, or name the "
+            "volumes of a NIfTI file that are channels: image_1: p.nii.gz[0], image_2: p.nii.gz[1]"
         )
         raise DataError(msg)
     if pixels:
         return array, Geometry(shape=array.shape[1:], spacing=(1.0,) * dims, unit="px")
-    matrix = np.asarray(image.GetDirection()).reshape(dims, dims)
+    stored = int(image.GetDimension())
+    matrix = np.asarray(image.GetDirection()).reshape(stored, stored)[:dims, :dims]
     geometry = Geometry(
         shape=tuple(int(size) for size in array.shape[1:]),
-        spacing=tuple(float(value) for value in image.GetSpacing()[::-1]),
+        spacing=tuple(float(value) for value in image.GetSpacing()[:dims][::-1]),
         direction=tuple(tuple(float(v) for v in matrix[:, axis]) for axis in reversed(range(dims))),
-        origin=tuple(float(value) for value in image.GetOrigin()),
+        origin=tuple(float(value) for value in image.GetOrigin()[:dims]),
         unit="mm",
     )
     return array, geometry

@@ -1,20 +1,34 @@
-"""Where the cases of an audit come from: a table, or folders whose file names pair up."""
+"""Where the cases of an audit come from: a table, or a folder in a layout that is recognised."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from auditor.cases.bids import gather_bids, is_bids
+from auditor.cases.dataset_json import NAME
+from auditor.cases.dicom.reading import is_dicom
+from auditor.cases.gathered import Choice, Gathered
 from auditor.cases.manifest import finished, read_table
+from auditor.cases.msd import gather_msd, is_msd
+from auditor.cases.nnunet_layout import gather_nnunet, is_nnunet
+from auditor.cases.pairs import Pair, find_pair, gather_pairs
 from auditor.errors import DataError
 from auditor.schema import CaseRecord, ReferenceRule
 
-__all__ = ["CasesSource", "Layout", "find_layout", "find_scans", "read_manifest", "read_pairs"]
+__all__ = [
+    "LAYOUTS",
+    "CasesSource",
+    "gather",
+    "gather_source",
+    "label_names",
+    "read_manifest",
+    "recognise",
+]
 
-_IMAGE_FOLDERS = ("images", "imagesTs", "imagesTr", "image")
-_REFERENCE_FOLDERS = ("references", "labels", "labelsTs", "labelsTr", "masks", "segmentations")
-_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".png", ".tif", ".tiff")
+LAYOUTS = ("nnunet", "msd", "bids", "pairs", "dicom")
+"""Every layout of a folder that is recognised."""
 
 
 class CasesSource(Protocol):
@@ -49,21 +63,6 @@ class CasesSource(Protocol):
         """Which mask counts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """A pair of folders whose file names belong together."""
-
-    images: Path
-    """Folder of the images."""
-    references: Path
-    """Folder of the references."""
-
-    @property
-    def text(self) -> str:
-        """What was recognised, in words."""
-        return f"paired folders {self.images.name}/ and {self.references.name}/"
-
-
 def read_manifest(source: CasesSource) -> tuple[CaseRecord, ...]:
     """Read the cases of an audit, from wherever it has them.
 
@@ -84,150 +83,126 @@ def read_manifest(source: CasesSource) -> tuple[CaseRecord, ...]:
     """
     if source.table is not None:
         return read_table(source.table)
-    layout = find_layout(source)
-    if layout is None:
+    gathered = gather_source(source)
+    if gathered is None:
         msg = "cases must come from a table, a folder, or the two folders images and references"
         raise DataError(msg)
-    return read_pairs(layout)
+    return finished(gathered.cases)
 
 
-def find_layout(source: CasesSource) -> Layout | None:
-    """Find the paired folders of an audit; None when its cases stand in a table.
+def gather_source(source: CasesSource) -> Gathered | None:
+    """Gather the cases of an audit from its folders; None when they stand in a table.
 
     Raises
     ------
     DataError
-        When the folder holds no layout that is recognised.
+        When the folder holds no layout that is recognised, several, or one with problems.
     """
-    if source.images is not None and source.references is not None:
-        return Layout(source.images, source.references)
-    if source.folder is None:
+    if source.table is not None:
         return None
-    images = _first_folder(source.folder, _IMAGE_FOLDERS)
-    references = _first_folder(source.folder, _REFERENCE_FOLDERS)
-    if images is None or references is None:
+    if source.images is not None and source.references is not None:
+        return gather_pairs(Pair(source.images, source.references))
+    return None if source.folder is None else gather(source.folder)
+
+
+def gather(folder: Path, *, layout: str = "auto", choice: Choice | None = None) -> Gathered:
+    """Gather the cases of a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        In one of the layouts.
+    layout : str
+        auto, or one of `LAYOUTS`.
+    choice : Choice, optional
+        What is said where the folder can be read in several ways.
+
+    Raises
+    ------
+    DataError
+        With every problem at once. DICOM is refused here: it must be converted first, by
+        `auditor.cases.dicom.convert`.
+    """
+    chosen = choice or Choice()
+    if not folder.is_dir():
+        msg = f"the cases must be a folder, {folder.name} is none"
+        raise DataError(msg)
+    if layout == "auto":
+        (layout,) = _only(folder)
+    if layout == "nnunet":
+        return gather_nnunet(folder, chosen)
+    if layout == "msd":
+        return gather_msd(folder, chosen)
+    if layout == "bids":
+        return gather_bids(folder, chosen)
+    if layout == "dicom":
         msg = (
-            f"{source.folder.name} must hold a folder of images ({', '.join(_IMAGE_FOLDERS)}) and "
-            f"one of references ({', '.join(_REFERENCE_FOLDERS)}) with equal file names; or write a "
-            "table"
+            f"{folder.name} holds DICOM files, which an audit does not read; convert them once: segaudit "
+            f"cases {folder.name} --volumes volumes -o cases.csv, and say cases: {{table: cases.csv}}"
         )
         raise DataError(msg)
-    return Layout(images, references)
+    pair = find_pair(folder)
+    if pair is None:
+        raise DataError(_unknown(folder))
+    return gather_pairs(pair)
 
 
-def find_scans(place: Path) -> tuple[Path, ...]:
-    """Find the files of scans that have no references.
+def recognise(folder: Path) -> tuple[str, ...]:
+    """Tell in which layouts a folder could be read: none, one, or several that do not agree.
 
-    Parameters
-    ----------
-    place : Path
-        One file, or a folder that is searched to any depth. Hidden files are left out.
+    Paired folders whose names are those of nnU-Net count as a layout of their own only where no
+    dataset.json tells more.
+    """
+    if (folder / NAME).is_file() and not (is_nnunet(folder) or is_msd(folder)):
+        found = [] if _other_json(folder) else ["nnunet"]
+    else:
+        found = ["nnunet"] if is_nnunet(folder) else ["msd"] if is_msd(folder) else []
+    plain = _plain_pair(folder) if found else find_pair(folder) is not None
+    tests: tuple[tuple[str, Callable[[Path], bool]], ...] = (("bids", is_bids), ("dicom", is_dicom))
+    found += ["pairs"] if plain else []
+    return (*found, *(name for name, test in tests if test(folder)))
 
-    Returns
-    -------
-    tuple of Path
-        Sorted by their place in the folder; the header of a pair of files stands for both.
+
+def label_names(folder: Path) -> tuple[tuple[str, int], ...]:
+    """Return (name, number) of the labels that the layout of a folder names; empty when it names none.
 
     Raises
     ------
     DataError
-        When there is no such place, or nothing in it that can be read.
+        As `gather` does.
     """
-    if place.is_file():
-        return (place,)
-    if not place.is_dir():
-        msg = f"{place.name} must be a scan or a folder of scans; there is no such file or folder"
-        raise DataError(msg)
-    found = sorted(
-        path
-        for path in place.rglob("*")
-        if path.name.lower().endswith(_SUFFIXES)
-        and not path.name.startswith(".")
-        and path.is_file()
-    )
+    return gather(folder).labels
+
+
+def _only(folder: Path) -> tuple[str]:
+    found = recognise(folder)
     if not found:
-        msg = f"{place.name} must hold scans ({', '.join(_SUFFIXES)}); it holds none of them"
-        raise DataError(msg)
-    return tuple(found)
+        raise DataError(_unknown(folder))
+    if len(found) > 1:
+        commands = [f"segaudit cases {folder.name} --layout {name} -o cases.csv" for name in found]
+        msg = (
+            f"{folder.name} could be read as {' and as '.join(found)}; say which one counts, and use its "
+            "table in the configuration (cases: {table: cases.csv}):"
+        )
+        raise DataError(msg, commands)
+    return (found[0],)
 
 
-def read_pairs(layout: Layout) -> tuple[CaseRecord, ...]:
-    """Pair images and references by their file names; every case is a patient of its own.
+def _other_json(folder: Path) -> bool:
+    """Tell whether a dataset.json is of something else: no folder of nnU-Net or MSD lies beside it."""
+    return not any((folder / name).is_dir() for name in ("imagesTr", "imagesTs"))
 
-    Parameters
-    ----------
-    layout : Layout
-        Channels may be files of their own, named CASE_0000, CASE_0001 and on.
 
-    Returns
-    -------
-    tuple of CaseRecord
-        As `auditor.cases.manifest.read_table` returns them.
+def _plain_pair(folder: Path) -> bool:
+    """Tell whether a dataset holds another pair of folders beside those that dataset.json is about."""
+    names = ("images", "image"), ("references", "labels", "masks", "segmentations")
+    return all(any((folder / name).is_dir() for name in part) for part in names)
 
-    Raises
-    ------
-    DataError
-        When a file has no partner, or two files have one name: all of them at once.
-    """
-    problems: list[str] = []
-    masks = _files(layout.references, problems)
-    references = {_stem(path): path for path in masks}
-    problems += [
-        f"{path.name} and {references[_stem(path)].name} are one reference twice"
-        for path in masks
-        if references[_stem(path)] != path
-    ]
-    channels: dict[str, list[Path]] = {}
-    for path in _files(layout.images, problems):
-        channels.setdefault(_case_of(path, references), []).append(path)
-    if not channels and not problems:
-        problems.append(f"{layout.images.name}/ must hold images ({', '.join(_SUFFIXES)})")
-    problems += [
-        f"{path.name} of {layout.references.name}/ has no image in {layout.images.name}/"
-        for stem, path in references.items()
-        if stem not in channels
-    ]
-    for stem, files in channels.items():
-        if stem not in references:
-            problems.append(f"{files[0].name} has no reference in {layout.references.name}/")
-        elif len({_stem(path) for path in files}) < len(files):
-            problems.append(f"{' and '.join(path.name for path in files)} are one image twice")
-    if problems:
-        msg = f"{len(problems)} problem(s) with the {layout.text}:"
-        raise DataError(msg, sorted(problems))
-    return finished(
-        [
-            CaseRecord(
-                case=stem,
-                patient=stem,
-                images=tuple(str(path) for path in sorted(files)),
-                reference=str(references[stem]),
-            )
-            for stem, files in channels.items()
-        ]
+
+def _unknown(folder: Path) -> str:
+    return (
+        f"{folder.name} must be in a layout that is recognised: a folder of images (images, imagesTs, "
+        "imagesTr, image) and one of references (references, labels, labelsTs, labelsTr, masks, "
+        "segmentations) with equal file names; a dataset.json of nnU-Net or MSD; BIDS (sub-*/ with "
+        "derivatives/); or DICOM series with SEG or RTSTRUCT. It is none of them; or write a table"
     )
-
-
-def _first_folder(folder: Path, names: tuple[str, ...]) -> Path | None:
-    return next((folder / name for name in names if (folder / name).is_dir()), None)
-
-
-def _files(folder: Path, problems: list[str]) -> list[Path]:
-    try:
-        return sorted(path for path in folder.iterdir() if path.name.lower().endswith(_SUFFIXES))
-    except OSError as error:
-        problems.append(f"{folder.name}/ must be a readable folder: {error.strerror or error}")
-        return []
-
-
-def _stem(path: Path) -> str:
-    suffix = next(suffix for suffix in _SUFFIXES if path.name.lower().endswith(suffix))
-    return path.name[: -len(suffix)]
-
-
-def _case_of(path: Path, references: dict[str, Path]) -> str:
-    """Return the case of an image; nnU-Net names the channels of a case CASE_0000, CASE_0001."""
-    stem = _stem(path)
-    base, _, channel = stem.rpartition("_")
-    numbered = len(channel) == 4 and channel.isdigit()
-    return base if stem not in references and numbered else stem

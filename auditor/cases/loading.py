@@ -73,12 +73,17 @@ def load_case(
             modality=modality,
             state=state,
             region=region if bool(region.any()) else None,
+            slice_thickness=record.slice_thickness_mm if _has_slices(geometry) else None,
         )
     except (ValueError, TypeError) as error:
         msg = f"case {record.case!r}: {error}"
         raise DataError(msg) from error
     masks = {f"rater_{i + 1}": mask for i, mask in enumerate(raters)}
     return LoadedCase(record, scan, geometry, {"reference": reference, **masks})
+
+
+def _has_slices(geometry: Geometry) -> bool:
+    return geometry.unit == "mm" and len(geometry.shape) == 3
 
 
 def _mask(path: str, record: CaseRecord, geometry: Geometry) -> Tensor:

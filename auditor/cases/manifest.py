@@ -10,15 +10,21 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from auditor.cases.finding import there
+from auditor.cases.selectors import file_of, split_channel
 from auditor.errors import DataError
 from auditor.schema import CaseRecord
 
-__all__ = ["finished", "names_patients", "read_table", "roles"]
+__all__ = ["THICKNESS", "finished", "names_patients", "read_table", "roles"]
+
+THICKNESS = "slice_thickness_mm"
+"""Column of the thickness of the slices, where it is not their distance."""
 
 
 def read_table(table: Path) -> tuple[CaseRecord, ...]:
@@ -28,8 +34,9 @@ def read_table(table: Path) -> tuple[CaseRecord, ...]:
     ----------
     table : Path
         Columns: ``case``, ``patient`` (without the column: the case's name), ``image`` or ``image_1`` ..
-        (one per channel), ``reference`` and/or ``rater_1`` .. ``rater_k``; every other column is
-        metadata. Separated by comma, semicolon or tab. Paths are relative to the table.
+        (one per channel; ``p.nii.gz[1]`` is the second volume of a file), ``reference`` and/or
+        ``rater_1`` .. ``rater_k``; every other column is metadata, of which perturbations know
+        ``slice_thickness_mm``. Separated by comma, semicolon or tab. Paths are relative to the table.
 
     Returns
     -------
@@ -106,10 +113,32 @@ def finished(records: Sequence[CaseRecord]) -> tuple[CaseRecord, ...]:
             record,
             display_case=f"C{number:03d}",
             display_patient=f"P{patients[record.patient]:03d}",
-            digests=tuple((role, _digest(Path(path))) for role, path in roles(record)),
+            digests=_digests(record),
+            slice_thickness_mm=_length(dict(record.metadata).get(THICKNESS, "")),
         )
         for number, record in enumerate(ordered, start=1)
     )
+
+
+def _digests(record: CaseRecord) -> tuple[tuple[str, str], ...]:
+    """(role, SHA-256) of every file; ``image_1[2]`` is another image than ``image_1[0]`` of a file."""
+    known: dict[Path, str] = {}
+    found = []
+    for role, path in roles(record):
+        file, channel = split_channel(path)
+        if file not in known:
+            known[file] = _digest(file)
+        found.append((role if channel is None else f"{role}[{channel}]", known[file]))
+    return tuple(found)
+
+
+def _length(text: str) -> float | None:
+    """Read a positive number; None for anything else."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 < value < math.inf else None
 
 
 def _rows(table: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]], list[str]]:
@@ -146,7 +175,7 @@ def _rows(table: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]], lis
 def _numbered(columns: Sequence[str], stem: str) -> list[str]:
     """Return the columns ``stem`` and ``stem_1`` .., in the order of their numbers."""
     prefix = f"{stem}_"
-    numbered = [it for it in columns if it.startswith(prefix) and it[len(prefix) :].isdigit()]
+    numbered = [it for it in columns if it.startswith(prefix) and it[len(prefix) :].isdecimal()]
     plain = [stem] if stem == "image" and stem in columns else []
     return plain + sorted(numbered, key=lambda it: int(it[len(prefix) :]))
 
@@ -205,10 +234,13 @@ def _row_problems(
             f"{where} has {len(record.raters)} raters with a gap before the last; fill the columns "
             "from rater_1 on"
         )
+    thickness = row.get(THICKNESS, "")
+    if thickness and _length(thickness) is None:
+        problems.append(f"{where}: {THICKNESS} must be a positive number, was {thickness!r:.40}")
     problems += [
-        f"{where}: the file of {role} must exist, {Path(path).name} does not"
+        f"{where}: the file of {role} must exist, {file_of(path).name} does not"
         for role, path in roles(record)
-        if not Path(path).is_file()
+        if not there(file_of(path))
     ]
     return problems
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from auditor.errors import DataError
 
-__all__ = ["is_nifti", "refuse_incomplete", "refuse_not_finite", "refuse_twin"]
+__all__ = ["fourth_axis", "is_nifti", "refuse_incomplete", "refuse_not_finite", "refuse_twin"]
 
 _CHUNK = 1 << 22
 
@@ -41,6 +41,8 @@ class _Header:
     """Of one value."""
     datatype: int
     """NIfTI's code of the number type."""
+    volumes: int
+    """Length of the fourth axis, 1 when there is none."""
 
     @property
     def size(self) -> int:
@@ -51,6 +53,12 @@ class _Header:
 def is_nifti(file: Path) -> bool:
     """Tell from its name whether a file is NIfTI."""
     return file.name.lower().endswith((".nii", ".nii.gz"))
+
+
+def fourth_axis(file: Path) -> int:
+    """Return the length of the fourth axis; 1 when there is none, or no header that is understood."""
+    header = _header(file)
+    return 1 if header is None else header.volumes
 
 
 def refuse_twin(file: Path) -> None:
@@ -165,5 +173,6 @@ def _header(file: Path) -> _Header | None:
             continue
         if 1 <= dim[0] <= 7 and math.isfinite(offset):
             voxels = math.prod(max(1, int(n)) for n in dim[1 : dim[0] + 1])
-            return _Header(order, int(offset), voxels, int(bits), int(datatype))
+            volumes = max(1, int(dim[4])) if dim[0] >= 4 else 1
+            return _Header(order, int(offset), voxels, int(bits), int(datatype), volumes)
     return None

@@ -7,11 +7,13 @@ the maker knows, stands there as a line to fill in, so that `segaudit check` ask
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from auditor.cases import read_manifest, read_mask
+import yaml
+
+from auditor.cases import label_names, read_manifest, read_mask
 from auditor.errors import DataError
 from auditor.schema import CaseRecord, ReferenceRule
 from auditor.systems.probe import ProbeReport, probe
@@ -72,14 +74,15 @@ def draft(
     source = _Source(folder=data) if data.is_dir() else _Source(table=data)
     cases = read_manifest(source)
     report = probe(checkpoint)
-    numbers = _labels(cases)
+    named = dict(label_names(data)) if data.is_dir() else {}
+    named = named or {f"label_{number}": number for number in _labels(cases)}
     name = checkpoint.stem.replace(" ", "-")
     patients = len({case.patient for case in cases})
     raters = max(len(case.raters) for case in cases)
     notes = [
         (
             f"recognised {len(cases)} cases of {patients} patients, {raters} rater(s) each, labels "
-            f"{', '.join(map(str, numbers))} in the first references"
+            f"{', '.join(f'{label} ({number})' for label, number in named.items())}"
         ),
         *(f"fill in: {question.name}: {question.why}" for question in report.questions),
     ]
@@ -96,9 +99,9 @@ def draft(
     if raters > 1 and any(case.reference is None for case in cases):
         lines.append("  reference: {use: majority, tie: above_half}")
     lines += ["", "systems:", f"  {name}:", f"    checkpoint: {_relative(checkpoint, folder)}"]
-    lines += _contract(report, numbers)
+    lines += _contract(report, named)
     preset = _PRESETS.get(modality or "", "generic")
-    label = f"label_{numbers[0]}"
+    label = _quoted(next(iter(named)))
     lines += [
         "",
         f"perturbations: {{preset: {preset}, severities: [1, 2, 3, 4, 5]}}",
@@ -113,7 +116,7 @@ def draft(
     return "\n".join(lines), tuple(notes)
 
 
-def _contract(report: ProbeReport, numbers: Sequence[int]) -> list[str]:
+def _contract(report: ProbeReport, named: Mapping[str, int]) -> list[str]:
     """Lines of input, window and output: found values, then questions."""
     parts: dict[str, list[str]] = {"input": [], "output": []}
     for found in report.fields:
@@ -124,8 +127,8 @@ def _contract(report: ProbeReport, numbers: Sequence[int]) -> list[str]:
     for part, own in parts.items():
         lines += [f"    {part}:", *own]
         if part == "output":
-            labels = ", ".join(f"label_{number}: {number}" for number in numbers)
-            lines.append(f"      labels: {{{labels}}}     # channel of each label; rename them")
+            labels = ", ".join(f"{_quoted(label)}: {number}" for label, number in named.items())
+            lines.append(f"      labels: {{{labels}}}     # channel of each label, by its name")
     for question in report.questions:
         if question.name != "output.labels":
             lines.append(f"      # {question.name}: {question.why}")
@@ -146,6 +149,11 @@ def _labels(cases: Sequence[CaseRecord]) -> list[int]:
         msg = "the references of the first five cases must hold a label, they are all empty"
         raise DataError(msg)
     return sorted(found)
+
+
+def _quoted(name: str) -> str:
+    """Write a name as YAML within braces."""
+    return yaml.safe_dump([name], default_flow_style=True, allow_unicode=True, width=10_000)[1:-2]
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -75,8 +75,13 @@ def tool_version() -> str:
 
 
 def manifest_digest(cases: Sequence[CaseRecord]) -> str:
-    """Digest over the files of all cases, in order."""
-    return digest_of([[case.case, case.patient, case.digests] for case in cases])
+    """Digest over the files of all cases and their slice thickness where it is known, in order."""
+    return digest_of(
+        [
+            [case.case, case.patient, case.digests, *filter(None, [case.slice_thickness_mm])]
+            for case in cases
+        ]
+    )
 
 
 def read_lock(run: Path) -> Lock | None:

@@ -39,7 +39,7 @@ class CaseRecord:
     patient: str
     """The user's name for the patient: the unit of statistics."""
     images: tuple[str, ...]
-    """One file per channel, or one multi-channel file."""
+    """One file per channel, or one multi-channel file; ``p.nii.gz[2]`` is the third channel of one."""
     reference: str | None
     """The mask scored against, when one is given directly."""
     raters: tuple[str, ...] = ()
@@ -51,7 +51,10 @@ class CaseRecord:
     display_patient: str = ""
     """Id shown in reports (P001)."""
     digests: tuple[tuple[str, str], ...] = ()
-    """(role, SHA-256) of every file: image_1 .., reference, rater_1 ..; no paths."""
+    """(role, SHA-256) of every file: image_1 .., reference, rater_1 ..; no paths. ``image_1[2]`` is
+    the third channel of its file."""
+    slice_thickness_mm: float | None = None
+    """Along the axis of the largest spacing, from the column of that name; None: not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,7 +218,9 @@ def test_files_without_a_partner_are_all_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_no_known_layout_says_what_is_recognised(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"must hold a folder of images \(images, .*write a table"):
+    with pytest.raises(
+        DataError, match=r"recognised: a folder of images \(images, .*write a table"
+    ):
         read_manifest(Source(folder=tmp_path))
     touch(tmp_path, "images/notes.txt", "masks/notes.txt")
     with pytest.raises(DataError, match=r"images/ must hold images \(\.nii\.gz"):

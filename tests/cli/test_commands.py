@@ -36,7 +36,7 @@ def test_help_teaches_and_lists_every_command(capsys: pytest.CaptureFixture[str]
     for command in (
         "demo", "inspect", "init", "check", "run", "report", "gate", "status", "verify", "ls",
         "perturb",
-        "doctor", "schema",
+        "doctor", "schema", "cases",
     ):  # fmt: skip
         assert f"  {command} " in out
     assert "Exit status" in out
