@@ -12,6 +12,7 @@ Each later message asks for one run. Every answer has ``ok``, or a status and on
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import shutil
 import signal
@@ -29,6 +30,13 @@ from auditor.systems.transport import TransportError, receive, send
 __all__ = ["main"]
 
 _LOOK_EVERY_S = 0.25
+
+_KINDS = {
+    "onnx": ("onnx", "OnnxModel"),
+    "torchscript": ("torchscript", "TorchScriptModel"),
+    "exported": ("exported", "ExportedModel"),
+}
+"""Module and class that run each format."""
 
 
 def main(channel: socket.socket) -> None:
@@ -67,15 +75,10 @@ def main(channel: socket.socket) -> None:
 
 
 def _runtime(format_: str) -> Any:  # noqa: ANN401  # a class of either kind of model
-    if format_ == "onnx":
-        from auditor.systems.onnx import OnnxModel
-
-        OnnxModel.import_runtime()
-        return OnnxModel
-    from auditor.systems.torchscript import TorchScriptModel
-
-    TorchScriptModel.import_runtime()
-    return TorchScriptModel
+    module, name = _KINDS[format_]
+    kind = getattr(importlib.import_module(f"auditor.systems.{module}"), name)
+    kind.import_runtime()
+    return kind
 
 
 def _serve(channel: socket.socket, model: Any, batch: int) -> None:  # noqa: ANN401  # either kind
