@@ -173,8 +173,14 @@ def _image(program: Any) -> Any:  # noqa: ANN401  # an ExportedProgram, and a fa
 
 def _ranges(program: Any) -> str:  # noqa: ANN401  # an ExportedProgram
     """Say in which range the free sizes lie."""
-    told = sorted({f"{it.lower} to {it.upper}" for it in program.range_constraints.values()})
+    told = sorted({_range(it) for it in program.range_constraints.values()})
     return f" (any: {', '.join(told)})" if told else ""
+
+
+def _range(found: Any) -> str:  # noqa: ANN401  # a ValueRanges
+    """``8 to 256``, or ``8 and more``."""
+    lower, upper = str(found.lower), str(found.upper)
+    return f"{lower} to {upper}" if upper.isdigit() else f"{lower} and more"
 
 
 def _outputs(program: Any) -> tuple[dict[str, Any], ...]:  # noqa: ANN401  # an ExportedProgram

@@ -6,6 +6,7 @@ freezing it would fold its normalisations into other last bits, and was no faste
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,7 @@ class TorchScriptModel:
         with warnings.catch_warnings():
             # announced for a later version; the format is still what makers ship
             warnings.filterwarnings("ignore", message=r".*torch\.jit\..* is deprecated.*")
-            module = torch.jit.load(  # type: ignore[no-untyped-call]  # torch has no types here
-                str(path), map_location=self._device
-            )
+            module = _loaded(path, self._device)
             module.eval()
         self._module = module
         self._dtype = _common_dtype(module)
@@ -75,6 +74,23 @@ class TorchScriptModel:
         with torch.inference_mode(), torch.jit.optimized_execution(should_optimize=False):
             answer = self._module(values)
         return chosen(tensors_of(answer), output, batch)
+
+
+def _loaded(path: Path, device: Any) -> Any:  # noqa: ANN401  # a ScriptModule
+    import torch
+
+    try:
+        return torch.jit.load(  # type: ignore[no-untyped-call]  # torch has no types here
+            str(path), map_location=device
+        )
+    except RuntimeError as error:
+        if unknown := re.search(r"Unknown builtin op: (\w+::\w+)", str(error)):
+            msg = (
+                f"it calls {unknown[1][:80]}, an operator of another library; none is loaded here, "
+                "export the model without it"
+            )
+            raise Refusal(msg) from error
+        raise
 
 
 def prepared_device(name: str, threads: int) -> Any:  # noqa: ANN401  # torch is imported in the child only

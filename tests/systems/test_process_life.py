@@ -160,7 +160,7 @@ import sys, threading, time
 from pathlib import Path
 from auditor.systems.child import _watch
 
-threading.Thread(target=_watch, args=(Path(sys.argv[1]), 0.25), daemon=True).start()
+threading.Thread(target=_watch, args=(Path(sys.argv[1]), 0.25, 8.0), daemon=True).start()
 held = b"1" * (1 << 29)
 time.sleep(20)
 """
