@@ -7,6 +7,9 @@ anew, without the pickled example inputs and with a program that was judged word
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import sys
 import tempfile
 import zipfile
 from pathlib import Path
@@ -24,6 +27,9 @@ from auditor.systems.exported_program import ForbiddenProgram, clean_program
 from auditor.systems.torchscript import prepared_device, tensors_of
 
 __all__ = ["ExportedModel"]
+
+_READER = "torch.export.pt2_archive._package"
+"""What reads an archive; it pulls in more than torch itself, so it is imported before the clock runs."""
 
 _MOST_PROGRAM = 1 << 28
 """Bytes of a program: one of ten thousand operators has ten million."""
@@ -60,6 +66,12 @@ class ExportedModel:
     def __init__(self, path: Path, *, device: str, threads: int) -> None:
         import torch
 
+        if _READER not in sys.modules:
+            msg = (
+                f"torch {torch.__version__} cannot read archives of this kind; install torch 2.9 or "
+                "newer, or export the model as ONNX"
+            )
+            raise Refusal(msg)
         self._torch = torch
         self._device = prepared_device(device, threads)
         with tempfile.TemporaryDirectory() as folder:
@@ -88,7 +100,9 @@ class ExportedModel:
 
     @staticmethod
     def import_runtime() -> None:
-        """Import torch, which takes its time."""
+        """Import torch and what reads archives, which takes its time."""
+        with contextlib.suppress(ImportError):  # an older torch; said when the file is loaded
+            importlib.import_module(_READER)
 
     def __call__(
         self, batch: NDArray[np.float32], inputs: InputSpec, output: OutputSpec
