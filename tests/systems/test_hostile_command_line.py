@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from checkpoints import double_graph
 from hostile_exported import EXPORTED
 from hostile_files import FILES, SECRET, Hostile, Yard
 from hostile_graphs import GRAPHS
@@ -94,7 +95,7 @@ def test_a_file_that_runs_is_described_and_its_payload_reaches_nothing(
     )
 
 
-IN_PROCESS = """
+BY_AUDITOR = """
 import sys
 from pathlib import Path
 import numpy as np
@@ -105,18 +106,29 @@ OnnxModel.import_runtime()
 model = OnnxModel(Path(sys.argv[1]), device="cpu", threads=1)
 print(model(np.ones((1, 1, 2, 3), np.float32), InputSpec(), OutputSpec()).sum())
 """
+BY_TESTS = """
+import runpy, sys
+runpy.run_path("tests/conftest.py")
+import numpy as np
+import onnxruntime
+
+model = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+print(model.run(None, {"image": np.ones((1, 1, 2, 3), np.float32)})[0].sum())
+"""
 
 
-def test_a_session_in_this_process_leaves_no_id_of_the_device_either(tmp_path: Path) -> None:
-    from checkpoints import double_graph
-
+@pytest.mark.parametrize("program", [BY_AUDITOR, BY_TESTS], ids=["auditor", "tests"])
+def test_a_session_in_one_process_leaves_no_id_of_the_device_either(
+    tmp_path: Path, program: str
+) -> None:
     (tmp_path / "home").mkdir()
     path = double_graph(tmp_path / "net.onnx")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path / "home")}
     environment.pop("ORT_DISABLE_TELEMETRY", None)
     environment.pop("XDG_CACHE_HOME", None)
     done = subprocess.run(
-        [sys.executable, "-c", IN_PROCESS, str(path)],
+        [sys.executable, "-c", program, str(path)],
+        cwd=ROOT,
         env=environment,
         capture_output=True,
         check=True,
