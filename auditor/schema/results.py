@@ -98,7 +98,7 @@ class SystemRecord:
     family: str
     training_seed: int | None
     format: str
-    """onnx, torchscript, callable."""
+    """onnx, torchscript, exported, callable."""
     sha256: str
     size_bytes: int
     contract: Contract

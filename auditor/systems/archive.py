@@ -24,6 +24,7 @@ _ITEM_BYTES = {
     "HalfStorage": 2, "BFloat16Storage": 2, "ShortStorage": 2,
     "FloatStorage": 4, "IntStorage": 4, "QInt32Storage": 4,
     "DoubleStorage": 8, "LongStorage": 8, "ComplexFloatStorage": 8, "ComplexDoubleStorage": 16,
+    "UInt16Storage": 2, "UInt32Storage": 4, "UInt64Storage": 8, "ComplexHalfStorage": 4,
 }  # fmt: skip
 
 _CALLS = (
@@ -34,6 +35,13 @@ _CALLS = (
     (r"\b__torch__\.torch\.classes\.(?!quantized\b)", "its code needs classes of another library"),
 )
 _MOST_CODE = 1 << 24
+
+_OPERATOR = re.compile(r"\bops\.(\w+)\.\w+\(")
+_OWN = frozenset(
+    {"aten", "prim", "prims", "quantized", "_quantized", "prepacked", "sparse", "mkldnn", "mkl",
+     "mkldnn_prepacked", "onednn", "xnnpack", "profiler", "inductor", "static_runtime", "_caffe2"}
+)  # fmt: skip
+"""Libraries of operators that come with torch."""
 
 
 def examine_archive(path: Path) -> tuple[str, ...]:
@@ -82,7 +90,8 @@ def _compare(content: bytes, sizes: dict[str, int], folder: str) -> set[str]:
     except Exception:  # noqa: BLE001  # torch judges the pickle itself; this only looks beside it
         return {"the announced sizes of its weights could not be compared with their records"}
     for key, kind, count in reader.storages:
-        announced = count * _ITEM_BYTES.get(kind, 0)
+        # types that are not listed have one byte at least
+        announced = count * _ITEM_BYTES.get(kind, 1)
         found = sizes.get(f"{folder}/{key}")
         if found is None or found < announced:
             held = "is missing" if found is None else f"holds {found}"
@@ -103,6 +112,8 @@ def _search(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> set[str
             break
         text = archive.read(entry).decode(errors="replace")
         found |= {told for pattern, told in _CALLS if re.search(pattern, text)}
+        foreign = sorted(set(_OPERATOR.findall(text)) - _OWN)[:5]
+        found |= {f"its code calls operators of another library ({name[:40]})" for name in foreign}
     return found
 
 

@@ -12,11 +12,13 @@ Each later message asks for one run. Every answer has ``ok``, or a status and on
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import shutil
 import signal
 import site
 import socket
+import stat
 import sys
 import sysconfig
 import threading
@@ -29,6 +31,13 @@ from auditor.systems.transport import TransportError, receive, send
 __all__ = ["main"]
 
 _LOOK_EVERY_S = 0.25
+
+_KINDS = {
+    "onnx": ("onnx", "OnnxModel"),
+    "torchscript": ("torchscript", "TorchScriptModel"),
+    "exported": ("exported", "ExportedModel"),
+}
+"""Module and class that run each format."""
 
 
 def main(channel: socket.socket) -> None:
@@ -47,11 +56,13 @@ def main(channel: socket.socket) -> None:
         readable=[*_interpreter(), checkpoint, *beside],
         writable=[scratch, Path("/dev/null"), *([] if on_cpu else _gpus())],
         memory_gb=settings["memory_gb"] if on_cpu else None,
+        file_gb=settings["memory_gb"],
         dies_with_thread=settings["dies_with_thread"],
     )
     # a namespace can be left only by a process of one thread, so this comes after it
     limit = None if on_cpu and sys.platform == "linux" else settings["memory_gb"]
-    threading.Thread(target=_watch, args=(scratch, limit), daemon=True).start()
+    most = settings["memory_gb"]
+    threading.Thread(target=_watch, args=(scratch, limit, most), daemon=True).start()
     try:
         # from here on torch or onnxruntime is in this process
         kind = _runtime(settings["format"])
@@ -67,15 +78,10 @@ def main(channel: socket.socket) -> None:
 
 
 def _runtime(format_: str) -> Any:  # noqa: ANN401  # a class of either kind of model
-    if format_ == "onnx":
-        from auditor.systems.onnx import OnnxModel
-
-        OnnxModel.import_runtime()
-        return OnnxModel
-    from auditor.systems.torchscript import TorchScriptModel
-
-    TorchScriptModel.import_runtime()
-    return TorchScriptModel
+    module, name = _KINDS[format_]
+    kind = getattr(importlib.import_module(f"auditor.systems.{module}"), name)
+    kind.import_runtime()
+    return kind
 
 
 def _serve(channel: socket.socket, model: Any, batch: int) -> None:  # noqa: ANN401  # either kind
@@ -103,8 +109,9 @@ def _told(error: BaseException, *, doing: str) -> dict[str, str]:
     from auditor.systems.answers import Refusal
 
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = next((line for line in reversed(lines) if "Error" in line), lines[-1] if lines else "")
-    text = text[:300]
+    # the compiler of TorchScript puts its sentence first, and then the code that it means
+    last = (lines[0] if "<--- HERE" in str(error) else lines[-1]) if lines else ""
+    text = next((line for line in reversed(lines) if "Error" in line), last)[:300]
     lower = str(error).lower()
     if isinstance(error, MemoryError) or any(
         word in lower
@@ -121,19 +128,22 @@ def _told(error: BaseException, *, doing: str) -> dict[str, str]:
     return {"status": "rejected", "reason": f"{doing}: {text}"}
 
 
-def _watch(scratch: Path, memory_gb: float | None) -> None:
-    """End this process, and all that it started, when its parent is gone or its memory too large.
+def _watch(scratch: Path, memory_gb: float | None, disk_gb: float) -> None:
+    """End this process, and all that it started, when its parent is gone or it takes too much.
 
     The parent holds the other end of stdin and writes nothing. Memory is watched only where the
     system cannot limit it: on a GPU, whose drivers reserve addresses far beyond what they use, and on
-    macOS.
+    macOS. The system limits single files; all files of the scratch folder together are watched.
     """
     import select
 
-    if memory_gb is not None and os.name == "posix":
+    if os.name == "posix":
         while not select.select([0], [], [], _LOOK_EVERY_S)[0]:
-            if _peak_gb() > memory_gb:
+            if memory_gb is not None and _peak_gb() > memory_gb:
                 os.write(2, f"\nit used more than {memory_gb:g} GB of memory\n".encode())
+                break
+            if _held_bytes(scratch) > disk_gb * 2**30:
+                os.write(2, f"\nit wrote more than {disk_gb:g} GB into its folder\n".encode())
                 break
     else:
         with contextlib.suppress(OSError):
@@ -145,6 +155,20 @@ def _watch(scratch: Path, memory_gb: float | None) -> None:
     if os.name == "posix":
         os.killpg(os.getpgid(0), signal.SIGKILL)
     os._exit(1)
+
+
+def _held_bytes(folder: Path) -> int:
+    """Add up what the files of a folder take on the disk; those that vanish meanwhile count nothing."""
+    held, waiting = 0, [str(folder)]
+    while waiting:
+        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    found = entry.stat(follow_symlinks=False)
+                    held += found.st_blocks * 512
+                    if stat.S_ISDIR(found.st_mode):
+                        waiting.append(entry.path)
+    return held
 
 
 def _peak_gb() -> float:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from auditor.errors import CheckpointError
 from auditor.schema import InputSpec, OutputSpec
 from auditor.systems.answers import Refusal, chosen, fed
+from auditor.systems.declared_sizes import as_type, in_fixed_batches, require_declared_sizes
 
 __all__ = ["OnnxModel", "check_onnxruntime_installation"]
 
@@ -123,9 +124,9 @@ class OnnxModel:
         self, batch: NDArray[np.float32], inputs: InputSpec, output: OutputSpec
     ) -> NDArray[Any]:
         """Run (n, channel, *sizes); see `chosen` for the answer."""
-        values = _as_type(fed(batch, inputs), _TYPES[self._input.type])
-        self._compare(values.shape)
-        answers = self._in_fixed_batches(values)
+        values = as_type(fed(batch, inputs), _TYPES[self._input.type])
+        require_declared_sizes(self._declared, values.shape)
+        answers = in_fixed_batches(values, self._declared, self._run)
         named = [
             (str(node["name"]), array)
             for node, array in zip(self.outputs, answers, strict=True)
@@ -133,44 +134,8 @@ class OnnxModel:
         ]
         return chosen(named, output, batch)
 
-    def _compare(self, fed_shape: tuple[int, ...]) -> None:
-        """Say before onnxruntime does, and better, that sizes do not fit; the batch is fitted later."""
-        if not self._declared:
-            return
-        pairs = list(zip(self._declared, fed_shape, strict=False))[1:]
-        if len(self._declared) != len(fed_shape) or any(
-            want not in (None, is_) for want, is_ in pairs
-        ):
-            wanted = ", ".join("any" if size is None else str(size) for size in self._declared)
-            msg = (
-                f"the input must have the sizes ({wanted}) that the graph declares, it was fed "
-                f"{fed_shape}; see input.channels, input.layout, input.dims, input.size and window"
-            )
-            raise Refusal(msg)
-
-    def _in_fixed_batches(self, values: NDArray[Any]) -> list[Any]:
-        """Run in the batch that the graph was exported for, when it was for one."""
-        fixed = self._declared[0] if self._declared else None
-        if not fixed or fixed == len(values):
-            return self._run(values)
-        parts = []
-        for start in range(0, len(values), fixed):
-            part = values[start : start + fixed]
-            filled = np.concatenate([part, np.repeat(part[-1:], fixed - len(part), axis=0)])
-            # an output without a batch axis is kept whole, and then refused for its shape
-            parts.append([out[: len(part)] if np.ndim(out) else out for out in self._run(filled)])
-        return [np.concatenate(it) if np.ndim(it[0]) else it[0] for it in zip(*parts, strict=True)]
-
     def _run(self, values: NDArray[Any]) -> list[Any]:
         return list(self._session.run(None, {self._input.name: values}))
-
-
-def _as_type(values: NDArray[np.float32], kind: type) -> NDArray[Any]:
-    """Cast to the declared type; whole numbers are rounded and stay in its range."""
-    if np.issubdtype(kind, np.integer):
-        limits = np.iinfo(kind)
-        return np.clip(np.rint(values), limits.min, limits.max).astype(kind)
-    return values.astype(kind)
 
 
 def _sizes(node: Any) -> tuple[int | None, ...]:  # noqa: ANN401  # of onnxruntime, without types

@@ -7,12 +7,14 @@ it that hold its weights.
 
 from __future__ import annotations
 
+import math
 import mmap
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Damaged", "Outline", "outline"]
+__all__ = ["Damaged", "External", "Outline", "outline"]
 
 _Bytes = bytes | mmap.mmap
 
@@ -25,12 +27,20 @@ _INSIDE: dict[str, dict[int, str]] = {
     "node": {5: "attribute"},
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
-    "tensor": {13: "entry"},
 }
 """Fields through which a tensor can be reached; all others are stepped over."""
 
 _FIXED = {1: 8, 5: 4}
 _DEEPEST = 100
+_MOST_FIELDS = 4_000_000
+"""Walked in some seconds; a network of ten thousand operators has a tenth of them."""
+_MOST_EXTERNAL = 100_000
+
+_ITEM_BITS = {
+    1: 32, 2: 8, 3: 8, 4: 16, 5: 16, 6: 32, 7: 64, 9: 8, 10: 16, 11: 64, 12: 32, 13: 64, 14: 64,
+    15: 128, 16: 16, 17: 8, 18: 8, 19: 8, 20: 8, 21: 4, 22: 4, 23: 4,
+}  # fmt: skip
+"""By the numbers of TensorProto.DataType: 1 is float."""
 
 
 class Damaged(ValueError):
@@ -43,6 +53,22 @@ class Damaged(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class External:
+    """Where one tensor says that its values lie."""
+
+    tensor: str
+    """Its name; empty when it has none."""
+    location: str
+    """File, as the graph writes it."""
+    offset: int
+    """First byte; 0 when not announced."""
+    length: int
+    """Bytes; 0 when not announced."""
+    needed: int
+    """Bytes that its sizes and type need; 0 when they cannot be told."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outline:
     """What a file announces."""
 
@@ -50,8 +76,13 @@ class Outline:
     """IR version."""
     producer: str
     """Name and version of the exporter; empty when it does not say."""
-    external: tuple[str, ...]
-    """Locations of weights outside the file, as the file writes them; sorted, each once."""
+    pieces: tuple[External, ...] = ()
+    """Weights outside the file, in the order in which they were found."""
+
+    @property
+    def external(self) -> tuple[str, ...]:
+        """Locations of weights outside the file, as the file writes them; sorted, each once."""
+        return tuple(sorted({piece.location for piece in self.pieces}))
 
 
 def outline(path: Path) -> Outline:
@@ -79,7 +110,7 @@ def outline(path: Path) -> Outline:
 def _outline(data: _Bytes, size: int) -> Outline:
     version, graphs, operators = 0, 0, 0
     producer: dict[int, str] = {}
-    external: set[str] = set()
+    pieces: list[External] = []
     for number, wire, value, stop in _fields(data, 0, size, known=_MODEL):
         if number == 1:
             version = value
@@ -89,41 +120,86 @@ def _outline(data: _Bytes, size: int) -> Outline:
             producer[number] = data[value : min(stop, value + 80)].decode(errors="replace")
         elif number in (7, 25) and wire == 2:
             graphs += number == 7 and stop > value
-            external |= _locations(data, value, stop, "graph" if number == 7 else "function")
+            pieces += _external(data, value, stop, "graph" if number == 7 else "function")
     if not version or not graphs or not operators:
         msg = "no graph" if not graphs else "no version of its operators"
         raise Damaged(msg)
     made_by = " ".join(producer[key] for key in sorted(producer) if producer[key])
-    return Outline(version, made_by, tuple(sorted(external)))
+    return Outline(version, made_by, tuple(pieces))
 
 
-def _locations(data: _Bytes, start: int, stop: int, kind: str) -> set[str]:
-    """Collect the ``location`` of every tensor under one message, without recursion."""
-    found: set[str] = set()
-    waiting = [(start, stop, kind, 0)]
-    while waiting:
-        begin, end, here, depth = waiting.pop()
-        if here == "entry":
-            found |= _location(data, begin, end)
+def _external(data: _Bytes, start: int, stop: int, kind: str) -> list[External]:
+    """Collect the tensors under one message that lie elsewhere, with a stack no deeper than it."""
+    found: list[External] = []
+    stack = [(kind, _fields(data, start, stop))]
+    left = _MOST_FIELDS
+    while stack:
+        here, fields = stack[-1]
+        field = next(fields, None)
+        if field is None:
+            stack.pop()
             continue
-        if depth > _DEEPEST:
-            msg = "graphs nested too deep"
+        left -= 1
+        number, wire, value, last = field
+        inner = _INSIDE[here].get(number) if wire == 2 else None
+        if inner == "tensor":
+            found += _elsewhere(data, value, last)
+        elif inner is not None:
+            stack.append((inner, _fields(data, value, last)))
+        if left < 0 or len(stack) > _DEEPEST or len(found) > _MOST_EXTERNAL:
+            msg = "graphs nested too deep, or too many fields"
             raise Damaged(msg)
-        inside = _INSIDE[here]
-        for number, wire, value, last in _fields(data, begin, end):
-            if wire == 2 and number in inside:
-                waiting.append((value, last, inside[number], depth + 1))
     return found
 
 
-def _location(data: _Bytes, start: int, stop: int) -> set[str]:
+def _elsewhere(data: _Bytes, start: int, stop: int) -> list[External]:
+    """Read one TensorProto; a list of one when its values lie outside the file."""
+    dims: list[int] = []
+    kind, name, told = 0, "", dict[str, str]()
+    for number, wire, value, last in _fields(data, start, stop):
+        if number == 1:
+            dims += [value] if wire == 0 else _packed(data, value, last)
+        elif number == 2 and wire == 0:
+            kind = value
+        elif number == 8 and wire == 2:
+            name = data[value : min(last, value + 80)].decode(errors="replace")
+        elif number == 13 and wire == 2:
+            key, text = _entry(data, value, last)
+            if key in told:
+                msg = f"weights with two entries {key!r}"
+                raise Damaged(msg)
+            told[key] = text
+    if "location" not in told:
+        return []
+    count = math.prod(dims) if len(dims) <= _DEEPEST and all(dim < 1 << 63 for dim in dims) else 0
+    needed = (count * _ITEM_BITS.get(kind, 0) + 7) // 8
+    offset, length = _whole(told.get("offset", "0")), _whole(told.get("length", "0"))
+    return [External(name, told["location"], offset, length, needed)]
+
+
+def _packed(data: _Bytes, position: int, stop: int) -> list[int]:
+    values: list[int] = []
+    while position < stop and len(values) <= _DEEPEST:
+        value, position = _varint(data, position, stop)
+        values.append(value)
+    return values
+
+
+def _entry(data: _Bytes, start: int, stop: int) -> tuple[str, str]:
     """One StringStringEntryProto of external_data: key 1, value 2."""
     texts = {
         number: data[value:last].decode(errors="replace")
         for number, wire, value, last in _fields(data, start, stop)
         if wire == 2 and number in (1, 2) and last - value < 4096
     }
-    return {texts[2]} if texts.get(1) == "location" and 2 in texts else set()
+    return texts.get(1, ""), texts.get(2, "")
+
+
+def _whole(text: str) -> int:
+    if not re.fullmatch(r"[+-]?\d{1,20}", text, re.ASCII):
+        msg = "weights whose offset or length is no number"
+        raise Damaged(msg)
+    return int(text)
 
 
 def _fields(

@@ -74,9 +74,9 @@ class ModelInfo:
     findings: tuple[str, ...]
     """Worth saying in the report."""
     inputs: tuple[TensorInfo, ...]
-    """As declared (ONNX); empty: nothing declared (TorchScript)."""
+    """As declared (ONNX, torch.export); empty: nothing declared (TorchScript)."""
     outputs: tuple[TensorInfo, ...]
-    """As declared (ONNX)."""
+    """As declared (ONNX, torch.export)."""
 
     @property
     def input_shape(self) -> tuple[int | None, ...] | None:
@@ -92,7 +92,7 @@ class ModelProcess:
     path : Path
         The checkpoint.
     format : str
-        onnx or torchscript, see `auditor.systems.sniff`.
+        onnx, torchscript or exported, see `auditor.systems.sniff`.
     device : str
         cpu, cuda or cuda:1.
     threads, batch : int

@@ -54,6 +54,8 @@ def how_it_ended(code: int | None, printed: bytes) -> str:
     said = f"; it last printed: {last[:200]}" if last else ""
     if "bad_alloc" in text or "MemoryError" in text or "of memory" in last:
         return f"it asked for more memory than it may have{said}"
+    if last.endswith("GB into its folder"):
+        return last[:200]
     if code is None:
         return f"its process closed its channel{said}"
     if code >= 0:

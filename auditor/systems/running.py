@@ -6,8 +6,9 @@ the plan, and batches never cross calls. One image's failure is a value, never a
 audit stores it as a row.
 
 A checkpoint runs in a sandboxed child process. When the child fails on a call of several images,
-each of them is run once more alone, so that only the guilty one fails; a child that has crashed or
-was stopped is replaced when it is next needed.
+each of them is run once more alone, so that a refused one does not take the others with it; a child
+that has crashed or was stopped is replaced when it is next needed. Two crashes or time-outs on one unit
+are enough: the images that were not yet tried are quarantined.
 """
 
 from __future__ import annotations
@@ -37,6 +38,12 @@ from auditor.systems.runners import (
 )
 
 
+MOST_ENDS = 2
+"""So many crashes or time-outs on one unit quarantine what is left of it."""
+
+_ENDS = frozenset({Status.CRASHED, Status.TIMED_OUT})
+
+
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """What a system answered for one scan, on the scan's own grid."""
@@ -56,7 +63,8 @@ class Failure:
     """Why there is no prediction for one scan."""
 
     status: Status
-    """crashed, timed_out, not_finite, rejected (the output contradicts the contract) or failed."""
+    """crashed, timed_out, quarantined, not_finite, rejected (the output contradicts the contract) or
+    failed."""
     reason: str
     """One sentence."""
 
@@ -194,14 +202,26 @@ class RunningSystem:
         except RunFailure as failure:
             if len(prepared) == 1:
                 yield next(iter(prepared)), Failure(failure.status, failure.reason)
-                return
-            for i, alone in prepared.items():
-                try:
-                    yield i, self._run([alone])[0]
-                except RunFailure as own:
-                    yield i, Failure(own.status, own.reason)
+            else:
+                yield from self._alone(prepared, failure)
             return
         yield from zip(prepared, answers, strict=True)
+
+    def _alone(
+        self, prepared: dict[int, Prepared], together: RunFailure
+    ) -> Iterator[tuple[int, NDArray[Any] | Failure]]:
+        """Run images one by one until the child has ended twice on this unit."""
+        ends = [together] if together.status in _ENDS else []
+        for i, alone in prepared.items():
+            if len(ends) >= MOST_ENDS:
+                yield i, Failure(Status.QUARANTINED, _told_ends(ends))
+                continue
+            try:
+                yield i, self._run([alone])[0]
+            except RunFailure as own:
+                if own.status in _ENDS:
+                    ends.append(own)
+                yield i, Failure(own.status, own.reason)
 
     def _run(self, prepared: Sequence[Prepared]) -> list[NDArray[Any]]:
         pieces = [piece for one in prepared for piece in one.pieces]
@@ -258,6 +278,12 @@ def open_system(spec: SystemSpec, *, callable: CallableSystem | None = None) -> 
             runner.close()
         msg = f"the checkpoint of system {spec.name!r} cannot be started: {failure.reason}"
         raise CheckpointError(msg) from failure
+
+
+def _told_ends(ends: Sequence[RunFailure]) -> str:
+    first, last = ends[0], ends[-1]
+    told = f"{first.status.value}: {first.reason}; {last.status.value}: {last.reason}"
+    return f"not tried after two crashes or time-outs on this unit ({told})"[:500]
 
 
 def _one_line(error: Exception) -> str:

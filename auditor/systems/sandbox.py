@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import signal
 import stat
 import sys
@@ -26,7 +27,7 @@ _CLONE_NEWNET = 0x40000000
 
 # Landlock (Linux >= 5.13): three system calls, the same numbers on all current architectures
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
-_READ = 0b1101  # execute, read file, read folder
+_READ = 0b1100  # read file, read folder; libraries are mapped, so nothing needs to be executed
 _ALL_V1 = (1 << 13) - 1
 _EXECUTE = 1
 _OF_FILES = 0b111  # execute, write and read; the other rights are those of folders
@@ -34,12 +35,16 @@ _REFER, _TRUNCATE, _IOCTL = 1 << 13, 1 << 14, 1 << 15
 _CONNECT_AND_BIND = 0b11
 _SOCKETS_AND_SIGNALS = 0b11  # abstract sockets of, and signals to, processes outside
 
+MOST_PROCESSES = 512
+"""Processes and threads of a child, where they can be counted apart from its user's others."""
+
 
 def confine(
     *,
     readable: Sequence[Path],
     writable: Sequence[Path],
     memory_gb: float | None,
+    file_gb: float | None = None,
     dies_with_thread: bool,
 ) -> tuple[str, ...]:
     """Put every layer around this process that the system has.
@@ -52,6 +57,8 @@ def confine(
         Folders that may be written: scratch.
     memory_gb : float or None
         Limit of the address space; None on a GPU, whose drivers reserve far more than they use.
+    file_gb : float or None
+        Largest file that may be written; shared memory is one, so answers must fit.
     dies_with_thread : bool
         Let the kernel end this process when the *thread* that started it ends; only right when that
         is the main one.
@@ -64,9 +71,10 @@ def confine(
     layers = ["own process"]
     if sys.platform == "linux":
         layers += _no_new_privileges()
-    layers += _resources(memory_gb)
+    layers += _resources(memory_gb, file_gb)
     if sys.platform == "linux":
         layers += _no_network([*readable, *writable])
+        layers += _few_processes(layers)
         layers += _files(readable, writable)
         if dies_with_thread:
             # last, because the kernel forgets it when a namespace is left
@@ -112,7 +120,7 @@ def _no_new_privileges() -> list[str]:
     return ["no new privileges"] if _libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 else []
 
 
-def _resources(memory_gb: float | None) -> list[str]:
+def _resources(memory_gb: float | None, file_gb: float | None) -> list[str]:
     try:
         import resource
     except ImportError:  # not on Windows
@@ -126,7 +134,29 @@ def _resources(memory_gb: float | None) -> list[str]:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
             layers.append(f"at most {memory_gb:g} GB of address space")
+    if file_gb is not None:
+        limit = int(file_gb * 2**30)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+            layers.append(f"files of at most {file_gb:g} GB")
     return layers
+
+
+def _few_processes(layers: Sequence[str]) -> list[str]:
+    """Limit the number of processes, where a namespace counts them apart from the user's others.
+
+    Linux does so from 5.14 on; before, the limit would be met by the user's own programs. It does not
+    hold for root.
+    """
+    import resource
+
+    version = tuple(int(part) for part in re.findall(r"\d+", os.uname().release)[:2])
+    if "no network" not in layers or version < (5, 14) or os.getuid() == 0:
+        return []
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NPROC, (MOST_PROCESSES, MOST_PROCESSES))
+        return [f"at most {MOST_PROCESSES} processes"]
+    return []
 
 
 def _no_network(needed: Iterable[Path]) -> list[str]:
@@ -206,7 +236,7 @@ def _files(readable: Iterable[Path], writable: Iterable[Path]) -> list[str]:
             return []
     finally:
         os.close(ruleset)
-    return [f"files by Landlock (ABI {version})"]
+    return [f"files by Landlock (ABI {version})", "starts no programs"]
 
 
 def _allow(libc: ctypes.CDLL, ruleset: int, path: Path, rights: int) -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 import stat
 import struct
-import zipfile
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from auditor.errors import CheckpointError
-from auditor.systems.onnx_file import Damaged, Outline, outline
+from auditor.systems.archive_listing import DamagedArchive, entries_of
+from auditor.systems.exported_file import Unusable, examine_exported, is_exported
+from auditor.systems.external_data import external_files, printable
+from auditor.systems.onnx_file import Damaged, outline
 
 __all__ = ["Sniffed", "files_beside", "sniff"]
 
@@ -32,7 +34,7 @@ class Sniffed:
     """A file that can be run."""
 
     format: str
-    """torchscript or onnx."""
+    """torchscript, onnx or exported (torch.export)."""
     detail: str
     """What else the bytes tell."""
     sha256: str
@@ -53,7 +55,7 @@ def sniff(path: Path) -> Sniffed:
     Returns
     -------
     Sniffed
-        Of a TorchScript archive or an ONNX graph.
+        Of a TorchScript or torch.export archive, or an ONNX graph.
 
     Raises
     ------
@@ -65,8 +67,8 @@ def sniff(path: Path) -> Sniffed:
         with path.open("rb") as file:
             head = file.read(1 << 16)
         if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-            detail = _inside_zip(path)
-            return Sniffed("torchscript", detail, _digest(path), path.stat().st_size)
+            kind, detail = _inside_zip(path)
+            return Sniffed(kind, detail, _digest(path), path.stat().st_size)
         told = _not_a_model(head)
         if told:
             msg = f"{path.name} cannot be audited: {told}"
@@ -90,7 +92,7 @@ def files_beside(path: Path) -> tuple[Path, ...]:
     CheckpointError
         When one is missing, or named outside the folder of the graph.
     """
-    return _beside(path, outline(path))
+    return external_files(path, outline(path).pieces)
 
 
 def _require_file(path: Path) -> None:
@@ -153,25 +155,28 @@ def _is_safetensors(head: bytes) -> bool:
     return 2 <= length < 1 << 30 and head[8:9] == b"{"
 
 
-def _inside_zip(path: Path) -> str:
-    """Tell TorchScript from the other archives; the content is listed, never loaded."""
+def _inside_zip(path: Path) -> tuple[str, str]:
+    """Tell the kinds of archives apart; the content is listed, never loaded."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        msg = (
-            f"{path.name} cannot be audited: it begins as an archive (TorchScript or a weights file) "
-            f"but its end is missing or damaged; {_INTERRUPTED}"
-        )
-        raise CheckpointError(msg) from error
+        names = [entry.filename for entry in entries_of(path)]
+        if is_exported(names):
+            return "exported", f"program {printable(examine_exported(path).model)!r}"
+    except DamagedArchive as damage:
+        told = str(damage)
+        if "its end is missing" in told:
+            told = (
+                "it begins as an archive (TorchScript or a weights file) but its end is missing or "
+                f"damaged; {_INTERRUPTED}"
+            )
+        msg = f"{path.name} cannot be audited: {told}"
+        raise CheckpointError(msg) from damage
+    except Unusable as unusable:
+        msg = f"{path.name} cannot be audited: {unusable}"
+        raise CheckpointError(msg) from unusable
     tails = {entry.partition("/")[2] for entry in names}
-    if any(entry.endswith("archive_format") for entry in names) or any(
-        tail.startswith("models/") and tail.endswith(".json") for tail in tails
-    ):
-        told = f"it is a torch.export archive (.pt2), which this version does not run; {_EXPORT}"
-    elif "constants.pkl" in tails and any(tail.startswith("code/") for tail in tails):
-        return "for mobile devices" if "bytecode.pkl" in tails else ""
-    elif "data.pkl" in tails:
+    if "constants.pkl" in tails and any(tail.startswith("code/") for tail in tails):
+        return "torchscript", "for mobile devices" if "bytecode.pkl" in tails else ""
+    if "data.pkl" in tails:
         told = f"it is a state_dict or pickled module of torch.save, weights without a program; {_EXPORT}"
     elif names and all(entry.endswith(".npy") for entry in names):
         told = f"it is a numpy archive (npz); {_EXPORT}"
@@ -190,9 +195,9 @@ def _onnx(path: Path) -> Sniffed:
         found = outline(path)
     except Damaged as damage:
         raise CheckpointError(_why_no_onnx(path, damage)) from damage
-    beside = _beside(path, found)
+    beside = external_files(path, found.pieces)
     detail = f"IR version {found.version}"
-    detail += f", made by {_printable(found.producer)}" if found.producer else ""
+    detail += f", made by {printable(found.producer)}" if found.producer else ""
     digest, size = _digest(path), path.stat().st_size
     if beside:
         names = [part.relative_to(path.parent).as_posix() for part in beside]
@@ -221,29 +226,3 @@ def _begins_as_onnx(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(3)
     return len(head) == 3 and head[0] == 0x08 and 1 <= head[1] < 0x80 and head[2] & 7 in (0, 2)
-
-
-def _beside(path: Path, found: Outline) -> tuple[Path, ...]:
-    files = []
-    for location in found.external:
-        inner = PurePosixPath(location.replace("\\", "/"))
-        if not inner.parts or inner.is_absolute() or ".." in inner.parts or ":" in location:
-            msg = (
-                f"{path.name} cannot be audited: its weights must lie in the folder of the file, it asks "
-                f"for {_printable(location)!r}"
-            )
-            raise CheckpointError(msg)
-        beside = path.parent / inner
-        if not beside.is_file():
-            msg = (
-                f"{path.name} cannot be audited: its weights lie in {_printable(location)!r}, which must "
-                "be in the same folder and is not; copy that file too"
-            )
-            raise CheckpointError(msg)
-        files.append(beside)
-    return tuple(files)
-
-
-def _printable(text: str) -> str:
-    """Cut a file's own words for a message, and drop control characters."""
-    return "".join(letter for letter in text[:80] if letter.isprintable())

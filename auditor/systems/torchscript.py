@@ -6,6 +6,7 @@ freezing it would fold its normalisations into other last bits, and was no faste
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from auditor.schema import InputSpec, OutputSpec
 from auditor.systems.answers import Refusal, chosen, fed
 from auditor.systems.archive import examine_archive
 
-__all__ = ["TorchScriptModel"]
+__all__ = ["TorchScriptModel", "prepared_device", "tensors_of"]
 
 
 class TorchScriptModel:
@@ -48,16 +49,12 @@ class TorchScriptModel:
 
         self.findings = examine_archive(path)
         """What its code does that a network has no need of."""
-        torch.set_num_threads(threads)
-        torch.set_num_interop_threads(1)
         self._torch = torch
-        self._device = _found(torch.device(device))
+        self._device = prepared_device(device, threads)
         with warnings.catch_warnings():
             # announced for a later version; the format is still what makers ship
             warnings.filterwarnings("ignore", message=r".*torch\.jit\..* is deprecated.*")
-            module = torch.jit.load(  # type: ignore[no-untyped-call]  # torch has no types here
-                str(path), map_location=self._device
-            )
+            module = _loaded(path, self._device)
             module.eval()
         self._module = module
         self._dtype = _common_dtype(module)
@@ -76,13 +73,33 @@ class TorchScriptModel:
         # the profiling executor compiles after the first calls, and compiled code has other last bits
         with torch.inference_mode(), torch.jit.optimized_execution(should_optimize=False):
             answer = self._module(values)
-        return chosen(_named(answer), output, batch)
+        return chosen(tensors_of(answer), output, batch)
 
 
-def _found(device: Any) -> Any:  # noqa: ANN401  # torch is imported by the caller only
-    """Refuse a GPU that is not there, and ask one that is for numbers that can be repeated."""
+def _loaded(path: Path, device: Any) -> Any:  # noqa: ANN401  # a ScriptModule
     import torch
 
+    try:
+        return torch.jit.load(  # type: ignore[no-untyped-call]  # torch has no types here
+            str(path), map_location=device
+        )
+    except RuntimeError as error:
+        if unknown := re.search(r"Unknown builtin op: (\w+::\w+)", str(error)):
+            msg = (
+                f"it calls {unknown[1][:80]}, an operator of another library; none is loaded here, "
+                "export the model without it"
+            )
+            raise Refusal(msg) from error
+        raise
+
+
+def prepared_device(name: str, threads: int) -> Any:  # noqa: ANN401  # torch is imported in the child only
+    """Set the threads, refuse a GPU that is not there, and ask one that is for repeatable numbers."""
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.set_num_interop_threads(1)
+    device = torch.device(name)
     if device.type == "cpu":
         return device
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -106,7 +123,7 @@ def _common_dtype(module: Any) -> Any:  # noqa: ANN401  # a ScriptModule
     return kinds.pop() if len(kinds) == 1 else torch.float32
 
 
-def _named(answer: Any) -> list[tuple[str, NDArray[Any]]]:  # noqa: ANN401  # whatever a model returns
+def tensors_of(answer: Any) -> list[tuple[str, NDArray[Any]]]:  # noqa: ANN401  # whatever a model returns
     """List the tensors of an answer: one, a sequence, or a dictionary of them."""
     import torch
 
@@ -123,6 +140,6 @@ def _named(answer: Any) -> list[tuple[str, NDArray[Any]]]:  # noqa: ANN401  # wh
         return []
     named = []
     for name, value in pairs:
-        for inner, array in _named(value):
+        for inner, array in tensors_of(value):
             named.append((name if inner == "0" else f"{name}.{inner}", array))
     return named

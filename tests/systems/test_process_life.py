@@ -160,7 +160,7 @@ import sys, threading, time
 from pathlib import Path
 from auditor.systems.child import _watch
 
-threading.Thread(target=_watch, args=(Path(sys.argv[1]), 0.25), daemon=True).start()
+threading.Thread(target=_watch, args=(Path(sys.argv[1]), 0.25, 8.0), daemon=True).start()
 held = b"1" * (1 << 29)
 time.sleep(20)
 """
@@ -180,6 +180,72 @@ def test_memory_is_watched_where_the_system_cannot_limit_it(tmp_path: Path) -> N
         printed = process.stderr.read()
     assert how_it_ended(-9, printed).startswith("it asked for more memory than it may have")
     assert list(tmp_path.iterdir()) == []
+
+
+FILLS = """
+import sys, threading, time
+from pathlib import Path
+from auditor.systems.child import _watch
+
+threading.Thread(target=_watch, args=(Path(sys.argv[1]), None, 0.01), daemon=True).start()
+for number in range(100):
+    folder = Path(sys.argv[1]) / f"folder {number}"
+    folder.mkdir()
+    (folder / "file").write_bytes(bytes(1 << 18))
+time.sleep(20)
+"""
+
+
+def test_a_scratch_folder_that_fills_ends_the_child(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", FILLS, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # it ends its whole group
+    ) as process:
+        assert process.wait(timeout=15) == -signal.SIGKILL
+        assert process.stderr is not None
+        printed = process.stderr.read()
+    # 100 files of 256 kB are 25 MB; 0.01 GB are 10.7 MB
+    assert how_it_ended(-9, printed) == "it wrote more than 0.01 GB into its folder"
+    assert list(tmp_path.iterdir()) == []
+
+
+PARENT_OF_GRANDCHILDREN = """
+import os, sys, time
+from pathlib import Path
+from auditor.systems import process
+
+class Started(process.ModelProcess):
+    def _launch(self):
+        real = process.subprocess.Popen
+        def popen(command, **keep):
+            code = "import subprocess, sys, time; p = subprocess.Popen(['sleep', '100']);" \\
+                   "open(sys.argv[1], 'w').write(str(p.pid)); time.sleep(100)"
+            return real([sys.executable, "-c", code, sys.argv[1]], **keep)
+        process.subprocess.Popen = popen
+        return super()._launch()
+
+process._IMPORTS_S = 2.0
+try:
+    Started(Path(sys.argv[2]), "onnx", timeout_s=1.0).start()
+except process.ModelFailure as failure:
+    print(failure)
+"""
+
+
+def test_a_time_out_ends_the_grandchildren_too(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    path = double_graph(tmp_path / "net.onnx")
+    done = subprocess.run(
+        [sys.executable, "-c", PARENT_OF_GRANDCHILDREN, str(tmp_path / "pid"), str(path)],
+        capture_output=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        text=True,
+    )
+    assert done.stdout.startswith("timed_out: no answer within 2 s")
+    assert wait_until_gone(int((tmp_path / "pid").read_text()))
 
 
 @pytest.mark.parametrize(("name", "kind"), [("net.pt", "torchscript"), ("net.onnx", "onnx")])

@@ -112,15 +112,18 @@ def test_a_checkpoint_and_the_same_function_predict_the_same(
     assert torch.equal(alone.scores, answers[1].scores)
 
 
-def test_only_the_image_on_which_a_checkpoint_hangs_times_out(tmp_path: Path) -> None:
+def test_a_hang_is_a_row_and_what_was_answered_before_it_stays(tmp_path: Path) -> None:
     path = torchscript(tmp_path / "net.pt")
     spec = SystemSpec("net", path, output=LOGITS, timeout_s=4.0)
     with open_system(spec) as system:
         before = system.predict([scan(0)], GEOMETRY)[0]
         answers = system.predict([scan(0), scan(1) + 2000, scan(2)], GEOMETRY)
-    assert [type(answer) for answer in answers] == [Prediction, Failure, Prediction]
+    assert [type(answer) for answer in answers] == [Prediction, Failure, Failure]
     assert isinstance(answers[1], Failure)
     assert answers[1].status == Status.TIMED_OUT
+    # all three together were the first time-out, this image alone the second
+    assert isinstance(answers[2], Failure)
+    assert answers[2].status == Status.QUARANTINED
     assert isinstance(before, Prediction)
     assert isinstance(answers[0], Prediction)
     assert torch.equal(before.scores, answers[0].scores)

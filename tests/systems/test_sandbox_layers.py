@@ -13,7 +13,7 @@ import pytest
 from auditor.systems.sandbox import describe_sandbox, missing_layers
 
 TRIES = """
-import ctypes, json, os, socket, sys, sysconfig
+import ctypes, json, os, socket, subprocess, sys, sysconfig
 from pathlib import Path
 from auditor.systems.sandbox import confine
 
@@ -24,8 +24,18 @@ layers = confine(
     readable=[*map(Path, roots), Path("/usr"), Path("/lib"), Path("/proc"), folder / "model"],
     writable=[folder / "scratch", Path("/dev/null"), folder / "does not exist"],
     memory_gb=given["memory_gb"],
+    file_gb=1 / 1024,
     dies_with_thread=False,
 )
+
+def put(size):
+    with (folder / "scratch" / "large").open("wb") as file:
+        file.write(bytes(size))
+
+def shared(size):
+    handle = os.memfd_create("answer")
+    while size:
+        size -= os.write(handle, bytes(size))
 
 def can(action):
     try:
@@ -48,6 +58,10 @@ print(json.dumps({
     "signal parent": can(lambda: os.kill(os.getppid(), 0)),
     "environment of parent": can(Path(f"/proc/{os.getppid()}/environ").read_bytes),
     "3 GB": can(lambda: bytearray(3 << 30)),
+    "1 MB": can(lambda: put(1 << 20)),
+    "2 MB": can(lambda: put(2 << 20)),
+    "answer of 2 MB": can(lambda: shared(2 << 20)),
+    "start": can(lambda: subprocess.run(["/bin/true"], check=True)),
     "owner": (folder / "model").stat().st_uid == os.getuid(),
 }))
 """
@@ -104,6 +118,61 @@ def test_the_network_is_closed_where_its_layer_holds(tried: dict[str, Any]) -> N
 def test_memory_is_limited(tried: dict[str, Any]) -> None:
     assert "at most 2 GB of address space" in tried["layers"]
     assert tried["3 GB"] == "MemoryError"
+
+
+def test_files_are_limited_and_with_them_the_answers_in_shared_memory(
+    tried: dict[str, Any],
+) -> None:
+    assert "files of at most 0.000976562 GB" in tried["layers"]
+    assert tried["1 MB"] == "yes"
+    assert tried["2 MB"] == "OSError"
+    # a memory file is a file: the limit must not lie below the largest answer
+    assert tried["answer of 2 MB"] == "OSError"
+
+
+def test_no_program_is_started_where_landlock_holds(tried: dict[str, Any]) -> None:
+    assert ("starts no programs" in tried["layers"]) == (tried["start"] == "PermissionError")
+
+
+FORKS = """
+import json, os, sys
+from pathlib import Path
+from auditor.systems.sandbox import confine
+
+layers = confine(readable=[Path("/")], writable=[], memory_gb=None, dies_with_thread=False)
+pids = []
+try:
+    for _ in range(700):
+        pids.append(os.fork())
+        if not pids[-1]:
+            os.pause() if hasattr(os, "pause") else __import__("signal").pause()
+except OSError:
+    pass
+for pid in pids:
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)
+print(json.dumps([layers, len(pids)]))
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become an ordinary user")
+def test_processes_of_an_ordinary_user_are_limited_in_their_own_namespace(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        ["/usr/bin/env", "python3", "-c", FORKS],
+        capture_output=True,
+        check=False,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(root), "HOME": str(tmp_path)},
+        user=65534,
+        group=65534,
+        extra_groups=[],
+        cwd="/",
+        text=True,
+    )
+    if done.returncode:
+        pytest.skip("an ordinary user cannot read this interpreter here")
+    layers, forked = json.loads(done.stdout)
+    assert (forked < 512) == ("at most 512 processes" in layers)
 
 
 def test_what_no_layer_prevents_is_said() -> None:
