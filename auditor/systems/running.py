@@ -37,7 +37,6 @@ from auditor.systems.runners import (
     RunningInfo,
 )
 
-
 MOST_ENDS = 2
 """So many crashes or time-outs on one unit quarantine what is left of it."""
 

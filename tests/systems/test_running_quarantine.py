@@ -12,7 +12,7 @@ from torch import Tensor
 
 from auditor.schema import Geometry, OutputSpec, SystemSpec
 from auditor.systems.process import ModelProcess
-from auditor.systems.running import Failure, Prediction, RunningSystem, open_system
+from auditor.systems.running import Failure, Prediction, System, open_system
 
 GEOMETRY = Geometry(
     shape=(4, 5, 3),
@@ -38,7 +38,7 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.fixture
-def moody(tmp_path: Path, starts: list[int]) -> Iterator[RunningSystem]:
+def moody(tmp_path: Path, starts: list[int]) -> Iterator[System]:
     module = Moody(secret=tmp_path / "secret", target=tmp_path / "written")
     path = save_script(module, tmp_path / "net.pt")
     spec = SystemSpec("net", str(path), output=OUTPUT, timeout_s=2.0, memory_gb=6.0)
@@ -60,7 +60,7 @@ def told(answers: list[Prediction | Failure]) -> list[str]:
 
 
 def test_after_a_second_crash_nothing_of_the_unit_is_tried_any_more(
-    moody: RunningSystem, starts: list[int]
+    moody: System, starts: list[int]
 ) -> None:
     answers = moody.predict(unit(GOOD, CRASH, GOOD, CRASH, GOOD), GEOMETRY)
     assert told(answers) == ["ok", "crashed", "quarantined", "quarantined", "quarantined"]
@@ -75,7 +75,7 @@ def test_after_a_second_crash_nothing_of_the_unit_is_tried_any_more(
     assert len(starts) == 3
 
 
-def test_refusals_are_no_crashes(moody: RunningSystem, starts: list[int]) -> None:
+def test_refusals_are_no_crashes(moody: System, starts: list[int]) -> None:
     answers = moody.predict(unit(REFUSED, GOOD, REFUSED, REFUSED, GOOD), GEOMETRY)
     assert told(answers) == ["rejected", "ok", "rejected", "rejected", "ok"]
     assert len(starts) == 1
@@ -85,12 +85,12 @@ def test_refusals_are_no_crashes(moody: RunningSystem, starts: list[int]) -> Non
     assert len(starts) == 2
 
 
-def test_a_single_image_is_tried_once(moody: RunningSystem, starts: list[int]) -> None:
+def test_a_single_image_is_tried_once(moody: System, starts: list[int]) -> None:
     assert told(moody.predict(unit(CRASH), GEOMETRY)) == ["crashed"]
     assert len(starts) == 1
 
 
-def test_time_outs_and_crashes_count_together(moody: RunningSystem, starts: list[int]) -> None:
+def test_time_outs_and_crashes_count_together(moody: System, starts: list[int]) -> None:
     answers = moody.predict(unit(HANG, CRASH, GOOD), GEOMETRY)
     assert told(answers) == ["timed_out", "quarantined", "quarantined"]
     assert len(starts) == 2
