@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from auditor.errors import CheckpointError
 from auditor.schema import InputSpec, OutputSpec
 from auditor.systems.answers import Refusal, chosen, fed
+
+if TYPE_CHECKING:
+    from auditor.systems.describing import Facts
 
 __all__ = ["OnnxModel", "check_onnxruntime_installation"]
 
@@ -84,6 +87,7 @@ class OnnxModel:
     def __init__(self, path: Path, *, device: str, threads: int) -> None:
         import onnxruntime as ort
 
+        self._path = path
         check_onnxruntime_installation()
         ort.set_default_logger_severity(3)
         options = ort.SessionOptions()
@@ -123,15 +127,27 @@ class OnnxModel:
         self, batch: NDArray[np.float32], inputs: InputSpec, output: OutputSpec
     ) -> NDArray[Any]:
         """Run (n, channel, *sizes); see `chosen` for the answer."""
-        values = _as_type(fed(batch, inputs), _TYPES[self._input.type])
+        return chosen(self.forward(fed(batch, inputs)), output, batch)
+
+    def forward(self, fed_values: NDArray[np.float32]) -> list[tuple[str, NDArray[Any]]]:
+        """Run what is fed as it is; (name, array) of each output that is a tensor."""
+        values = _as_type(fed_values, _TYPES[self._input.type])
         self._compare(values.shape)
         answers = self._in_fixed_batches(values)
-        named = [
+        return [
             (str(node["name"]), array)
             for node, array in zip(self.outputs, answers, strict=True)
             if hasattr(array, "dtype")  # sequences and maps are no tensors
         ]
-        return chosen(named, output, batch)
+
+    def facts(self, fed_values: NDArray[np.float32], inputs: InputSpec) -> Facts:
+        """Tell what the graph is made of; see `auditor.systems.describing`."""
+        from auditor.systems.onnx_facts import facts_of_onnx
+
+        values = _as_type(fed_values, _TYPES[self._input.type])
+        fixed = self._declared[0] if self._declared else None
+        batch = np.repeat(values, fixed, axis=0) if fixed and len(values) == 1 else values
+        return facts_of_onnx(self._path, batch, inputs, self.forward(fed_values))
 
     def _compare(self, fed_shape: tuple[int, ...]) -> None:
         """Say before onnxruntime does, and better, that sizes do not fit; the batch is fitted later."""

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from auditor.errors import CheckpointError
 from auditor.schema import InputSpec, OutputSpec, Status, WindowSpec
+from auditor.systems.description import Description, description_of
 from auditor.systems.environment import child_environment
 from auditor.systems.reasons import how_it_ended, plain
 from auditor.systems.sandbox import missing_layers
@@ -230,6 +231,33 @@ class ModelProcess:
             self.close()
             raise ModelFailure(Status.CRASHED, "its process sent what is no answer")
         return answers
+
+    def describe(
+        self, shape: Sequence[int], layout: str, *, limit_s: float = math.inf
+    ) -> Description:
+        """Ask what network the child holds, at one size of its input.
+
+        Parameters
+        ----------
+        shape : (1, channel, *sizes) of random numbers that it is fed with.
+        layout : channel_first or channel_last.
+        limit_s : less than the process's own limit of one call, when given.
+
+        Raises
+        ------
+        ModelFailure
+            As of `run`.
+        """
+        if self._process is None:
+            self.start()
+        header = {"do": "describe", "shape": list(shape), "layout": layout}
+        answer, _ = self._ask(header, (), limit_s=min(limit_s, self._timeout))
+        try:
+            told = answer["description"]
+            return description_of(told if isinstance(told, dict) else {})
+        except (KeyError, ValueError) as error:
+            self.close()
+            raise ModelFailure(Status.CRASHED, "its process sent what is no answer") from error
 
     def close(self) -> None:
         """End the child and everything that it started."""

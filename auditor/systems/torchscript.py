@@ -7,8 +7,9 @@ freezing it would fold its normalisations into other last bits, and was no faste
 from __future__ import annotations
 
 import warnings
+import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 from auditor.schema import InputSpec, OutputSpec
 from auditor.systems.answers import Refusal, chosen, fed
 from auditor.systems.archive import examine_archive
+
+if TYPE_CHECKING:
+    from auditor.systems.describing import Facts
 
 __all__ = ["TorchScriptModel"]
 
@@ -51,6 +55,7 @@ class TorchScriptModel:
         torch.set_num_threads(threads)
         torch.set_num_interop_threads(1)
         self._torch = torch
+        self._path = path
         self._device = _found(torch.device(device))
         with warnings.catch_warnings():
             # announced for a later version; the format is still what makers ship
@@ -71,12 +76,30 @@ class TorchScriptModel:
         self, batch: NDArray[np.float32], inputs: InputSpec, output: OutputSpec
     ) -> NDArray[Any]:
         """Run (n, channel, *sizes); see `chosen` for the answer."""
+        return chosen(self.forward(fed(batch, inputs)), output, batch)
+
+    def forward(self, fed_values: NDArray[np.float32]) -> list[tuple[str, NDArray[Any]]]:
+        """Run what is fed as it is; (name, array) of each tensor that comes back."""
         torch = self._torch
-        values = torch.from_numpy(fed(batch, inputs)).to(self._device, self._dtype)
         # the profiling executor compiles after the first calls, and compiled code has other last bits
         with torch.inference_mode(), torch.jit.optimized_execution(should_optimize=False):
-            answer = self._module(values)
-        return chosen(_named(answer), output, batch)
+            return _named(self._module(self._tensor(fed_values)))
+
+    def facts(self, fed_values: NDArray[np.float32], inputs: InputSpec) -> Facts:
+        """Tell what the program is made of; see `auditor.systems.describing`."""
+        from auditor.systems.torch_facts import facts_of_torch
+
+        parameters = sum(int(it.numel()) for it in self._module.parameters())
+        return facts_of_torch(
+            self._module,
+            self._tensor(fed_values),
+            inputs,
+            parameters=parameters,
+            versions=(f"TorchScript archive {_version(self._path)}",),
+        )
+
+    def _tensor(self, fed_values: NDArray[np.float32]) -> Any:  # noqa: ANN401  # a tensor
+        return self._torch.from_numpy(fed_values).to(self._device, self._dtype)
 
 
 def _found(device: Any) -> Any:  # noqa: ANN401  # torch is imported by the caller only
@@ -104,6 +127,16 @@ def _common_dtype(module: Any) -> Any:  # noqa: ANN401  # a ScriptModule
 
     kinds = {it.dtype for it in module.state_dict().values() if it.is_floating_point()}
     return kinds.pop() if len(kinds) == 1 else torch.float32
+
+
+def _version(path: Path) -> str:
+    """Return the version of the archive's layout, which it holds as a text."""
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.partition("/")[2] in {"version", ".data/version"}:
+                with archive.open(name) as entry:
+                    return entry.read(20).decode(errors="replace").strip()
+    return "of unknown version"
 
 
 def _named(answer: Any) -> list[tuple[str, NDArray[Any]]]:  # noqa: ANN401  # whatever a model returns
