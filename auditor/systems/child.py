@@ -92,7 +92,9 @@ def _serve(channel: socket.socket, model: Any, batch: int) -> None:  # noqa: ANN
     window = header["window"]
     spec = None if window is None else WindowSpec(**{**window, "size": tuple(window["size"])})
     try:
-        answers = run_images(images, lambda b: model(b, inputs, output), spec, batch)
+        answers = run_images(
+            images, lambda b: model(b, inputs, output), spec, header.get("batch") or batch
+        )
         del images
         send(channel, {"ok": True}, answers)
     except TransportError:

@@ -190,6 +190,8 @@ class ModelProcess:
         window: WindowSpec | None,
         output: OutputSpec,
         input: InputSpec,  # noqa: A002  # the word of the contract
+        *,
+        batch: int | None = None,
     ) -> list[NDArray[Any]]:
         """Run images in the system's own axes.
 
@@ -198,6 +200,7 @@ class ModelProcess:
         images : each (channel, *sizes), float32, prepared.
         window : sliding window, or None for whole images.
         output, input : of the contract: which output, where the channels stand.
+        batch : windows per forward pass in this call, instead of the process's own number.
 
         Returns
         -------
@@ -219,6 +222,7 @@ class ModelProcess:
                 "layout": output.layout,
             },
             "input_layout": input.layout,
+            "batch": batch,
         }
         asked = [np.ascontiguousarray(image, np.float32) for image in images]
         _, answers = self._ask(header, asked, limit_s=self._timeout)

@@ -229,7 +229,7 @@ class ProcessRunner:
 
         process = self._started()
         try:
-            return process.run(pieces, spec.window, spec.output, spec.input)
+            return process.run(pieces, spec.window, spec.output, spec.input, batch=spec.batch)
         except ModelFailure as failure:
             if failure.status in {Status.CRASHED, Status.TIMED_OUT}:
                 self.close()

@@ -70,7 +70,7 @@ class Attempts:
         output = OutputSpec(
             activation="logits_softmax", layout=tried.output.layout, index=tried.output.index
         )
-        spec = replace(self._spec, input=tried.input, output=output)
+        spec = replace(self._spec, input=tried.input, output=output, batch=len(arrays))
         try:
             answers = self._runner.run(arrays, spec)
         except RunFailure as failure:

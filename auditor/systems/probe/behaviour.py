@@ -23,7 +23,7 @@ def batches(attempt: Attempts, tried: Candidate, fixed: int | None) -> tuple[Bat
 
     Parameters
     ----------
-    attempt : of a runner that puts two images into one batch.
+    attempt : what runs, images of one call in one batch.
     tried : an accepted input.
     fixed : images in a batch that the file declares; None: any number.
 

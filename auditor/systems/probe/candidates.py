@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -33,6 +34,9 @@ CHANNELS = (1, 3, 2, 4, 5, 6, 8)
 
 LAYOUTS: tuple[Layout, ...] = ("channel_first", "channel_last")
 """Their order."""
+
+_FEW_VOXELS = 1 << 16
+"""Unlikely layouts are tried on no more, unless sizes are known."""
 
 _MANY_CHANNELS = 16
 """More are likely a size that was taken for channels."""
@@ -120,8 +124,11 @@ def candidates(shape: Sequence[int | None] | None, told: Known) -> Iterator[Cand
     """
     likely = list(dict.fromkeys(_inputs(shape, told)))
     pairs = list(itertools.product(LAYOUTS, LAYOUTS))
+    free = shape is None and told.sizes is None
     for alike in (True, False):
         for spec, sizes in likely:
+            if not alike and free and math.prod(sizes) > _FEW_VOXELS:
+                continue
             for first, second in pairs:
                 if (
                     (first == second) == alike

@@ -16,7 +16,7 @@ from auditor.systems.contract import canonical_text
 from auditor.systems.describing import noise
 from auditor.systems.description import Description
 from auditor.systems.probe.activation import Judged, judge, look
-from auditor.systems.probe.attempts import Attempts
+from auditor.systems.probe.attempts import Attempts, Describer
 from auditor.systems.probe.behaviour import batches, call_number, repetition
 from auditor.systems.probe.candidates import CHANNELS, SIDES, Candidate, Known, candidates, known
 from auditor.systems.probe.outputs import Choice, channel_axis, choose
@@ -32,7 +32,7 @@ from auditor.systems.running import (
 
 __all__ = ["probe", "probe_runner", "probe_system"]
 
-STEPS = (1, 2, 4, 8, 16, 32, 12, 14, 24, 28)
+STEPS = (1, 2, 4, 8, 16, 32, 64, 12, 14, 24, 28, 128)
 """Voxels added to one axis at a time to find the divisor; only those that divide the first size."""
 
 
@@ -93,7 +93,7 @@ def probe_system(
     CheckpointError
         The checkpoint cannot be started.
     """
-    limits = replace(spec, batch=2, timeout_s=min(timeout_s, spec.timeout_s))
+    limits = replace(spec, timeout_s=min(timeout_s, spec.timeout_s))
     whole = not declared if thorough is None else thorough
     if callable is not None:
         runner = CallableRunner(callable)
@@ -130,7 +130,7 @@ def probe_runner(
 
     Parameters
     ----------
-    runner : of a checkpoint or a callable; of a checkpoint it must put two images into one batch.
+    runner : of a checkpoint or a callable.
     spec : passed on with another contract on each try.
     shape : (batch, channel, *sizes) that the file itself declares, None for dynamic sizes; None
         when it declares nothing.
@@ -142,7 +142,10 @@ def probe_runner(
     -------
     Findings and questions.
     """
-    state = _State(Attempts(runner, spec, limit_s), known(spec, declared), spec, declared)
+    told = known(spec, declared)
+    if not isinstance(runner, Describer):  # a Python function always gets channels first
+        told = replace(told, input_layout="channel_first", output_layout="channel_first")
+    state = _State(Attempts(runner, spec, limit_s), told, spec, declared)
     found = _first_accepted(state, shape)
     if found is None:
         return _nothing(state)
@@ -289,6 +292,8 @@ def _activation(state: _State, answers: Sequence[NDArray[Any]], tried: Candidate
         axis=channel_axis(output, tried) if output is not None else 1,
         alone=state.alone,
     )
+    if "the activation on several inputs" in state.not_tried:
+        judged = Judged(None, f"few inputs could be tried: {judged.words}")
     if state.choice is not None and not state.choice.certain:
         judged = Judged(
             None, f"it depends on output.index; of {state.choice.index}: {judged.words}"
