@@ -159,6 +159,15 @@ def test_an_autoencoder_has_none_and_a_hidden_bypass_is_admitted() -> None:
     assert not found.complete
 
 
+def test_coarser_outputs_of_deep_supervision_count_for_nothing() -> None:
+    net, out = u_net("concat")
+    third = net.op("spatial", [net.op("spatial", [out], HALF)], QUARTER)
+    side = net.op("merge", [net.op("spatial", [out], QUARTER), third], QUARTER)
+    eighth = net.op("spatial", [side], (1, 2, 1))
+    assert net.skips(side, eighth, out) == net.skips(out)
+    assert net.skips(out).coarsest == QUARTER
+
+
 def test_without_a_way_from_input_to_output_nothing_is_certified() -> None:
     net = Net()
     net.conv(0, FULL)

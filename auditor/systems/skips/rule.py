@@ -18,7 +18,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auditor.systems.skips.recording import Operation, Recording, Value
 
@@ -135,7 +135,7 @@ def find_skips(recording: Recording) -> Skips:
     -------
     The skips with their certificates.
     """
-    graph = feature_graph(recording)
+    graph = _towards_the_finest(feature_graph(recording))
     groups = _grouped(graph, _edges(graph))
     coarsest = _coarsest(graph)
     cut = {(e.consumer, e.slot) for group in groups for e in group}
@@ -188,6 +188,24 @@ def feature_graph(recording: Recording) -> FeatureGraph:
         tuple(place[v] for v in recording.inputs if v in place),
         tuple(sorted(_returned(recording, made, place))),
     )
+
+
+def _towards_the_finest(graph: FeatureGraph) -> FeatureGraph:
+    """Leave out coarser outputs, as of deep supervision, and what leads only to them."""
+    sizes = [graph.features[i].sizes for i in graph.outputs]
+    kept = tuple(
+        i
+        for i in graph.outputs
+        if not any(_is_coarser(graph.features[i].sizes, other) for other in sizes)
+    )
+    needed = sum(1 << i for i in graph.inputs)
+    for i in kept:
+        needed |= graph.features[i].ancestors
+    features = tuple(
+        feature if needed >> i & 1 else replace(feature, sizes=())
+        for i, feature in enumerate(graph.features)
+    )
+    return FeatureGraph(features, graph.inputs, kept)
 
 
 def _returned(recording: Recording, made: dict[int, Operation], place: dict[int, int]) -> set[int]:
