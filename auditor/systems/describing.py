@@ -6,7 +6,7 @@ import contextlib
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,6 @@ class Facts:
 
     recording: Recording | None
     """Of one forward pass; None when it could not be recorded."""
-    outputs: tuple[tuple[str, tuple[int, ...], str], ...]
-    """(name, shape, type) of each output that is a tensor."""
     operators: Mapping[str, int] = field(default_factory=dict)
     """How often each is used."""
     parameters: int = 0
@@ -51,7 +49,8 @@ def describe(model: Any, header: Mapping[str, Any]) -> dict[str, Any]:  # noqa: 
 
     Parameters
     ----------
-    model : of the child; it has ``forward(batch)``, one plain pass, and ``facts(batch, inputs)``.
+    model : of the child. Its ``forward(batch)`` runs what is fed as it is and lists (name, array) of
+        what came back; its ``facts(batch, inputs)`` tells the rest, with the same names.
     header : ``shape`` (1, channel, *sizes) and ``layout`` of the question.
 
     Returns
@@ -62,7 +61,7 @@ def describe(model: Any, header: Mapping[str, Any]) -> dict[str, Any]:  # noqa: 
     batch = noise(tuple(header["shape"]))
     values = fed(batch, inputs)
     start = time.perf_counter()
-    model.forward(values)
+    answers = model.forward(values)
     seconds = time.perf_counter() - start
     peak = _peak_mb()
     facts: Facts = model.facts(values, inputs)
@@ -73,7 +72,7 @@ def describe(model: Any, header: Mapping[str, Any]) -> dict[str, Any]:  # noqa: 
         "versions": [text[:300] for text in facts.versions[:40]],
         "parameters": int(facts.parameters),
         "operators": Counter(facts.operators).most_common(MOST_OPERATORS),
-        "outputs": _outputs(facts),
+        "outputs": _outputs(facts, answers),
         "skips": None if skips is None else asdict(skips),
         "skips_note": note,
         "live": list(facts.live[:40]),
@@ -103,15 +102,16 @@ def _skips(facts: Facts) -> tuple[Skips | None, str]:
     return found, ""
 
 
-def _outputs(facts: Facts) -> list[dict[str, Any]]:
+def _outputs(facts: Facts, answers: Sequence[tuple[str, NDArray[Any]]]) -> list[dict[str, Any]]:
     places = dict(facts.recording.outputs) if facts.recording is not None else {}
     told = []
-    for name, shape, dtype in facts.outputs[:MOST_OUTPUTS]:
+    for name, array in answers[:MOST_OUTPUTS]:
         place = places.get(name)
         last: dict[str, Any] = {"operations": [], "meaning": "", "axis": None}
         if facts.recording is not None and place is not None:
             last = asdict(ending(facts.recording, place))
-        told.append({"name": name[:300], "shape": list(shape), "dtype": dtype, **last})
+        about = {"name": name[:300], "shape": list(array.shape), "dtype": array.dtype.name}
+        told.append({**about, **last})
     return told
 
 

@@ -147,7 +147,7 @@ class OnnxModel:
         values = _as_type(fed_values, _TYPES[self._input.type])
         fixed = self._declared[0] if self._declared else None
         batch = np.repeat(values, fixed, axis=0) if fixed and len(values) == 1 else values
-        return facts_of_onnx(self._path, batch, inputs, self.forward(fed_values))
+        return facts_of_onnx(self._path, batch, inputs)
 
     def _compare(self, fed_shape: tuple[int, ...]) -> None:
         """Say before onnxruntime does, and better, that sizes do not fit; the batch is fitted later."""

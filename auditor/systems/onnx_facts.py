@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,7 @@ _QUANTISED = frozenset({2, 3})
 """uint8, int8."""
 
 
-def facts_of_onnx(
-    path: Path,
-    values: NDArray[Any],
-    inputs: InputSpec,
-    answers: Sequence[tuple[str, NDArray[Any]]],
-) -> Facts:
+def facts_of_onnx(path: Path, values: NDArray[Any], inputs: InputSpec) -> Facts:
     """Find the facts of a graph.
 
     Parameters
@@ -40,7 +35,6 @@ def facts_of_onnx(
     path : the file.
     values : what is fed, of the type that it declares.
     inputs : where its channels stand.
-    answers : (name, array) that it gave.
 
     Returns
     -------
@@ -58,7 +52,6 @@ def facts_of_onnx(
     keys = ", ".join(str(it.key)[:60] for it in model.metadata_props)
     return Facts(
         recording=recording,
-        outputs=tuple((name, array.shape, array.dtype.name) for name, array in answers),
         operators=Counter(str(node.op_type)[:80] for node in model.graph.node),
         parameters=_parameters(model.graph),
         producer=f"{model.producer_name[:80]} {model.producer_version[:40]}".strip(),

@@ -7,7 +7,7 @@ from typing import Any
 
 from auditor.schema import InputSpec
 from auditor.systems.describing import Facts
-from auditor.systems.skips.torch_recording import named_tensors, record_torch
+from auditor.systems.skips.torch_recording import record_torch
 
 __all__ = ["facts_of_torch"]
 
@@ -35,14 +35,9 @@ def facts_of_torch(
     -------
     The facts.
     """
-    seen, answer = record_torch(forward, values, channel_last=inputs.layout == "channel_last")
-    outputs = tuple(
-        (name, tuple(map(int, it.shape)), str(it.dtype).removeprefix("torch."))
-        for name, it in named_tensors(answer)
-    )
+    seen, _ = record_torch(forward, values, channel_last=inputs.layout == "channel_last")
     return Facts(
         recording=seen.recording,
-        outputs=outputs,
         operators=seen.counts,
         parameters=parameters or seen.weights,
         versions=versions,

@@ -12,8 +12,9 @@ from in_process import InProcess, of_module, probed
 from torch import Tensor, nn
 from typing_extensions import override
 
-from auditor.schema import InputSpec, OutputSpec, SystemSpec, WindowSpec
+from auditor.schema import InputSpec, OutputSpec, Status, SystemSpec, WindowSpec
 from auditor.systems.probe.behaviour import difference
+from auditor.systems.running import RunFailure
 
 
 class Then(nn.Module):
@@ -333,6 +334,23 @@ def test_the_time_limit_says_what_was_not_tried(monkeypatch: pytest.MonkeyPatch)
 def _accepted_within(seconds: int) -> bool:
     _, found = probed(head(lambda x: x.softmax(dim=1)), limit_s=float(seconds), thorough=False)
     return bool(found)
+
+
+def test_crashes_and_time_outs_end_the_probe() -> None:
+    net = of_module(ConvNet(dims=2).eval())
+    tried = []
+
+    def crash(pieces: Any, spec: SystemSpec) -> Any:
+        tried.append((pieces[0].shape, spec.input.channels))
+        raise RunFailure((Status.CRASHED, Status.TIMED_OUT)[len(tried) % 2], "it is gone")
+
+    net.run = crash  # type: ignore[method-assign]
+    report, found = probed(net)
+    assert (found, len(tried)) == ({}, 3)
+    assert report.findings[0].startswith(
+        "probing was given up after 3 crashes or time-outs; not tried"
+    )
+    assert report.findings[1].endswith("because: it is gone")
 
 
 def test_skips_are_counted_again_at_twice_the_size_when_the_bottom_was_one_voxel() -> None:

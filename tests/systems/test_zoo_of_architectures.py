@@ -16,7 +16,7 @@ from zoo import FORMATS, ZOO, Member, built, written
 
 from auditor.schema import InputSpec, OutputSpec, SystemSpec
 from auditor.systems.describing import noise
-from auditor.systems.probe import ProbeReport
+from auditor.systems.probe import ProbeReport, probe
 
 QUICK_BY_DYNAMO = {"unet 2-D", "channel last"}
 """That exporter takes seconds for each."""
@@ -145,3 +145,18 @@ def _check_predictions(
     (answer,) = runner.run([other], spec)
     assert np.abs(answer - _predicted(member, module, torch.from_numpy(fed[None]))).max() <= 1e-4
     assert report.batches == "alike"
+
+
+@pytest.mark.parametrize("kind", ["onnx", pytest.param("trace", marks=pytest.mark.slow)])
+def test_a_child_is_probed_alike(kind: str, tmp_path: Path) -> None:
+    path = written("dynunet", kind, tmp_path)
+    report = probe(path, limit_s=300.0)
+    within, _ = probed(FORMATS[kind].run(path), limit_s=300.0)
+    assert report.fields == within.fields
+    assert report.questions == within.questions
+    assert (report.batches, report.classes) == (within.batches, within.classes)
+    assert report.description is not None
+    assert within.description is not None
+    assert report.description.skips == within.description.skips
+    assert report.description.outputs == within.description.outputs
+    assert "ends with its parent" in report.sandbox
