@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 import time
 from collections import Counter
@@ -16,12 +17,15 @@ from numpy.typing import NDArray
 
 from auditor.schema import InputSpec
 from auditor.systems.answers import fed
-from auditor.systems.description import MOST_OPERATORS, MOST_OUTPUTS, MOST_SKIPS
+from auditor.systems.description import MOST_EDGES, MOST_OPERATORS, MOST_OUTPUTS, MOST_SKIPS
 from auditor.systems.last_operations import ending
 from auditor.systems.skips.recording import Recording
-from auditor.systems.skips.rule import Skips, find_skips
+from auditor.systems.skips.rule import find_skips
 
 __all__ = ["Facts", "describe", "noise"]
+
+_MOST_TOLD = 500_000
+"""Letters of the skips; a message has twice as many at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ def describe(model: Any, header: Mapping[str, Any]) -> dict[str, Any]:  # noqa: 
         "parameters": int(facts.parameters),
         "operators": Counter(facts.operators).most_common(MOST_OPERATORS),
         "outputs": _outputs(facts, answers),
-        "skips": None if skips is None else asdict(skips),
+        "skips": skips,
         "skips_note": note,
         "live": list(facts.live[:40]),
         "seconds": seconds,
@@ -93,13 +97,19 @@ def noise(shape: tuple[int, ...], *, seed: int = 0) -> NDArray[np.float32]:
     return np.resize(drawn, shape)
 
 
-def _skips(facts: Facts) -> tuple[Skips | None, str]:
+def _skips(facts: Facts) -> tuple[dict[str, Any] | None, str]:
     if facts.recording is None:
         return None, facts.why_none[:300]
     found = find_skips(facts.recording)
-    if len(found.found) > MOST_SKIPS or any(len(s.edges) > 16 for s in found.found):
-        return None, f"{len(found.found)} skip connections: too many to be told"
-    return found, ""
+    told = asdict(found)
+    for skip in told["found"]:
+        for record in (skip, *skip["edges"]):
+            record |= {key: record[key][:200] for key in ("source", "merge") if key in record}
+    many = len(found.found) > MOST_SKIPS or any(len(s.edges) > MOST_EDGES for s in found.found)
+    if many or len(json.dumps(told)) > _MOST_TOLD:
+        places = sum(len(skip.edges) for skip in found.found)
+        return None, f"too many skip connections to be told: {len(found.found)}, at {places} places"
+    return told, ""
 
 
 def _outputs(facts: Facts, answers: Sequence[tuple[str, NDArray[Any]]]) -> list[dict[str, Any]]:

@@ -23,7 +23,8 @@ MOST_OUTPUTS = 64
 """Outputs that are told."""
 MOST_SKIPS = 200
 """Skips that are told."""
-_MOST_EDGES = 16
+MOST_EDGES = 64
+"""Places where one skip enters that are told."""
 _MOST_NUMBER = 1 << 62
 _T = TypeVar("_T")
 
@@ -150,7 +151,7 @@ def _skip(given: object) -> Skip:
         source=_name(it.get("source")),
         operator=_name(it.get("operator"), 80),
         nested=_truth(it.get("nested")),
-        edges=_listed(it.get("edges"), _MOST_EDGES, _edge),
+        edges=_listed(it.get("edges"), MOST_EDGES, _edge),
     )
 
 

@@ -204,6 +204,28 @@ def test_words_of_a_file_are_cut_and_cleaned() -> None:
     assert found.operators[0].name == "Conv" + "y" * 74  # 80 letters, two of them not printed
 
 
+def test_more_than_a_message_can_hold_is_said_instead_of_sent() -> None:
+    class Many(nn.Module):
+        """Seventy branches of different depth around one halving, and one more that skips into each."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 1, 1)
+
+        @override
+        def forward(self, x: Tensor) -> Tensor:
+            first = self.conv(x)
+            up = nn.functional.interpolate(
+                self.conv(nn.functional.avg_pool2d(first, 2)), scale_factor=2.0
+            )
+            parts = [self.conv(first) for _ in range(70)]
+            return torch.cat([*parts, self.conv(self.conv(up))], dim=1)
+
+    told = of_module(Many()).describe((1, 1, 8, 12), "channel_first")
+    assert told.skips is None
+    assert told.skips_note == "too many skip connections to be told: 1, at 70 places"
+
+
 def test_writing_into_a_view_is_followed() -> None:
     class Writes(nn.Module):
         def __init__(self) -> None:

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from auditor.systems.skips import Operation, Recording, Skips, Value, find_skips
+from auditor.systems.skips.graph import feature_graph
 from auditor.systems.skips.recording import Kind
-from auditor.systems.skips.rule import feature_graph
 
 FULL, HALF, QUARTER, ONE = (4, 16, 8), (4, 8, 4), (2, 4, 2), (1, 1, 1)
 """Anisotropic: the first halving leaves the thick slices alone."""

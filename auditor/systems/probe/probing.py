@@ -22,6 +22,7 @@ from auditor.systems.probe.candidates import CHANNELS, SIDES, Candidate, Known, 
 from auditor.systems.probe.outputs import Choice, channel_axis, choose
 from auditor.systems.probe.questions import questions
 from auditor.systems.probe.report import Batches, ProbeReport, Question
+from auditor.systems.probe.sizes import divisors
 from auditor.systems.running import (
     CallableRunner,
     CallableSystem,
@@ -31,9 +32,6 @@ from auditor.systems.running import (
 )
 
 __all__ = ["probe", "probe_runner", "probe_system"]
-
-STEPS = (1, 2, 4, 8, 16, 32, 64, 12, 14, 24, 28, 128)
-"""Voxels added to one axis at a time to find the divisor; only those that divide the first size."""
 
 
 def probe(
@@ -336,33 +334,15 @@ def _sizes(state: _State, tried: Candidate, shape: Sequence[int | None] | None) 
         if all(n is not None for n in inner):
             state.found["input.size"] = tried.sizes
             return
-    steps: list[int | None] = []
-    for axis in range(len(tried.sizes)):
-        lost = state.attempt.lost
-        steps.append(_divisor(state.attempt, tried, axis))
-        if state.attempt.over or (steps[-1] is None and state.attempt.lost > lost):
-            state.not_tried.append("whether sizes may change, and their divisor")
-            line = f"input: {{divisor: {[16] * len(tried.sizes)}}}"
-            state.asked.append(Question("input.divisor", "sizes could not all be tried", line))
-            return
-    divisors = tuple(step for step in steps if step is not None)
-    if len(divisors) < len(steps):
+    steps = divisors(state.attempt, tried)
+    if steps is None:
+        state.not_tried.append("whether sizes may change, and their divisor")
+        line = f"input: {{divisor: {[16] * len(tried.sizes)}}}"
+        state.asked.append(Question("input.divisor", "sizes could not all be tried", line))
+    elif None in steps:
         state.found["input.size"] = tried.sizes
-    elif max(divisors) > 1:
-        state.found["input.divisor"] = divisors
-
-
-def _divisor(attempt: Attempts, tried: Candidate, axis: int) -> int | None:
-    """Find the smallest step by which one axis may grow; None for a fixed size."""
-    for step in STEPS:
-        if tried.sizes[axis] % step:
-            continue
-        sizes = list(tried.sizes)
-        sizes[axis] += step
-        grown = replace(tried, sizes=tuple(sizes))
-        if attempt(noise(grown.shape), grown) is not None:
-            return step
-    return None
+    elif any(step != 1 for step in steps):
+        state.found["input.divisor"] = steps
 
 
 def _larger(state: _State, tried: Candidate) -> None:
