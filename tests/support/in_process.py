@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from auditor.systems.running import RunFailure, RunningInfo
 from auditor.systems.skips.torch_recording import named_tensors
 from auditor.systems.torch_facts import facts_of_torch
 from auditor.systems.window import run_images
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before any test imports onnxruntime
 
 
 class TorchModel:

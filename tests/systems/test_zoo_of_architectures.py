@@ -21,20 +21,33 @@ from auditor.systems.probe import ProbeReport, probe
 QUICK_BY_DYNAMO = {"unet 2-D", "channel last"}
 """That exporter takes seconds for each."""
 
+QUICK_BY_ONNX_ONLY = {
+    "unetr",
+    "unet++",
+    "unet++ supervised",
+    "attention unet",
+    "unet 3-D anisotropic",
+}
+"""Their programs take seconds, too."""
+
 
 def _pairs() -> list[Any]:
     return [
         pytest.param(
             name,
             kind,
-            marks=[pytest.mark.slow]
-            if member.slow or (kind == "dynamo" and name not in QUICK_BY_DYNAMO)
-            else [],
+            marks=[] if _is_quick(name, kind) else [pytest.mark.slow],
         )
         for name, member in ZOO.items()
         for kind in FORMATS
         if kind not in member.without
     ]
+
+
+def _is_quick(name: str, kind: str) -> bool:
+    if kind == "dynamo":
+        return name in QUICK_BY_DYNAMO
+    return not ZOO[name].slow and (kind == "onnx" or name not in QUICK_BY_ONNX_ONLY)
 
 
 @functools.cache
