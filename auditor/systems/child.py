@@ -6,7 +6,8 @@ lines, never into the messages.
 
 **Messages.** First the settings come. The child answers ``ready`` once its libraries are imported, so
 that a slow disk is not taken for a checkpoint that hangs, and then what it knows of the loaded checkpoint.
-Each later message asks for one run. Every answer has ``ok``, or a status and one sentence.
+Each later message asks for one run, or what the network is
+(`describing`). Every answer has ``ok``, or a status and one sentence.
 """
 
 from __future__ import annotations
@@ -89,18 +90,34 @@ def _serve(channel: socket.socket, model: Any, batch: int) -> None:  # noqa: ANN
     from auditor.systems.window import run_images
 
     header, images = receive(channel)
+    if header.get("do") == "describe":
+        _describe(channel, model, header)
+        return
     inputs = InputSpec(layout=header["input_layout"])
     output = OutputSpec(**{**header["output"], "labels": ()})
     window = header["window"]
     spec = None if window is None else WindowSpec(**{**window, "size": tuple(window["size"])})
     try:
-        answers = run_images(images, lambda b: model(b, inputs, output), spec, batch)
+        answers = run_images(
+            images, lambda b: model(b, inputs, output), spec, header.get("batch") or batch
+        )
         del images
         send(channel, {"ok": True}, answers)
     except TransportError:
         raise
     except BaseException as error:  # noqa: BLE001  # whatever a checkpoint raises is a row
         send(channel, {"ok": False, **_told(error, doing="the model refused its input")})
+
+
+def _describe(channel: socket.socket, model: Any, header: dict[str, Any]) -> None:  # noqa: ANN401
+    from auditor.systems.describing import describe
+
+    try:
+        told = describe(model, header)
+    except BaseException as error:  # noqa: BLE001  # whatever a checkpoint raises is a row
+        send(channel, {"ok": False, **_told(error, doing="the model refused its input")})
+        return
+    send(channel, {"ok": True, "description": told})
 
 
 def _told(error: BaseException, *, doing: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,9 @@ from auditor.systems.declared_sizes import as_type, in_fixed_batches, require_de
 from auditor.systems.exported_file import ExportedFile, Unusable, examine_exported
 from auditor.systems.exported_program import ForbiddenProgram, clean_program
 from auditor.systems.torchscript import prepared_device, tensors_of
+
+if TYPE_CHECKING:
+    from auditor.systems.describing import Facts
 
 __all__ = ["ExportedModel"]
 
@@ -108,25 +111,44 @@ class ExportedModel:
         self, batch: NDArray[np.float32], inputs: InputSpec, output: OutputSpec
     ) -> NDArray[Any]:
         """Run (n, channel, *sizes); see `chosen` for the answer."""
-        values = fed(batch, inputs)
-        require_declared_sizes(self._declared, values.shape, ranges=self._ranges)
+        return chosen(self.forward(fed(batch, inputs)), output, batch)
+
+    def forward(self, fed_values: NDArray[np.float32]) -> list[tuple[str, NDArray[Any]]]:
+        """Run what is fed as it is; (name, array) of each tensor that comes back."""
+        require_declared_sizes(self._declared, fed_values.shape, ranges=self._ranges)
         names: list[str] = []
 
         def run(part: NDArray[Any]) -> list[NDArray[Any]]:
-            found = tensors_of(self._forward(part))
+            found = tensors_of(self._answer(self._tensor(part)))
             names[:] = [name for name, _ in found]
             return [array for _, array in found]
 
-        answers = in_fixed_batches(values, self._declared, run)
-        return chosen(list(zip(names, answers, strict=True)), output, batch)
+        answers = in_fixed_batches(fed_values, self._declared, run)
+        return list(zip(names, answers, strict=True))
 
-    def _forward(self, part: NDArray[Any]) -> Any:  # noqa: ANN401  # whatever it returns
-        torch = self._torch
+    def facts(self, fed_values: NDArray[np.float32], inputs: InputSpec) -> Facts:
+        """Tell what the program is made of; see `auditor.systems.describing`."""
+        from auditor.systems.torch_facts import facts_of_torch
+
+        fixed = self._declared[0]
+        alone = fixed and len(fed_values) == 1
+        batch = np.repeat(fed_values, fixed or 1, axis=0) if alone else fed_values
+        return facts_of_torch(
+            self._answer,
+            self._tensor(batch),
+            inputs,
+            parameters=sum(int(it.numel()) for it in self._module.parameters()),
+            versions=("torch.export archive",),
+        )
+
+    def _tensor(self, part: NDArray[Any]) -> Any:  # noqa: ANN401  # a tensor
         if not self._dtype.is_floating_point:
             part = as_type(part, np.dtype(str(self._dtype).removeprefix("torch.")).type)
-        values = torch.from_numpy(part).to(self._device, self._dtype)
+        return self._torch.from_numpy(part).to(self._device, self._dtype)
+
+    def _answer(self, values: Any) -> Any:  # noqa: ANN401  # a tensor, and whatever comes back
         try:
-            with torch.inference_mode():
+            with self._torch.inference_mode():
                 if self._keyword is None:
                     return self._module(values)
                 return self._module(**{self._keyword: values})

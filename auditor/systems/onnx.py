@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from auditor.errors import CheckpointError
 from auditor.schema import InputSpec, OutputSpec
 from auditor.systems.answers import Refusal, chosen, fed
 from auditor.systems.declared_sizes import as_type, in_fixed_batches, require_declared_sizes
+
+if TYPE_CHECKING:
+    from auditor.systems.describing import Facts
 
 __all__ = ["OnnxModel", "check_onnxruntime_installation"]
 
@@ -85,6 +88,7 @@ class OnnxModel:
     def __init__(self, path: Path, *, device: str, threads: int) -> None:
         import onnxruntime as ort
 
+        self._path = path
         check_onnxruntime_installation()
         ort.set_default_logger_severity(3)
         options = ort.SessionOptions()
@@ -124,15 +128,27 @@ class OnnxModel:
         self, batch: NDArray[np.float32], inputs: InputSpec, output: OutputSpec
     ) -> NDArray[Any]:
         """Run (n, channel, *sizes); see `chosen` for the answer."""
-        values = as_type(fed(batch, inputs), _TYPES[self._input.type])
+        return chosen(self.forward(fed(batch, inputs)), output, batch)
+
+    def forward(self, fed_values: NDArray[np.float32]) -> list[tuple[str, NDArray[Any]]]:
+        """Run what is fed as it is; (name, array) of each output that is a tensor."""
+        values = as_type(fed_values, _TYPES[self._input.type])
         require_declared_sizes(self._declared, values.shape)
         answers = in_fixed_batches(values, self._declared, self._run)
-        named = [
+        return [
             (str(node["name"]), array)
             for node, array in zip(self.outputs, answers, strict=True)
             if hasattr(array, "dtype")  # sequences and maps are no tensors
         ]
-        return chosen(named, output, batch)
+
+    def facts(self, fed_values: NDArray[np.float32], inputs: InputSpec) -> Facts:
+        """Tell what the graph is made of; see `auditor.systems.describing`."""
+        from auditor.systems.onnx_facts import facts_of_onnx
+
+        values = as_type(fed_values, _TYPES[self._input.type])
+        fixed = self._declared[0] if self._declared else None
+        batch = np.repeat(values, fixed, axis=0) if fixed and len(values) == 1 else values
+        return facts_of_onnx(self._path, batch, inputs)
 
     def _run(self, values: NDArray[Any]) -> list[Any]:
         return list(self._session.run(None, {self._input.name: values}))

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from auditor.errors import CheckpointError
 from auditor.schema import InputSpec, OutputSpec, Status, WindowSpec
+from auditor.systems.description import Description, description_of
 from auditor.systems.environment import child_environment
 from auditor.systems.reasons import how_it_ended, plain
 from auditor.systems.sandbox import missing_layers
@@ -189,6 +190,8 @@ class ModelProcess:
         window: WindowSpec | None,
         output: OutputSpec,
         input: InputSpec,  # noqa: A002  # the word of the contract
+        *,
+        batch: int | None = None,
     ) -> list[NDArray[Any]]:
         """Run images in the system's own axes.
 
@@ -197,6 +200,7 @@ class ModelProcess:
         images : each (channel, *sizes), float32, prepared.
         window : sliding window, or None for whole images.
         output, input : of the contract: which output, where the channels stand.
+        batch : windows per forward pass in this call, instead of the process's own number.
 
         Returns
         -------
@@ -218,6 +222,7 @@ class ModelProcess:
                 "layout": output.layout,
             },
             "input_layout": input.layout,
+            "batch": batch,
         }
         asked = [np.ascontiguousarray(image, np.float32) for image in images]
         _, answers = self._ask(header, asked, limit_s=self._timeout)
@@ -230,6 +235,33 @@ class ModelProcess:
             self.close()
             raise ModelFailure(Status.CRASHED, "its process sent what is no answer")
         return answers
+
+    def describe(
+        self, shape: Sequence[int], layout: str, *, limit_s: float = math.inf
+    ) -> Description:
+        """Ask what network the child holds, at one size of its input.
+
+        Parameters
+        ----------
+        shape : (1, channel, *sizes) of random numbers that it is fed with.
+        layout : channel_first or channel_last.
+        limit_s : less than the process's own limit of one call, when given.
+
+        Raises
+        ------
+        ModelFailure
+            As of `run`.
+        """
+        if self._process is None:
+            self.start()
+        header = {"do": "describe", "shape": list(shape), "layout": layout}
+        answer, _ = self._ask(header, (), limit_s=min(limit_s, self._timeout))
+        try:
+            told = answer["description"]
+            return description_of(told if isinstance(told, dict) else {})
+        except (KeyError, ValueError) as error:
+            self.close()
+            raise ModelFailure(Status.CRASHED, "its process sent what is no answer") from error
 
     def close(self) -> None:
         """End the child and everything that it started."""

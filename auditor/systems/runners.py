@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from auditor.schema import Status, SystemSpec
 from auditor.systems.window import run_windows
 
 if TYPE_CHECKING:  # a callable needs no child process
+    from auditor.systems.description import Description
     from auditor.systems.process import ModelProcess
 
 CallableSystem = Callable[[NDArray[np.float32]], NDArray[Any]]
@@ -191,7 +193,32 @@ class ProcessRunner:
 
         process = self._started()
         try:
-            return process.run(pieces, spec.window, spec.output, spec.input)
+            return process.run(pieces, spec.window, spec.output, spec.input, batch=spec.batch)
+        except ModelFailure as failure:
+            if failure.status in {Status.CRASHED, Status.TIMED_OUT}:
+                self.close()
+            raise RunFailure(failure.status, failure.reason) from failure
+
+    def describe(
+        self, shape: Sequence[int], layout: str, *, limit_s: float = math.inf
+    ) -> Description:
+        """Ask the child what network it holds.
+
+        Parameters
+        ----------
+        shape : (1, channel, *sizes) of random numbers that it is fed with.
+        layout : channel_first or channel_last.
+        limit_s : of this call.
+
+        Raises
+        ------
+        RunFailure
+            As of `run`.
+        """
+        from auditor.systems.process import ModelFailure
+
+        try:
+            return self._started().describe(shape, layout, limit_s=limit_s)
         except ModelFailure as failure:
             if failure.status in {Status.CRASHED, Status.TIMED_OUT}:
                 self.close()

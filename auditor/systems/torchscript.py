@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import warnings
+import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from numpy.typing import NDArray
 from auditor.schema import InputSpec, OutputSpec
 from auditor.systems.answers import Refusal, chosen, fed
 from auditor.systems.archive import examine_archive
+
+if TYPE_CHECKING:
+    from auditor.systems.describing import Facts
 
 __all__ = ["TorchScriptModel", "prepared_device", "tensors_of"]
 
@@ -50,6 +54,7 @@ class TorchScriptModel:
         self.findings = examine_archive(path)
         """What its code does that a network has no need of."""
         self._torch = torch
+        self._path = path
         self._device = prepared_device(device, threads)
         with warnings.catch_warnings():
             # announced for a later version; the format is still what makers ship
@@ -68,12 +73,30 @@ class TorchScriptModel:
         self, batch: NDArray[np.float32], inputs: InputSpec, output: OutputSpec
     ) -> NDArray[Any]:
         """Run (n, channel, *sizes); see `chosen` for the answer."""
+        return chosen(self.forward(fed(batch, inputs)), output, batch)
+
+    def forward(self, fed_values: NDArray[np.float32]) -> list[tuple[str, NDArray[Any]]]:
+        """Run what is fed as it is; (name, array) of each tensor that comes back."""
         torch = self._torch
-        values = torch.from_numpy(fed(batch, inputs)).to(self._device, self._dtype)
         # the profiling executor compiles after the first calls, and compiled code has other last bits
         with torch.inference_mode(), torch.jit.optimized_execution(should_optimize=False):
-            answer = self._module(values)
-        return chosen(tensors_of(answer), output, batch)
+            return tensors_of(self._module(self._tensor(fed_values)))
+
+    def facts(self, fed_values: NDArray[np.float32], inputs: InputSpec) -> Facts:
+        """Tell what the program is made of; see `auditor.systems.describing`."""
+        from auditor.systems.torch_facts import facts_of_torch
+
+        parameters = sum(int(it.numel()) for it in self._module.parameters())
+        return facts_of_torch(
+            self._module,
+            self._tensor(fed_values),
+            inputs,
+            parameters=parameters,
+            versions=(f"TorchScript archive {_version(self._path)}",),
+        )
+
+    def _tensor(self, fed_values: NDArray[np.float32]) -> Any:  # noqa: ANN401  # a tensor
+        return self._torch.from_numpy(fed_values).to(self._device, self._dtype)
 
 
 def _loaded(path: Path, device: Any) -> Any:  # noqa: ANN401  # a ScriptModule
@@ -121,6 +144,16 @@ def _common_dtype(module: Any) -> Any:  # noqa: ANN401  # a ScriptModule
 
     kinds = {it.dtype for it in module.state_dict().values() if it.is_floating_point()}
     return kinds.pop() if len(kinds) == 1 else torch.float32
+
+
+def _version(path: Path) -> str:
+    """Return the version of the archive's layout, which it holds as a text."""
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.partition("/")[2] in {"version", ".data/version"}:
+                with archive.open(name) as entry:
+                    return entry.read(20).decode(errors="replace").strip()
+    return "of unknown version"
 
 
 def tensors_of(answer: Any) -> list[tuple[str, NDArray[Any]]]:  # noqa: ANN401  # whatever a model returns

@@ -84,8 +84,8 @@ def test_a_fixed_size_is_found() -> None:
         (lambda x: np.log(softmax(x)), "logits_softmax"),
         (lambda x: np.concatenate([x, -x, 2 * x]), None),
         (lambda x: (x > 0).astype(np.int64) * 4, "labels"),
-        # never negative and below one on plain noise, but not on larger values
-        (lambda x: np.maximum(x / 10, 0), "logits_sigmoid"),
+        # never negative and below one on plain noise, but not on larger values: no logits, no sigmoid
+        (lambda x: np.maximum(x / 10, 0), None),
         (lambda x: np.zeros_like(x) + 0.5, None),
         (lambda x: np.full_like(x, np.nan), None),
     ],
@@ -107,7 +107,10 @@ def test_live_dropout_is_remarked() -> None:
         return np.where(generator.random(x.shape) < 0.5, 0.0, sigmoid(x))
 
     report, _ = probe(net(dims=2, head=dropout))
-    assert "the same input gives another answer the second time" in report.findings
+    told = [it for it in report.findings if it.startswith("the same input gives another answer")]
+    assert len(told) == 1
+    # it is random, so nothing can be said of the number of calls
+    assert not any("number of calls" in it for it in report.findings)
 
 
 def test_a_system_that_accepts_nothing_leaves_everything_to_be_asked() -> None:
@@ -115,4 +118,12 @@ def test_a_system_that_accepts_nothing_leaves_everything_to_be_asked() -> None:
     assert found == {}
     assert report.classes is None
     assert "no tried input was accepted" in report.findings[0]
-    assert len(report.questions) == 5
+    assert [question.name for question in report.questions] == [
+        "input.axes",
+        "input.spacing_mm",
+        "input.size",
+        "input.channels",
+        "input intensities",
+        "output.activation",
+        "output.labels",
+    ]

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from auditor.systems.skips import Operation, Recording, Skips, Value, find_skips
+from auditor.systems.skips.graph import feature_graph
+from auditor.systems.skips.recording import Kind
+
+FULL, HALF, QUARTER, ONE = (4, 16, 8), (4, 8, 4), (2, 4, 2), (1, 1, 1)
+"""Anisotropic: the first halving leaves the thick slices alone."""
+
+
+class Net:
+    """Writes a recording, operator by operator."""
+
+    def __init__(self, sizes: tuple[int, ...] = FULL) -> None:
+        self.values = [Value("image", (1, 1, *sizes), "float32", feature=True)]
+        self.operations: list[Operation] = []
+
+    def op(
+        self, kind: Kind, given: list[int], sizes: tuple[int, ...], *, feature: bool = True
+    ) -> int:
+        self.values.append(
+            Value(f"v{len(self.values)}", (1, 4, *sizes), "float32", feature=feature)
+        )
+        made = len(self.values) - 1
+        call = len(self.operations)
+        inputs = tuple(enumerate(given))
+        self.operations.append(Operation(kind, kind, inputs, (made,), call))
+        return made
+
+    def conv(self, given: int, sizes: tuple[int, ...]) -> int:
+        return self.op("pointwise", [self.op("convolution", [given], sizes)], sizes)
+
+    def skips(self, *outputs: int) -> Skips:
+        named = tuple((f"out{i}", value) for i, value in enumerate(outputs))
+        return find_skips(Recording(tuple(self.values), tuple(self.operations), (0,), named))
+
+
+def nothing(coarsest: tuple[int, ...]) -> Skips:
+    return Skips((), complete=True, minimal=True, coarsest=coarsest, one_voxel=False)
+
+
+def u_net(merge: Kind) -> tuple[Net, int]:
+    net = Net()
+    first = net.conv(0, FULL)
+    second = net.conv(net.op("spatial", [first], HALF), HALF)
+    bottom = net.conv(net.op("spatial", [second], QUARTER), QUARTER)
+    up = net.op("convolution", [bottom], HALF)
+    middle = net.conv(net.op(merge, [second, up], HALF), HALF)
+    top = net.op(merge, [net.op("spatial", [middle], FULL), first], FULL)
+    return net, net.op("convolution", [top], FULL)
+
+
+@pytest.mark.parametrize("merge", ["concat", "merge"])
+def test_a_u_net_has_one_skip_a_level_whether_it_joins_or_adds(merge: Kind) -> None:
+    net, out = u_net(merge)
+    found = net.skips(out)
+    assert [(s.level, s.resolution, s.nested) for s in found.found] == [
+        (0, FULL, False),
+        (1, HALF, False),
+    ]
+    assert (found.complete, found.minimal, found.one_voxel) == (True, True, False)
+    assert found.coarsest == QUARTER
+    finest, next_ = found.found
+    # the image is value 0, the first convolution 1, its activation 2, the pooled 3, the second 4, 5
+    assert (finest.source, next_.source) == ("v2", "v5")
+    assert finest.edges[0].slot == 1
+    assert next_.edges[0].slot == 0
+    merged = net.operations[next_.edges[0].call]
+    assert merged.kind == merge
+    assert net.values[merged.outputs[0]].name == next_.edges[0].merge
+
+
+def test_returned_label_numbers_are_followed_back() -> None:
+    net, out = u_net("concat")
+    labels = net.op("other", [out], FULL, feature=False)
+    assert len(net.skips(labels).found) == 2
+    assert net.skips(labels).complete
+
+
+def test_residual_sums_strided_or_not_are_no_skips() -> None:
+    net = Net()
+    first = net.conv(0, FULL)
+    summed = net.op("merge", [first, net.conv(net.conv(first, FULL), FULL)], FULL)
+    strided = net.op("convolution", [summed], HALF)
+    short = net.op("convolution", [summed], HALF)
+    low = net.op("merge", [net.conv(strided, HALF), short], HALF)
+    found = net.skips(net.op("spatial", [low], FULL))
+    assert found.found == ()
+    assert (found.complete, found.minimal) == (True, True)
+
+
+def test_gates_and_contexts_of_one_voxel_are_no_skips() -> None:
+    net = Net()
+    first = net.conv(0, FULL)
+    gate = net.op("pointwise", [net.op("convolution", [net.op("spatial", [first], ONE)], ONE)], ONE)
+    gated = net.op("merge", [first, gate], FULL)
+    context = net.op("spatial", [net.op("convolution", [gate], ONE)], FULL)
+    joined = net.op("concat", [gated, context], FULL)
+    found = net.skips(net.op("convolution", [joined], FULL))
+    assert found.found == ()
+    assert found.one_voxel  # a larger input might show more
+    assert found.coarsest == FULL
+
+
+def test_the_two_edges_of_an_attention_gate_are_one_skip_with_their_stem() -> None:
+    net = Net()
+    first = net.conv(0, FULL)
+    below = net.conv(net.op("spatial", [first], HALF), HALF)
+    up = net.op("convolution", [below], FULL)
+    added = net.op(
+        "merge", [net.op("convolution", [up], FULL), net.op("convolution", [first], FULL)], FULL
+    )
+    psi = net.op("pointwise", [net.op("convolution", [added], FULL)], FULL)
+    gated = net.op("merge", [first, psi], FULL)
+    found = net.skips(net.op("convolution", [net.op("concat", [gated, up], FULL)], FULL))
+    assert len(found.found) == 1
+    skip = found.found[0]
+    assert skip.source == net.values[first].name
+    assert [(edge.merge, edge.slot) for edge in skip.edges] == [
+        (net.values[added].name, 1),
+        (net.values[gated].name, 0),
+    ]
+    assert (found.complete, found.minimal) == (True, True)
+
+
+def test_a_dense_decoder_has_every_edge_and_is_not_minimal() -> None:
+    # UNet++ of two levels: X01 <- X00; X11 <- X10; X02 <- X00, X01
+    net = Net()
+    x00 = net.conv(0, FULL)
+    x10 = net.conv(net.op("spatial", [x00], HALF), HALF)
+    x20 = net.conv(net.op("spatial", [x10], QUARTER), QUARTER)
+    x01 = net.conv(net.op("concat", [x00, net.op("convolution", [x10], FULL)], FULL), FULL)
+    x11 = net.conv(net.op("concat", [x10, net.op("convolution", [x20], HALF)], HALF), HALF)
+    both = net.op("concat", [x00, x01], FULL)
+    x02 = net.conv(net.op("concat", [both, net.op("convolution", [x11], FULL)], FULL), FULL)
+    found = net.skips(net.op("convolution", [x02], FULL))
+    assert [(s.source, s.level, s.nested) for s in found.found] == [
+        (net.values[x00].name, 0, False),
+        (net.values[x00].name, 0, False),
+        (net.values[x01].name, 0, True),
+        (net.values[x10].name, 1, False),
+    ]
+    assert found.complete
+    assert not found.minimal  # X00 to X01 alone leads nowhere while X01 to X02 is cut
+
+
+def test_an_autoencoder_has_none_and_a_hidden_bypass_is_admitted() -> None:
+    net = Net()
+    first = net.conv(0, FULL)
+    up = net.op("convolution", [net.conv(net.op("spatial", [first], HALF), HALF)], FULL)
+    assert net.skips(net.op("convolution", [up], FULL)) == nothing(HALF)
+    hidden = net.op("other", [first, up], FULL)  # a merge that the rule does not know
+    found = net.skips(hidden)
+    assert found.found == ()
+    assert not found.complete
+
+
+def test_coarser_outputs_of_deep_supervision_count_for_nothing() -> None:
+    net, out = u_net("concat")
+    third = net.op("spatial", [net.op("spatial", [out], HALF)], QUARTER)
+    side = net.op("merge", [net.op("spatial", [out], QUARTER), third], QUARTER)
+    eighth = net.op("spatial", [side], (1, 2, 1))
+    assert net.skips(side, eighth, out) == net.skips(out)
+    assert net.skips(out).coarsest == QUARTER
+
+
+def test_without_a_way_from_input_to_output_nothing_is_certified() -> None:
+    net = Net()
+    net.conv(0, FULL)
+    shape = net.op("other", [0], FULL, feature=False)
+    constant = net.op("other", [shape], FULL)
+    assert not net.skips(constant).complete
+
+
+def test_a_network_of_one_resolution_has_nothing_to_bypass() -> None:
+    net = Net()
+    found = net.skips(net.conv(net.op("merge", [0, net.conv(0, FULL)], FULL), FULL))
+    assert found == nothing(FULL)
+
+
+def test_sizes_are_trusted_only_where_the_layout_is_known() -> None:
+    net = Net()
+    tokens = net.op("other", [net.op("convolution", [0], HALF)], HALF)
+    again = net.op("pointwise", [tokens], HALF)
+    recording = Recording(tuple(net.values), tuple(net.operations), (0,), (("out", again),))
+    sizes = [feature.sizes for feature in feature_graph(recording).features]
+    assert sizes == [FULL, HALF, (), ()]
+    # an input with its channels last has space in the middle
+    last = replace(recording, channel_last=True)
+    assert feature_graph(last).features[0].sizes == (1, *FULL[:-1])
+
+
+def test_depths_and_ancestors_by_hand() -> None:
+    net = Net()
+    first = net.conv(0, FULL)
+    summed = net.op("merge", [0, first], FULL)
+    recording = Recording(tuple(net.values), tuple(net.operations), (0,), (("out", summed),))
+    features = feature_graph(recording).features
+    assert [it.depth for it in features] == [0, 1, 1, 1]
+    assert [it.ancestors for it in features] == [0b1, 0b11, 0b111, 0b1111]
+    assert features[3].parents == ((0, 0), (1, 2))
