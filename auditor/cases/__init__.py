@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from auditor.cases.checking import Checked, check_cases, contradiction
-from auditor.cases.geometry import difference
-from auditor.cases.images import read_mask, read_volume, write_mask
 from auditor.cases.layouts import CasesSource, find_scans, read_manifest
 from auditor.cases.loading import LoadedCase, load_case
 from auditor.cases.manifest import read_table
+from auditor.volumes.geometry import difference
+from auditor.volumes.images import read_mask, read_volume, write_mask
 
 __all__ = [
     "CasesSource",

@@ -73,6 +73,9 @@ class Asked:
     """0: clean."""
     replicate: int = 0
     """Which independent draw."""
+    scan: str = ""
+    """Name of the scan as a file, without an ending: a digest of all that its voxels depend on; empty:
+    it is no scan of the plan."""
 
 
 class System(Protocol):
@@ -237,12 +240,18 @@ def open_system(spec: SystemSpec, *, callable: CallableSystem | None = None) -> 
     Raises
     ------
     CheckpointError
-        There is neither a checkpoint nor a callable, both, no declared label, or a file that
-        cannot be run; the message says why.
+        There is no or more than one of checkpoint, callable, command and predictions, no declared
+        label, or a file that cannot be run; the message says why.
     """
-    if (spec.checkpoint is None) == (callable is None):
-        told = "neither" if callable is None else "both"
-        msg = f"system {spec.name!r} must have a checkpoint or a Python callable, got {told}"
+    kinds = {
+        "a checkpoint": spec.checkpoint is not None,
+        "a Python callable": callable is not None,
+        "a command": bool(spec.command),
+        "predictions": spec.predictions is not None,
+    }
+    if sum(kinds.values()) != 1:
+        told = " and ".join(kind for kind, given in kinds.items() if given) or "neither"
+        msg = f"system {spec.name!r} must have one of {', '.join(kinds)}, got {told}"
         raise CheckpointError(msg)
     if not spec.output.labels:
         msg = f"system {spec.name!r} must declare output.labels, as {{spleen: 1}}"
@@ -250,6 +259,8 @@ def open_system(spec: SystemSpec, *, callable: CallableSystem | None = None) -> 
     if callable is not None:
         runner: Runner = CallableRunner(callable)
         return RunningSystem(spec, runner, runner.info)
+    if spec.checkpoint is None:
+        return _of_files(spec)
     runner = ProcessRunner(spec, Path(str(spec.checkpoint)))
     try:
         return RunningSystem(spec, runner, runner.info)
@@ -258,6 +269,15 @@ def open_system(spec: SystemSpec, *, callable: CallableSystem | None = None) -> 
             runner.close()
         msg = f"the checkpoint of system {spec.name!r} cannot be started: {failure.reason}"
         raise CheckpointError(msg) from failure
+
+
+def _of_files(spec: SystemSpec) -> System:
+    """Open what answers with label maps in files."""
+    # these read images, which networks in memory do not need
+    from auditor.systems.command import CommandSystem
+    from auditor.systems.precomputed import PrecomputedSystem
+
+    return CommandSystem(spec) if spec.command else PrecomputedSystem(spec)
 
 
 def _one_line(error: Exception) -> str:

@@ -19,22 +19,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from auditor.cases.geometry import difference
-from auditor.cases.nifti import (
+from auditor.errors import DataError, StoreError
+from auditor.schema import Geometry
+from auditor.volumes.geometry import difference
+from auditor.volumes.nifti import (
     is_nifti,
     refuse_incomplete,
     refuse_not_finite,
     refuse_twin,
 )
-from auditor.errors import DataError, StoreError
-from auditor.schema import Geometry
 
-__all__ = ["read_mask", "read_volume", "write_mask"]
+__all__ = ["read_mask", "read_volume", "write_channel", "write_mask"]
 
 sitk: Any = SimpleITK  # untyped
 
 _LARGEST_LABEL = 32767
 """Of int16, in which label maps are held."""
+
+_FASTEST = 1
+"""Noise hardly shrinks, however long one tries."""
 
 _PIXEL_FORMATS = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 
@@ -99,19 +102,43 @@ def write_mask(path: Path, mask: Tensor, geometry: Geometry) -> None:
     StoreError
         When the file cannot be written.
     """
-    image = sitk.GetImageFromArray(mask.numpy())
+    _write(path, mask, geometry, "a predicted mask could not be written", level=-1)
+
+
+def write_channel(path: Path, channel: Tensor, geometry: Geometry) -> None:
+    """Write one channel of a scan as NIfTI, to the last bit.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.nii.gz``; folders are made.
+    channel : (z, y, x) or (y, x), float32
+    geometry : Geometry
+        Of the scan; images without a spacing are written with pixels of 1 mm.
+
+    Raises
+    ------
+    StoreError
+        When the file cannot be written.
+    """
+    _write(path, channel, geometry, "a scan could not be written", level=_FASTEST)
+
+
+def _write(path: Path, values: Tensor, geometry: Geometry, failed: str, *, level: int) -> None:
+    image = sitk.GetImageFromArray(values.numpy())
     image.SetSpacing(geometry.spacing[::-1])
     if geometry.direction:
         image.SetDirection([v for row in zip(*geometry.direction[::-1], strict=True) for v in row])
+    if geometry.origin:
         image.SetOrigin(geometry.origin)
     temporary = path.with_name(f"{os.getpid()}.{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        sitk.WriteImage(image, str(temporary), useCompression=True)
+        sitk.WriteImage(image, str(temporary), useCompression=True, compressionLevel=level)
         temporary.replace(path)
     except (OSError, RuntimeError) as error:
         temporary.unlink(missing_ok=True)
-        msg = f"a predicted mask could not be written ({path.name}); finished units are kept"
+        msg = f"{failed} ({path.name}): is the disk full? finished units are kept"
         raise StoreError(msg) from error
 
 
