@@ -1,0 +1,408 @@
+"""Whole audits of commands and of predictions: the numbers of the same system run in any other way."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from commands import write_command
+from numpy.typing import NDArray
+from tiny_audits import tiny_config, unet
+
+import auditor
+from auditor.cases import load_case, read_volume
+from auditor.cli import segaudit
+from auditor.config import AuditConfig, load_config
+from auditor.execution.perturbed import perturb
+from auditor.pipeline import look, write_scans
+from auditor.pipeline.folder import lock_run
+from auditor.pipeline.identities import identities
+from auditor.pipeline.preflight import require
+from auditor.plan import make_plan, scan_name
+from auditor.schema import Status
+
+LIMIT = 300.0
+BRIGHT = f"""
+for path, name in scans():
+    sitk.WriteImage(above(sitk.ReadImage(str(path)), {LIMIT}), str(target / f"{{name}}.nii.gz"))
+"""
+CHANGES: dict[str, Any] = {
+    "purpose": "exploratory",
+    "criteria": {},
+    "perturbations": {
+        "rician_noise": {"severities": [1, 4], "replicates": 2},
+        "rotation": {"severities": [2]},
+    },
+}
+COMMAND = [sys.executable, "predict.py", "{input}", "{output}"]
+LABELS = {"labels": {"organ": 1}}
+
+
+def above_limit(image: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The same as the command, as a Python function."""
+    inside: NDArray[np.bool_] = image[0] > LIMIT
+    return inside.astype(np.int64)
+
+
+def configured(folder: Path, system: dict[str, Any], **changes: Any) -> Path:
+    """Write an audit of one system, called theirs, of two patients."""
+    return tiny_config(folder, patients=2, systems={"theirs": system}, **{**CHANGES, **changes})
+
+
+def predict(program: Path, scans: Path, out: Path) -> Path:
+    out.mkdir(exist_ok=True)
+    subprocess.run([sys.executable, str(program), str(scans), str(out)], check=True)
+    return out
+
+
+def measured(run: auditor.Run) -> str:
+    return (run.folder / "measurements.csv").read_text()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("place")
+    configured(folder, {"command": COMMAND, "output": LABELS})
+    write_command(folder, BRIGHT)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def by_command(place: Path, tmp_path_factory: pytest.TempPathFactory) -> auditor.Run:
+    config = configured(place, {"command": COMMAND, "output": LABELS})
+    return auditor.audit(config, out=tmp_path_factory.mktemp("runs") / "command", workers=2)
+
+
+@pytest.fixture(scope="module")
+def scans(place: Path) -> Path:
+    config = configured(place, {"predictions": "predictions", "output": LABELS})
+    found = write_scans(load_config(config), place / "scans")
+    # 2 patients x (clean + 2 severities x 2 draws + 1 rotation)
+    assert (found.scans, found.files, found.without) == (12, 12, 0)
+    return place / "scans"
+
+
+def rows_of(scans: Path) -> list[dict[str, str]]:
+    with (scans / "scans.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_command_measures_as_the_same_function_does(
+    place: Path, by_command: auditor.Run, tmp_path: Path
+) -> None:
+    config = configured(
+        tmp_path, {"output": {"activation": "labels", **LABELS}}, cases={
+            "table": str(place / "cases" / "cases.csv"), "modality": "mr",
+            "reference": {"use": "majority", "tie": "above_half"},
+        },
+    )  # fmt: skip
+    called = auditor.audit(config, systems={"theirs": above_limit}, out=tmp_path / "run")
+    assert measured(called) == measured(by_command)
+    assert [count.status for count in by_command.results.statuses] == ["ok"]
+    reproduced = [
+        json.loads(path.read_text())["reproduced"]
+        for path in (by_command.folder / "exhibits").glob("*.json")
+    ]
+    assert reproduced == [True] * 3
+
+
+def test_predictions_of_the_written_scans_measure_as_the_command_does(
+    place: Path, by_command: auditor.Run, scans: Path, tmp_path: Path
+) -> None:
+    predict(place / "predict.py", scans / "images", place / "predictions")
+    config = configured(place, {"predictions": "predictions", "output": LABELS})
+    found = look(load_config(config))
+    assert not found.problems
+    assert not [it for it in found.warnings if "predictions" in it]
+    run = auditor.audit(config, out=tmp_path / "run", workers=2)
+    assert measured(run) == measured(by_command)
+    (record,) = run.results.systems
+    assert (record.format, record.sandbox) == ("predictions", ())
+
+
+def test_results_of_a_command_hold_no_path_and_say_that_there_was_no_sandbox(
+    place: Path, by_command: auditor.Run
+) -> None:
+    for name in ("results.json", "audit.lock.yaml", "failures.csv"):
+        text = (by_command.folder / name).read_text(encoding="utf-8")
+        assert str(place) not in text
+        assert sys.executable not in text
+        assert "/tmp" not in text
+    (record,) = by_command.results.systems
+    assert record.format == "command"
+    assert any("outside the sandbox" in it for it in record.findings)
+    fields = {field.name: field.value for field in record.contract.fields}
+    assert fields == {
+        "command": f"{Path(sys.executable).name} predict.py '{{input}}' '{{output}}'",
+        "files": "nnunet",
+        "output.activation": "labels",
+        "output.labels": "{organ: 1}",
+    }
+
+
+def test_the_written_scans_are_those_of_the_audit_to_the_bit(place: Path, scans: Path) -> None:
+    config: AuditConfig = load_config(place / "audit.yaml")
+    cases, _ = require(config)
+    plan = make_plan(config, cases, {"theirs": "any"})
+    rows = {row["scan"]: row for row in rows_of(scans)}
+    seen = 0
+    for unit in plan.units:
+        record = next(it for it in cases if it.case == unit.case)
+        case = load_case(
+            record, modality="mr", state="raw", labels=config.labels,
+            reference_rule=config.cases.reference,
+        )  # fmt: skip
+        for item in perturb(unit, case.scan):
+            row = rows[scan_name(unit, item.condition.severity)]
+            image, geometry = read_volume([str(scans / "images" / row["file"])])
+            assert np.array_equal(image.numpy(), item.scan.image.numpy())
+            assert auditor.cases.difference(case.geometry, geometry) == ""
+            assert row["case"] == record.display_case
+            assert row["perturbation"] == unit.perturbation.name
+            assert float(row["severity"]) == item.condition.severity
+            assert int(row["replicate"]) == unit.replicate
+            seen += 1
+    assert seen == len(rows) == 12
+
+
+def test_what_is_handed_on_names_neither_patient_nor_condition(scans: Path) -> None:
+    names = (scans / "identities.csv").read_text().splitlines()[1:]
+    told = " ".join(path.name for path in (scans / "images").iterdir())
+    table = (scans / "scans.csv").read_text()
+    for line in names:
+        _, _, case, patient = line.split(",")
+        for text in (told, table):
+            assert case not in text
+            assert patient not in text
+    assert "noise" not in told
+    assert "clean" not in told
+
+
+def test_writing_again_writes_nothing_and_a_damaged_or_lost_file_is_written_again(
+    place: Path, scans: Path, tmp_path: Path
+) -> None:
+    config = load_config(place / "audit.yaml")
+    out = shutil.copytree(scans, tmp_path / "scans")
+    files = sorted((out / "images").iterdir())
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+    table = (out / "scans.csv").read_text()
+    files[0].unlink()
+    files[1].write_bytes(b"damaged")
+    (out / "images" / "4711.scan_0123456789abcdef_0000.nii.gz").write_bytes(b"half")
+    (out / "scans.csv").write_text(table + "scan_torn,0,sc")
+    write_scans(config, out)
+    assert sorted((out / "images").iterdir()) == files
+    assert (out / "scans.csv").read_text() == table
+    assert all(path.read_bytes() == content for path, (_, content) in before.items())
+    kept = [path for path in files if path.stat().st_mtime_ns == before[path][0]]
+    # units are written as a whole: each of the two files was one of at most two severities
+    assert len(kept) >= len(files) - 4
+
+
+def test_an_interrupted_writing_goes_on(place: Path, scans: Path, tmp_path: Path) -> None:
+    config = load_config(place / "audit.yaml")
+    out = tmp_path / "scans"
+
+    class Stop(Exception):
+        pass
+
+    seen: list[int] = []
+
+    def interrupted(progress: Any) -> None:
+        seen.append(progress.done)
+        if len(seen) == 3:
+            raise Stop
+
+    with pytest.raises(Stop):
+        write_scans(config, out, progress=interrupted)
+    first = {path.name: path.stat().st_mtime_ns for path in (out / "images").iterdir()}
+    assert 0 < len(first) < 12
+    write_scans(config, out)
+    after = {path.name: path.stat().st_mtime_ns for path in (out / "images").iterdir()}
+    assert all(after[name] == when for name, when in first.items())
+    assert (out / "scans.csv").read_bytes() == (scans / "scans.csv").read_bytes()
+
+
+def test_a_preview_of_scans_may_be_completed(place: Path, scans: Path, tmp_path: Path) -> None:
+    config = load_config(place / "audit.yaml")
+    assert write_scans(config, tmp_path / "scans", limit=1).scans == 6
+    assert write_scans(config, tmp_path / "scans").scans == 12
+    written = (tmp_path / "scans" / "scans.csv").read_bytes()
+    assert written == (scans / "scans.csv").read_bytes()
+
+
+def test_folders_of_others_are_left_alone(place: Path, scans: Path, tmp_path: Path) -> None:
+    config = load_config(place / "audit.yaml")
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(auditor.IntegrityError, match="other files"):
+        write_scans(config, tmp_path)
+    other = shutil.copytree(place, tmp_path / "other", ignore=shutil.ignore_patterns("scans"))
+    seeded = load_config(configured(other, {"command": COMMAND, "output": LABELS}, seed=12))
+    with pytest.raises(auditor.IntegrityError, match="another audit"):
+        write_scans(seeded, scans)
+    with pytest.raises(auditor.StoreError, match="is a file"):
+        write_scans(config, tmp_path / "notes.txt")
+
+
+def test_too_little_room_is_said_before_any_work(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_config(place / "audit.yaml")
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(auditor.StoreError, match="0 MB are free"):
+        write_scans(config, tmp_path / "scans")
+    assert not (tmp_path / "scans").exists()
+
+
+def test_missing_and_wrong_predictions_are_listed_at_once_and_end_as_rows(
+    place: Path, scans: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(
+        place, tmp_path / "place", ignore=shutil.ignore_patterns("scans", "predictions")
+    )
+    made = predict(place / "predict.py", scans / "images", folder / "mine")
+    rows = rows_of(scans)
+    lost, turned = rows[1], rows[7]
+    (made / f"{lost['scan']}.nii.gz").unlink()
+    config = configured(folder, {"predictions": "mine", "output": LABELS})
+    other = next(row for row in rows if row["case"] != turned["case"])
+    shutil.copy(made / f"{other['scan']}.nii.gz", made / f"{turned['scan']}.nii.gz")
+    from volumes import write_volume
+
+    write_volume(made / f"{turned['scan']}.nii.gz", np.zeros((4, 5, 6), np.uint8))
+    found = look(load_config(config))
+    assert not found.problems
+    missing, wrong = (it for it in found.warnings if it.startswith("systems.theirs.predictions"))
+    assert "1 of 12 planned evaluations have no prediction" in missing
+    assert lost["scan"] in missing
+    assert lost["case"] in missing
+    assert "1 of 12 predictions cannot be used" in wrong
+    assert "shape" in wrong
+    run = auditor.audit(config, out=tmp_path / "run")
+    counts = {count.status: count.n for count in run.results.statuses}
+    assert counts == {"ok": 10, "failed": 1, "rejected": 1}
+    text = (run.folder / "failures.csv").read_text()
+    assert f"no prediction {lost['scan']}.nii.gz in the folder of predictions" in text
+
+
+def test_predictions_of_another_seed_are_never_taken_for_these(
+    place: Path, scans: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(
+        place, tmp_path / "place", ignore=shutil.ignore_patterns("scans", "predictions")
+    )
+    made = predict(place / "predict.py", scans / "images", folder / "mine")
+    config = configured(folder, {"predictions": "mine", "output": LABELS}, seed=12)
+    found = look(load_config(config))
+    (missing,) = (it for it in found.warnings if it.startswith("systems.theirs.predictions"))
+    # the two clean scans are the same ones
+    assert "10 of 12 planned evaluations have no prediction" in missing
+    for row in rows_of(scans):
+        if row["perturbation"] == "clean":
+            (made / f"{row['scan']}.nii.gz").unlink()
+    (problem,) = look(load_config(config)).problems
+    assert "holds no prediction of this plan: none of 12 scans" in problem
+    with pytest.raises(auditor.ConfigError, match="holds no prediction of this plan"):
+        auditor.audit(config, out=tmp_path / "run")
+
+
+def test_a_changed_program_is_another_system(place: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(place, tmp_path / "place", ignore=shutil.ignore_patterns("scans"))
+    config = load_config(configured(folder, {"command": COMMAND, "output": LABELS}))
+    cases, _ = require(config)
+    lock_run(tmp_path / "run", config, cases, identities(config, {}))
+    lock_run(tmp_path / "run", config, cases, identities(config, {}))
+    (folder / "predict.py").write_text((folder / "predict.py").read_text() + "# another one\n")
+    with pytest.raises(auditor.IntegrityError, match="what runs as theirs"):
+        lock_run(tmp_path / "run", config, cases, identities(config, {}))
+
+
+def test_a_command_that_is_not_there_is_said_by_check_before_any_work(tmp_path: Path) -> None:
+    config = configured(
+        tmp_path, {"command": ["no-such-net", "{input}", "{output}"], "output": LABELS}
+    )
+    done = CliRunner().invoke(segaudit, ["check", str(config)])
+    assert isinstance(done.exception, auditor.ConfigError)
+    assert "systems.theirs.command: " in str(done.exception)
+    assert "on the PATH" in str(done.exception)
+
+
+def test_the_command_line_writes_scans_and_says_where(place: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scans"
+    done = CliRunner().invoke(
+        segaudit,
+        [
+            "scans",
+            str(place / "audit.yaml"),
+            "-o",
+            str(out),
+            "--files",
+            "single",
+            "--limit",
+            "1",
+            "-q",
+        ],
+    )
+    assert done.exit_code == 0, done.output
+    assert "6 scans in 6 files" in done.output
+    assert all(
+        len(path.name) == len("scan_0123456789abcdef.nii.gz") for path in (out / "images").iterdir()
+    )
+
+
+def test_levels_without_effect_have_a_row_and_no_file(place: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(place, tmp_path / "place", ignore=shutil.ignore_patterns("scans"))
+    config = configured(
+        folder, {"command": COMMAND, "output": LABELS},
+        perturbations={"thick_slices": {"levels": [2.0, 6.0]}},
+    )  # fmt: skip
+    found = write_scans(load_config(config), tmp_path / "scans")
+    rows = rows_of(tmp_path / "scans")
+    without = [row for row in rows if row["status"] != Status.OK.value]
+    assert found.without == len(without) > 0
+    assert all(not row["file"] and row["reason"] for row in without)
+    assert (
+        found.files
+        == len(rows) - len(without)
+        == len(list((tmp_path / "scans" / "images").iterdir()))
+    )
+
+
+NETWORK = """
+import torch
+from auditor.cases import read_volume, write_mask
+from auditor.schema import InputSpec, OutputSpec, SystemSpec
+from auditor.systems.running import open_system
+
+torch.set_num_threads(1)
+spec = SystemSpec(
+    "same", checkpoint="unet_skips.onnx", batch=2,
+    input=InputSpec(axes="RAS", zscore="image", divisor=(8, 8, 4)),
+    output=OutputSpec(labels=(("organ", 1),)),
+)
+given = [(name, *read_volume([str(path)])) for path, name in scans()]
+with open_system(spec) as system:
+    answers = system.predict([image for _, image, _ in given], given[0][2])
+for (name, _, geometry), answer in zip(given, answers):
+    write_mask(target / f"{name}.nii.gz", answer.labels, geometry)
+"""
+
+
+@pytest.mark.slow
+def test_a_network_behind_a_command_measures_as_the_same_checkpoint(tmp_path: Path) -> None:
+    noise = {"rician_noise": {"severities": [1, 4]}}
+    write_command(tmp_path, NETWORK)
+    own = auditor.audit(configured(tmp_path, unet(), perturbations=noise), out=tmp_path / "own")
+    config = configured(tmp_path, {"command": COMMAND, "output": LABELS}, perturbations=noise)
+    theirs = auditor.audit(config, out=tmp_path / "theirs")
+    assert [count.status for count in theirs.results.statuses] == ["ok"]
+    assert measured(theirs) == measured(own)
