@@ -363,7 +363,9 @@ def test_levels_without_effect_have_a_row_and_no_file(place: Path, tmp_path: Pat
     folder = shutil.copytree(place, tmp_path / "place", ignore=shutil.ignore_patterns("scans"))
     config = configured(
         folder, {"command": COMMAND, "output": LABELS},
-        perturbations={"thick_slices": {"levels": [2.0, 6.0]}},
+        # .0001 % of 64 x 64 x 24 voxels is a tenth of one
+        perturbations={"occlusion": {"levels": [0.0001, 5.0]}},
+        cases={"table": "cases/cases.csv", "modality": "other", "reference": {"use": "majority"}},
     )  # fmt: skip
     found = write_scans(load_config(config), tmp_path / "scans")
     rows = rows_of(tmp_path / "scans")
