@@ -28,6 +28,9 @@ from auditor.systems.reasons import how_it_ended, plain
 __all__ = ["CommandProcess", "Ended"]
 
 _KEPT_OUTPUT = 8192
+_LONGEST_S = 1e8
+"""Three years: more than a timer can wait for would be an error."""
+
 _GRACE_S = 60.0
 """Longest time for the guard to end what it started and to say so."""
 
@@ -129,7 +132,7 @@ class CommandProcess:
         assert process.stdout is not None  # asked for by PIPE
         hidden = (self._scratch, str(folder))
         answer: dict[str, object] = {}
-        watch = threading.Timer(limit_s + _GRACE_S, process.kill)
+        watch = threading.Timer(min(limit_s, _LONGEST_S) + _GRACE_S, process.kill)
         watch.daemon = True
         watch.start()
         try:

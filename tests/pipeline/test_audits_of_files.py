@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,15 +14,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from click.testing import CliRunner
 from commands import write_command
 from numpy.typing import NDArray
 from tiny_audits import tiny_config, unet
+from volumes import box, scan, write_table, write_volume
 
 import auditor
 from auditor.cases import load_case, read_volume
 from auditor.cli import segaudit
-from auditor.config import AuditConfig, load_config
+from auditor.config import AuditConfig, load_config, parse_config
+from auditor.demo import write_cohort
 from auditor.execution.perturbed import perturb
 from auditor.pipeline import look, write_scans
 from auditor.pipeline.folder import lock_run
@@ -276,8 +281,6 @@ def test_missing_and_wrong_predictions_are_listed_at_once_and_end_as_rows(
     config = configured(folder, {"predictions": "mine", "output": LABELS})
     other = next(row for row in rows if row["case"] != turned["case"])
     shutil.copy(made / f"{other['scan']}.nii.gz", made / f"{turned['scan']}.nii.gz")
-    from volumes import write_volume
-
     write_volume(made / f"{turned['scan']}.nii.gz", np.zeros((4, 5, 6), np.uint8))
     found = look(load_config(config))
     assert not found.problems
@@ -377,6 +380,92 @@ def test_levels_without_effect_have_a_row_and_no_file(place: Path, tmp_path: Pat
         == len(rows) - len(without)
         == len(list((tmp_path / "scans" / "images").iterdir()))
     )
+
+
+def test_each_channel_of_a_scan_is_written_as_a_file(tmp_path: Path) -> None:
+    rows = []
+    for number in (1, 2):
+        for name, array in (("a", scan(number)), ("b", scan(number + 5)), ("m", box())):
+            write_volume(tmp_path / f"{name}{number}.nrrd", array)
+        rows.append(
+            {
+                "case": f"c{number}", "image_1": f"a{number}.nrrd", "image_2": f"b{number}.nrrd",
+                "reference": f"m{number}.nrrd",
+            }
+        )  # fmt: skip
+    write_table(tmp_path / "cases.csv", rows)
+    config = configured(
+        tmp_path, {"predictions": "none yet", "output": LABELS}, strata={},
+        cases={"table": "cases.csv", "modality": "mr"},
+        perturbations={"rician_noise": {"severities": [3]}},
+    )  # fmt: skip
+    with pytest.raises(auditor.DataError, match="this scan has 2"):
+        write_scans(load_config(config), tmp_path / "single", files="single")
+    assert not (tmp_path / "single").exists()
+    found = write_scans(load_config(config), tmp_path / "scans")
+    assert (found.scans, found.files) == (4, 8)
+    clean = [row for row in rows_of(tmp_path / "scans") if row["perturbation"] == "clean"]
+    assert [row["channel"] for row in clean] == ["0", "1", "0", "1"]
+    assert [row["file"][-12:] for row in clean[:2]] == ["_0000.nii.gz", "_0001.nii.gz"]
+    paths = [str(tmp_path / "scans" / "images" / row["file"]) for row in clean[2:]]
+    image, geometry = read_volume(paths)
+    assert np.array_equal(image.numpy(), np.stack([scan(2), scan(7)]))
+    assert auditor.cases.difference(geometry, read_volume([str(tmp_path / "a2.nrrd")])[1]) == ""
+
+
+def test_pictures_are_written_with_pixels_of_one_millimetre(tmp_path: Path) -> None:
+    rows = []
+    for number in (1, 2):
+        picture = (scan(number, (20, 31)) / 4).astype(np.uint8)
+        write_volume(tmp_path / f"p{number}.png", picture)
+        write_volume(tmp_path / f"m{number}.png", box((3, 4), (9, 15), shape=(20, 31)))
+        rows.append(
+            {"case": f"c{number}", "image": f"p{number}.png", "reference": f"m{number}.png"}
+        )
+    write_table(tmp_path / "cases.csv", rows)
+    config = configured(
+        tmp_path, {"predictions": "theirs", "output": LABELS}, strata={},
+        cases={"table": "cases.csv", "modality": "us"}, metrics={"dsc": {}},
+        perturbations={"gaussian_noise": {"severities": [3]}},
+    )  # fmt: skip
+    assert write_scans(load_config(config), tmp_path / "scans").files == 4
+    program = write_command(tmp_path, BRIGHT.replace(str(LIMIT), "100"))
+    predict(program, tmp_path / "scans" / "images", tmp_path / "theirs")
+    row = rows_of(tmp_path / "scans")[0]
+    image, geometry = read_volume([str(tmp_path / "scans" / "images" / row["file"])])
+    assert image.shape == (1, 20, 31)
+    assert geometry.spacing == (1.0, 1.0)
+    found = look(load_config(config))
+    assert not found.problems
+    assert not [it for it in found.warnings if "predictions" in it]
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "systems.md").read_text(encoding="utf-8")
+PASTED = re.findall(r"```(python|yaml)\n(.*?)```", PAGE.partition("## Commands")[2], re.DOTALL)
+
+
+def test_the_documented_command_works_as_pasted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    (_, program), (_, config) = PASTED[:2]
+    write_cohort(tmp_path / "demo" / "input" / "cases", patients=2, seed=1)
+    (tmp_path / "predict.py").write_text(program)
+    (tmp_path / "audit.yaml").write_text(config)
+    found = look(load_config(tmp_path / "audit.yaml"))
+    assert not found.problems
+    assert [it.problem for it in found.dry] == [""]
+
+
+def test_the_documented_systems_are_read(tmp_path: Path) -> None:
+    written = [yaml.safe_load(block) for kind, block in PASTED[2:] if kind == "yaml"]
+    assert [list(it["systems"]) for it in written] == [["nnunet", "vendor"], ["theirs"]]
+    for content in written:
+        data = yaml.safe_load(tiny_config(tmp_path, patients=2).read_text())
+        data |= {"purpose": "exploratory", "criteria": {}, "strata": {}, **content}
+        for name, system in content["systems"].items():
+            config = parse_config({**data, "systems": {name: system}}, folder=tmp_path)
+            assert config.systems[0].version
 
 
 NETWORK = """

@@ -20,7 +20,7 @@ from commands import THRESHOLD, command_spec, write_command
 from torch import Tensor
 from volumes import ORIGIN_XYZ, SHAPE_ZYX, SPACING_ZYX, oblique, scan
 
-from auditor.errors import CheckpointError
+from auditor.errors import CheckpointError, StoreError
 from auditor.schema import Geometry, OutputSpec, Status
 from auditor.systems.golden import check_golden
 from auditor.systems.running import Failure, Prediction, open_system
@@ -467,6 +467,24 @@ def test_a_program_that_is_not_there_is_said_when_it_is_opened(
     spec = command_spec(tmp_path / "x.py", command=(program, "{input}", "{output}"))
     with pytest.raises(CheckpointError, match=told):
         open_system(spec)
+
+
+def test_a_program_that_cannot_be_started_after_all_is_a_failure(tmp_path: Path) -> None:
+    program = tmp_path / "run.sh"
+    program.write_text("#!/no/such/interpreter\n")
+    program.chmod(0o755)
+    with open_system(command_spec(program, command=("./run.sh", "{input}", "{output}"))) as system:
+        told = failures(system.predict(images(1), GEOMETRY))
+    assert told == [(Status.FAILED, "the command could not be started: No such file or directory")]
+
+
+def test_a_full_disk_is_no_failure_of_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = write_command(tmp_path / "theirs", THRESHOLD)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    with open_system(command_spec(program)) as system, pytest.raises(StoreError, match="TMPDIR"):
+        system.predict(images(1), GEOMETRY)
 
 
 def test_results_say_that_there_was_no_sandbox(tmp_path: Path) -> None:
