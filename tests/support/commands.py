@@ -6,7 +6,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from auditor.schema import OutputSpec, SystemSpec
+import numpy as np
+import torch
+from torch import Tensor
+from volumes import ORIGIN_XYZ, SHAPE_ZYX, SPACING_ZYX, oblique, scan
+
+from auditor.schema import Geometry, OutputSpec, Status, SystemSpec
+from auditor.systems.running import Failure, Prediction
+
+GEOMETRY = Geometry(
+    shape=SHAPE_ZYX,
+    spacing=SPACING_ZYX,
+    direction=tuple(tuple(float(v) for v in oblique()[:, axis]) for axis in (2, 1, 0)),
+    origin=ORIGIN_XYZ,
+)
+"""Of `volumes.scan`: anisotropic and oblique."""
 
 _START = """\
 import os, re, sys, time, subprocess
@@ -58,3 +72,16 @@ def command_spec(program: Path, **changes: Any) -> SystemSpec:
         **changes,
     }
     return SystemSpec("theirs", **known)
+
+
+def images(count: int, channels: int = 1) -> list[Tensor]:
+    """Different scans of so many channels, with values from 0 to 1000."""
+    return [
+        torch.from_numpy(np.stack([scan(seed + 10 * c) for c in range(channels)]))
+        for seed in range(count)
+    ]
+
+
+def failures(outcomes: list[Prediction | Failure]) -> list[tuple[Status, str]]:
+    """Status and reason of what failed."""
+    return [(it.status, it.reason) for it in outcomes if isinstance(it, Failure)]

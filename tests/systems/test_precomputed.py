@@ -6,19 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from volumes import ORIGIN_XYZ, SHAPE_ZYX, SPACING_ZYX, box, oblique, write_volume
+from commands import GEOMETRY
+from volumes import SHAPE_ZYX, box, oblique, write_volume
 
 from auditor.errors import CheckpointError
-from auditor.schema import Geometry, OutputSpec, Status, SystemSpec
+from auditor.schema import OutputSpec, Status, SystemSpec
 from auditor.systems.precomputed import identify_predictions
 from auditor.systems.running import Asked, Failure, Prediction, open_system
 
-GEOMETRY = Geometry(
-    shape=SHAPE_ZYX,
-    spacing=SPACING_ZYX,
-    direction=tuple(tuple(float(v) for v in oblique()[:, axis]) for axis in (2, 1, 0)),
-    origin=ORIGIN_XYZ,
-)
 FIRST, SECOND, THIRD = (f"scan_{digit * 16}" for digit in "1af")
 IMAGE = torch.zeros(1, *SHAPE_ZYX)
 
