@@ -29,7 +29,16 @@ from auditor.schema import (
 )
 from perturbations import derive_seed
 
-__all__ = ["AuditPlan", "Unit", "digest_of", "make_plan", "preview", "shard_of", "system_identity"]
+__all__ = [
+    "AuditPlan",
+    "Unit",
+    "digest_of",
+    "make_plan",
+    "preview",
+    "scan_name",
+    "shard_of",
+    "system_identity",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,8 @@ class Unit:
     """Of the draw; depends on audit, case, perturbation and replicate alone."""
     shards: tuple[tuple[str, str], ...]
     """(system or ``controls``, key of its shard)."""
+    drawn: str = ""
+    """Digest of everything that the voxels of its scans depend on, their levels apart."""
 
     @property
     def evaluations(self) -> int:
@@ -96,6 +107,7 @@ def system_identity(spec: SystemSpec, sha256: str) -> str:
     for unrelated in (
         "name", "checkpoint", "predictions", "sources", "golden", "golden_agree_at_least", "claimed",
         "claimed_source", "family", "training_seed", "training", "timeout_s", "memory_gb",
+        "command", "runs_in", "files", "version",  # the SHA-256 of a command covers them
     ):  # fmt: skip
         known.pop(unrelated)
     return digest_of({"sha256": sha256, **known})
@@ -110,6 +122,26 @@ def shard_of(unit: Unit, system: str) -> str:
         When the unit plans nothing for the system.
     """
     return dict(unit.shards)[system]
+
+
+def scan_name(unit: Unit, severity: float) -> str:
+    """Name a scan of the plan as a file, without an ending.
+
+    Parameters
+    ----------
+    unit : Unit
+        To which it belongs.
+    severity : float
+        One of the unit's; 0 for `clean`.
+
+    Returns
+    -------
+    str
+        ``scan_`` and 16 hexadecimal digits: 64 bits of a SHA-256. It names neither case nor condition,
+        and other voxels have another name.
+    """
+    levels = dict(zip(unit.perturbation.severities, unit.perturbation.levels, strict=True))
+    return f"scan_{digest_of([unit.drawn, levels.get(severity)])[:16]}"
 
 
 def make_plan(
@@ -171,6 +203,7 @@ def make_plan(
                         replicate=replicate,
                         seed=seed,
                         shards=shards,
+                        drawn=_drawn(config, case, perturbation, seed),
                     )
                 )
     names = tuple(spec.name for spec in config.systems)
@@ -181,6 +214,33 @@ def _thickness(case: CaseRecord) -> dict[str, float]:
     """Return the slice thickness where it is known: perturbations of slices depend on it."""
     known = case.slice_thickness_mm
     return {} if known is None else {"slice_thickness_mm": known}
+
+
+def _drawn(config: AuditConfig, case: CaseRecord, perturbation: PerturbationSpec, seed: int) -> str:
+    images = [digest for role, digest in case.digests if role.startswith("image")]
+    if perturbation.name == CLEAN:
+        return digest_of([SHARD_VERSION, images])
+    # a perturbation may look at the region of the reference; levels of equal effect are solved one
+    # after the other, all others are independent of each other
+    known = asdict(perturbation)
+    for independent in (
+        "severities",
+        "replicates",
+        *(() if perturbation.iso_effect else ("levels",)),
+    ):
+        known.pop(independent)
+    return digest_of(
+        {
+            "version": SHARD_VERSION,
+            "case": case.digests,
+            "labels": config.labels,
+            "modality": config.cases.modality,
+            "state": config.cases.state,
+            "reference": asdict(config.cases.reference),
+            "perturbation": known,
+            "seed": seed,
+        }
+    )
 
 
 def preview(plan: AuditPlan, cases: int) -> AuditPlan:

@@ -6,8 +6,6 @@ from auditor.cases.canonical import canonical_table
 from auditor.cases.checking import Checked, check_cases, contradiction
 from auditor.cases.finding import find_scans
 from auditor.cases.gathered import Choice, Gathered
-from auditor.cases.geometry import difference
-from auditor.cases.images import read_mask, read_volume, write_mask
 from auditor.cases.layouts import (
     LAYOUTS,
     CasesSource,
@@ -18,6 +16,8 @@ from auditor.cases.layouts import (
 )
 from auditor.cases.loading import LoadedCase, load_case
 from auditor.cases.manifest import names_patients, read_table
+from auditor.volumes.geometry import difference
+from auditor.volumes.images import read_mask, read_volume, write_mask
 
 __all__ = [
     "LAYOUTS",

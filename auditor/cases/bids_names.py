@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.cases.finding import find_files, stem_of
-from auditor.cases.nifti import is_nifti
+from auditor.volumes.nifti import is_nifti
 
 __all__ = ["BidsFile", "belongs", "find_bids_files", "subjects"]
 

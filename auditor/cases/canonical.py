@@ -8,8 +8,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from auditor.cases.selectors import split_channel
 from auditor.schema import CaseRecord
+from auditor.volumes.selectors import split_channel
 
 __all__ = ["canonical_table"]
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from auditor.cases.geometry import difference
-from auditor.cases.images import read_mask, read_volume
 from auditor.cases.layouts import CasesSource, gather_source
 from auditor.cases.manifest import names_patients
 from auditor.errors import DataError
 from auditor.schema import CaseRecord, Geometry, ReferenceRule
+from auditor.volumes.geometry import difference
+from auditor.volumes.images import read_mask, read_volume
 
 __all__ = ["Checked", "check_cases", "contradiction"]
 

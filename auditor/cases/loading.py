@@ -8,11 +8,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from auditor.cases.geometry import difference
-from auditor.cases.images import read_mask, read_volume
 from auditor.cases.raters import chosen_reference
 from auditor.errors import DataError
 from auditor.schema import CaseRecord, Geometry, ReferenceRule
+from auditor.volumes.geometry import difference
+from auditor.volumes.images import read_mask, read_volume
 from perturbations import Scan
 
 __all__ = ["LoadedCase", "load_case"]

@@ -17,9 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from auditor.cases.finding import there
-from auditor.cases.selectors import file_of, split_channel
 from auditor.errors import DataError
 from auditor.schema import CaseRecord
+from auditor.volumes.selectors import file_of, split_channel
 
 __all__ = ["THICKNESS", "finished", "names_patients", "read_table", "roles"]
 

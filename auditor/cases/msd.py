@@ -23,8 +23,8 @@ from auditor.cases.dataset_json import (
 )
 from auditor.cases.finding import SUFFIXES, is_scan, stem_of, there, told_of
 from auditor.cases.gathered import Choice, Gathered, modality_of, refuse, same_names
-from auditor.cases.nifti import fourth_axis, is_nifti
 from auditor.schema import CaseRecord
+from auditor.volumes.nifti import fourth_axis, is_nifti
 
 __all__ = ["gather_msd", "is_msd"]
 

@@ -23,8 +23,8 @@ import SimpleITK
 from numpy.typing import NDArray
 from torch import Tensor
 
-from auditor.cases.nifti import is_nifti
 from auditor.errors import StoreError
+from auditor.volumes.nifti import is_nifti
 
 __all__ = ["Written", "suffix_of", "write_like"]
 

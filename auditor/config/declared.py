@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from auditor.config.kinds import KINDS, kind_problems, runs_without_checkpoint, unfit
 from auditor.config.problems import Problems
 from auditor.config.shape import SystemShape
 from auditor.errors import ConfigError
@@ -100,6 +101,10 @@ def _merged(name: str, given: Mapping[str, SystemShape], seen: tuple[str, ...]) 
         msg = f"systems.{name}.like: must be another system, was {other!r}{circle}{hint}"
         raise ConfigError(msg)
     base = _merged(other, given, (*seen, name))
+    if any(key in own for key in KINDS):
+        # what runs is one thing: an entry's own kind takes the place of the other's
+        for key in KINDS:
+            base.pop(key, None)
     for key, value in own.items():
         both = isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
         base[key] = {**base[key], **value} if both else value
@@ -143,7 +148,12 @@ def _system(
     warnings: list[str],
 ) -> SystemSpec:
     name = where.removeprefix("systems.")
-    checkpoint = _checkpoint(where, content.get("checkpoint"), around, problems)
+    wrong = kind_problems(where, content, is_callable=name in around.callables)
+    problems += wrong
+    runs = {} if wrong else runs_without_checkpoint(content, around.folder)
+    checkpoint = None
+    if not (wrong or runs):
+        checkpoint = _checkpoint(where, content.get("checkpoint"), around, problems)
     file = _contract_file(where, content, checkpoint, around.folder, warnings)
     sidecar: Mapping[str, Any] = {}
     if file is not None:
@@ -155,6 +165,8 @@ def _system(
     told = [(Certainty.CONTRACT_FILE, sidecar), (Certainty.DECLARED, declared)]
     parts = parse_contract(told, where)
     problems += _with_file(parts, where, file)
+    if not wrong:
+        problems += unfit(where, content, parts.sources, activation=parts.output.activation)
     golden = content.get("golden")
     if golden is not None and not (around.folder / golden).is_file():
         problems.append(f"{where}.golden: must be a file, {golden!r} is none")
@@ -163,12 +175,13 @@ def _system(
         name=name,
         checkpoint=None if checkpoint is None else str(checkpoint),
         input=parts.input,
-        output=parts.output,
+        output=replace(parts.output, activation="labels") if runs else parts.output,
         window=parts.window,
         sources=parts.sources,
         golden=None if golden is None else str(around.folder / golden),
         claimed=claimed,
         claimed_source=source,
+        **runs,
         **{key: content[key] for key in _SAME_NAME if key in content},
     )
 
@@ -181,11 +194,12 @@ def _checkpoint(
     where: str, given: str | None, around: Surroundings, problems: Problems
 ) -> Path | None:
     if where.removeprefix("systems.") in around.callables:
-        if given is not None:
-            problems.append(f"{where}.checkpoint: must be left out, the system is a callable")
         return None
     if not given:
-        problems.append(f"{where}.checkpoint: is required, the path of the file to audit")
+        problems.append(
+            f"{where}.checkpoint: is required, the path of the file to audit (or a command, or the "
+            "folder of predictions)"
+        )
         return None
     path = around.folder / given
     if not path.exists():

@@ -19,6 +19,7 @@ from auditor.schema import (
     StratumSpec,
     SystemSpec,
 )
+from auditor.systems.command_line import shown_command
 
 __all__ = ["AuditConfig", "CasesConfig", "Keep", "canonical", "digest"]
 
@@ -116,6 +117,8 @@ def canonical(config: AuditConfig) -> Mapping[str, Any]:
         known = _plain(spec)
         for key in ("checkpoint", "predictions", "golden"):
             known[key] = Path(known[key]).name if known[key] else None
+        known["command"] = shown_command(spec)
+        known.pop("runs_in")
         systems[spec.name] = known
     return {
         "audit": config.name,

@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from auditor.schema import CONTROLS, InputSpec, OutputSpec, WindowSpec
+from auditor.systems.command_line import read_command
 from auditor.systems.contract_values import INPUT_VALUES, OUTPUT_VALUES, WINDOW_VALUES, Value
 from perturbations.catalog import CATALOG
 
@@ -148,6 +149,9 @@ Claimed = Annotated[
     PlainValidator(_claimed),
     WithJsonSchema({"type": "object", "additionalProperties": {"type": ["number", "string"]}}),
 ]
+Command = Annotated[
+    list[str], PlainValidator(read_command), WithJsonSchema({"type": ["string", "array"]})
+]
 Input = Annotated[dict[str, Any], WithJsonSchema(_part(InputSpec, INPUT_VALUES))]
 Output = Annotated[dict[str, Any], WithJsonSchema(_part(OutputSpec, OUTPUT_VALUES))]
 Window = Annotated[dict[str, Any], WithJsonSchema(_part(WindowSpec, WINDOW_VALUES))]
@@ -196,6 +200,14 @@ class SystemShape(_Strict):
 
     checkpoint: str | None = None
     """File to audit."""
+    command: Command | None = None
+    """Program with arguments, among them {input} and {output}: folders of scans and of label maps."""
+    files: Literal["nnunet", "single"] = "nnunet"
+    """How a command finds its scans: scan_1_0000.nii.gz, one file a channel, or scan_1.nii.gz."""
+    version: str = ""
+    """Of the program behind a command or predictions: of a container its image digest."""
+    predictions: str | None = None
+    """Folder of label maps that were predicted elsewhere, for the scans of `segaudit scans`."""
     contract: str | None = None
     """File with input, window and output; what stands here wins over it."""
     like: str | None = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import perturbations
 from auditor.execution.job import ConditionRow, condition_rows
-from auditor.plan import Unit
+from auditor.plan import Unit, scan_name
 from auditor.schema import CLEAN, PerturbationSpec, Status
 from auditor.systems.running import Asked
 from perturbations import Facts, Perturbed, Realisation, Scan, Warp
@@ -31,8 +31,10 @@ class Scanned:
 
 def evaluation(unit: Unit, item: Scanned) -> Asked:
     """Name the evaluation that a perturbed scan is for, as systems that use files name it."""
-    perturbation = unit.perturbation.name
-    return Asked(unit.case, perturbation, item.condition.severity, unit.replicate)
+    severity = item.condition.severity
+    return Asked(
+        unit.case, unit.perturbation.name, severity, unit.replicate, scan_name(unit, severity)
+    )
 
 
 def perturb(unit: Unit, scan: Scan) -> list[Scanned]:

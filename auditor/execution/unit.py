@@ -25,7 +25,7 @@ from auditor.execution.job import ConditionRow, Job, failed_rows
 from auditor.execution.perturbed import Scanned, evaluation, moved, perturb
 from auditor.execution.scoring import Scorer
 from auditor.execution.store import has_shard, write_shard
-from auditor.plan import Unit
+from auditor.plan import Unit, scan_name
 from auditor.schema import CLEAN, CONTROLS, Record, Row, Status, SystemSpec
 from auditor.strata.foreground import foreground_ratio
 from auditor.strata.raters import rater_disagreement
@@ -141,10 +141,19 @@ class UnitRunner:
     def clean_labels(self, name: str, case: LoadedCase) -> Tensor | None:
         """Return the system's mask of the clean scan of a case; None when it fails there."""
         if name not in self._clean:
-            asked = [Asked(case.record.case)]
+            asked = [
+                Asked(case.record.case, scan=scan_name(self._clean_unit(case.record.case), 0.0))
+            ]
             outcome = self.system(name).predict([case.scan.image], case.geometry, asked=asked)[0]
             self._clean[name] = outcome.labels if isinstance(outcome, Prediction) else None
         return self._clean[name]
+
+    def _clean_unit(self, case: str) -> Unit:
+        return next(
+            unit
+            for unit in self._job.plan.units
+            if (unit.case, unit.perturbation.name) == (case, CLEAN)
+        )
 
     def _loaded(self, name: str) -> LoadedCase:
         cases = self._job.config.cases

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from auditor.pipeline.preflight import Preflight, look
     from auditor.pipeline.profiling import profile, profile_lines
     from auditor.pipeline.run import Run, exit_code_of, read_run
+    from auditor.pipeline.scan_files import write_scans
     from auditor.pipeline.state import state_of
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "read_run",
     "state_of",
     "verify_sums",
+    "write_scans",
 ]
 
 _HOMES = {
@@ -53,6 +55,7 @@ _HOMES = {
     "read_run": "run",
     "state_of": "state",
     "verify_sums": "folder",
+    "write_scans": "scan_files",
 }
 
 

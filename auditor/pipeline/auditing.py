@@ -18,7 +18,9 @@ from auditor.execution.store import compact, read_rows, write_bytes
 from auditor.execution.unit import UnitRunner
 from auditor.exhibits import make_exhibits
 from auditor.pipeline.folder import lock_run, write_manifest, write_provenance, write_sums
-from auditor.pipeline.preflight import examine_systems, identities, require
+from auditor.pipeline.identities import identities
+from auditor.pipeline.prediction_files import look_at_predictions
+from auditor.pipeline.preflight import examine_systems, require
 from auditor.pipeline.run import Run
 from auditor.pipeline.setup import analysis_setup
 from auditor.plan import make_plan, preview
@@ -89,6 +91,10 @@ def audit(
     plan = make_plan(resolved, cases, known)
     if limit is not None:
         plan = preview(plan, limit)
+    lacking, _ = look_at_predictions(resolved, plan, cases, checked.geometries)
+    if lacking:
+        msg = "these systems cannot be read:"
+        raise ConfigError(msg, lacking)
     run = Path(out) if out is not None else Path("audit-runs") / resolved.name
     lock = lock_run(run, resolved, cases, known, amend=amend)
     write_manifest(run, cases)

@@ -56,7 +56,7 @@ class Lock:
     config: dict[str, Any]
     """Resolved configuration in canonical form."""
     systems: dict[str, str]
-    """SHA-256 of each checkpoint."""
+    """SHA-256 of each system: of its checkpoint, its command, or its predictions."""
     amendments: tuple[dict[str, Any], ...]
     """Recorded changes: reason, changed keys, whether results existed, whether claims changed."""
 
@@ -131,7 +131,7 @@ def lock_run(
     run : Path
         Folder of the run; made when it does not exist.
     config, cases, systems
-        The audit: configuration, cases with digests, SHA-256 of each checkpoint.
+        The audit: configuration, cases with digests, SHA-256 of each system.
     amend : str, optional
         Reason for which a difference from the existing lock is accepted and recorded.
 
@@ -303,7 +303,7 @@ def _refuse_foreign(run: Path) -> None:
 def _changed(old: Lock, new: Lock) -> list[str]:
     changed = _differences(old.config, json.loads(json.dumps(new.config)))
     changed += [
-        f"checkpoint of {name}"
+        f"what runs as {name}"
         for name in sorted({*old.systems, *new.systems})
         if old.systems.get(name) != new.systems.get(name)
     ]

@@ -23,15 +23,16 @@ from auditor.cases import (
     read_volume,
 )
 from auditor.config import AuditConfig
-from auditor.errors import AuditError, ConfigError, DataError
+from auditor.errors import AuditError, DataError
 from auditor.execution.perturbed import same_unit
+from auditor.pipeline.identities import identities
+from auditor.pipeline.prediction_files import look_at_predictions
 from auditor.plan import AuditPlan, make_plan
 from auditor.schema import CaseRecord, ContractStatus, SystemRecord, SystemSpec
 from auditor.systems.contract import build_contract
 from auditor.systems.golden import GoldenOutcome, Pair, check_golden, read_golden_table
 from auditor.systems.runners import CallableSystem
 from auditor.systems.running import Asked, Failure, open_system
-from auditor.systems.sniff import sniff
 from perturbations import realise
 
 __all__ = [
@@ -39,7 +40,6 @@ __all__ = [
     "Estimates",
     "Preflight",
     "examine_systems",
-    "identities",
     "look",
     "require",
 ]
@@ -88,30 +88,6 @@ class Preflight:
     """Worth knowing; stop nothing."""
     unattainable: tuple[str, ...]
     """Ids of criteria that no data of this many patients could meet."""
-
-
-def identities(config: AuditConfig, callables: Callables) -> dict[str, str]:
-    """SHA-256 of every system's checkpoint; callables are identified by their own name.
-
-    Raises
-    ------
-    ConfigError
-        When a file is no checkpoint that can be run: all of them at once.
-    """
-    known, problems = {}, []
-    for spec in config.systems:
-        if spec.name in callables:
-            call = callables[spec.name]
-            known[spec.name] = f"callable:{getattr(call, '__qualname__', type(call).__name__)}"
-            continue
-        try:
-            known[spec.name] = sniff(Path(str(spec.checkpoint))).sha256
-        except AuditError as error:
-            problems.append(f"systems.{spec.name}.checkpoint: {error}")
-    if problems:
-        msg = "these systems cannot be run:"
-        raise ConfigError(msg, problems)
-    return known
 
 
 def require(config: AuditConfig) -> tuple[tuple[CaseRecord, ...], Checked]:
@@ -175,8 +151,10 @@ def look(config: AuditConfig, *, callables: Callables | None = None) -> Prefligh
     dry = [
         _dry(config, cases, spec, callables.get(spec.name))
         for spec in config.systems
-        if spec.name in opened
+        if spec.name in opened and spec.predictions is None
     ]
+    lacking, unused = look_at_predictions(config, plan, cases, checked.geometries)
+    problems += lacking
     problems += tuple(
         f"systems.{it.system}: one dry case failed: {it.problem}" for it in dry if it.problem
     )
@@ -193,7 +171,13 @@ def look(config: AuditConfig, *, callables: Callables | None = None) -> Prefligh
         dry=tuple(dry),
         estimates=_estimates(config, plan, dry, patients),
         problems=problems,
-        warnings=(*config.warnings, *checked.warnings, *_refused(config, cases[0]), *doubts),
+        warnings=(
+            *config.warnings,
+            *checked.warnings,
+            *_refused(config, cases[0]),
+            *doubts,
+            *unused,
+        ),
         unattainable=tuple(
             spec.id
             for spec in config.criteria

@@ -213,6 +213,12 @@ class SystemSpec:
     command: tuple[str, ...] = ()
     """Program with its arguments, which reads a folder of scans and writes one of label maps; runs
     outside the sandbox."""
+    runs_in: str | None = None
+    """Folder in which a command runs; None: the current one. Never part of results."""
+    files: Literal["nnunet", "single"] = "nnunet"
+    """How a command finds its scans: one file a channel (``scan_1_0000.nii.gz``), or one a scan."""
+    version: str = ""
+    """Of the program behind a command or predictions, as its user declares it; empty: not stated."""
     predictions: str | None = None
     """Folder of label maps that were predicted elsewhere."""
     sources: tuple[tuple[str, Certainty], ...] = ()

@@ -49,8 +49,11 @@ def alternatives(spec: SystemSpec, geometry: Geometry) -> Iterator[Alternative]:
 
     Returns
     -------
-    The likeliest mistakes first; none equals the declared contract on this scan.
+    The likeliest mistakes first; none equals the declared contract on this scan. Nothing for a
+    command or predictions.
     """
+    if spec.command or spec.predictions is not None:
+        return  # what came before the label maps is not in the auditor's hands
     flips, orders = _other_axes(spec, geometry)
     yield from flips
     for changed in _intensities(spec.input):

@@ -13,6 +13,7 @@ checkpoint (a sidecar); what nobody declares may be probed.
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from auditor.schema import (
     SystemSpec,
     WindowSpec,
 )
+from auditor.systems.command_line import shown_command
 from auditor.systems.contract_values import INPUT_VALUES, OUTPUT_VALUES, WINDOW_VALUES, Value
 from auditor.systems.orientation import NATIVE
 
@@ -277,10 +279,24 @@ def contract_fields(spec: SystemSpec) -> tuple[ContractField, ...]:
             f"{part}.{f.name}": canonical_text(getattr(record, f.name)) for f in fields(record)
         }
     sources = dict(spec.sources)
+    if spec.command or spec.predictions is not None:
+        # a network's fields say nothing here, unless somebody stated them
+        kept = {"output.activation", "output.labels", *sources}
+        values = {name: value for name, value in values.items() if name in kept}
+        values |= _of_files(spec)
+        stated = dict.fromkeys(("command", "version", "predictions"), Certainty.DECLARED)
+        sources = {**stated, **sources}
     return tuple(
         ContractField(name, value, sources.get(name, Certainty.DEFAULT))
         for name, value in sorted(values.items())
     )
+
+
+def _of_files(spec: SystemSpec) -> dict[str, str]:
+    told = {"version": spec.version} if spec.version else {}
+    if spec.command:
+        return {**told, "command": shlex.join(shown_command(spec)), "files": spec.files}
+    return {**told, "predictions": "label maps that were made elsewhere"}
 
 
 def build_contract(

@@ -215,6 +215,8 @@ def _search(system: System, pair: Pair, declared: float, seconds: float) -> _Sea
             best, best_value = alternative, value
             if value >= spec.golden_agree_at_least:
                 break
+    if not tried:
+        return _Search(None, None, "there is nothing in the contract that could be tried")
     if best is None:
         text = f"none of {tried} contracts that are one change away agrees better"
         return _Search(None, None, text)

@@ -80,6 +80,9 @@ class Asked:
     """0: clean."""
     replicate: int = 0
     """Which independent draw."""
+    scan: str = ""
+    """Name of the scan as a file, without an ending: a digest of all that its voxels depend on; empty:
+    it is no scan of the plan."""
 
 
 class System(Protocol):
@@ -256,12 +259,18 @@ def open_system(spec: SystemSpec, *, callable: CallableSystem | None = None) -> 
     Raises
     ------
     CheckpointError
-        There is neither a checkpoint nor a callable, both, no declared label, or a file that
-        cannot be run; the message says why.
+        There is no or more than one of checkpoint, callable, command and predictions, no declared
+        label, or a file that cannot be run; the message says why.
     """
-    if (spec.checkpoint is None) == (callable is None):
-        told = "neither" if callable is None else "both"
-        msg = f"system {spec.name!r} must have a checkpoint or a Python callable, got {told}"
+    kinds = {
+        "a checkpoint": spec.checkpoint is not None,
+        "a Python callable": callable is not None,
+        "a command": bool(spec.command),
+        "predictions": spec.predictions is not None,
+    }
+    if sum(kinds.values()) != 1:
+        told = " and ".join(kind for kind, given in kinds.items() if given) or "neither"
+        msg = f"system {spec.name!r} must have one of {', '.join(kinds)}, got {told}"
         raise CheckpointError(msg)
     if not spec.output.labels:
         msg = f"system {spec.name!r} must declare output.labels, as {{spleen: 1}}"
@@ -269,6 +278,8 @@ def open_system(spec: SystemSpec, *, callable: CallableSystem | None = None) -> 
     if callable is not None:
         runner: Runner = CallableRunner(callable)
         return RunningSystem(spec, runner, runner.info)
+    if spec.checkpoint is None:
+        return _of_files(spec)
     runner = ProcessRunner(spec, Path(str(spec.checkpoint)))
     try:
         return RunningSystem(spec, runner, runner.info)
@@ -283,6 +294,15 @@ def _told_ends(ends: Sequence[RunFailure]) -> str:
     first, last = ends[0], ends[-1]
     told = f"{first.status.value}: {first.reason}; {last.status.value}: {last.reason}"
     return f"not tried after two crashes or time-outs on this unit ({told})"[:500]
+
+
+def _of_files(spec: SystemSpec) -> System:
+    """Open what answers with label maps in files."""
+    # these read images, which networks in memory do not need
+    from auditor.systems.command import CommandSystem
+    from auditor.systems.precomputed import PrecomputedSystem
+
+    return CommandSystem(spec) if spec.command else PrecomputedSystem(spec)
 
 
 def _one_line(error: Exception) -> str:

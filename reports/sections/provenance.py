@@ -62,6 +62,14 @@ def provenance(view: View) -> Section:
     return Section("provenance", "Provenance", lead, tuple(blocks))
 
 
+_WITHOUT_SANDBOX = {
+    "callable": "none: ran in this process",
+    "command": "none: ran with all rights of its user",
+    "predictions": "none: ran elsewhere",
+}
+"""What stands where no layer held, by format."""
+
+
 def _systems(view: View) -> Table:
     rows = tuple(_system(system) for system in view.results.systems)
     columns = (
@@ -88,7 +96,7 @@ def _system(system: SystemRecord) -> tuple[Text, ...]:
         count(system.size_bytes),
         str(system.contract.status),
         golden,
-        ", ".join(system.sandbox) or "none: ran in this process",
+        ", ".join(system.sandbox) or _WITHOUT_SANDBOX.get(system.format, "none"),
         "; ".join(system.findings) or "none",
     )
 

@@ -12,7 +12,8 @@ from auditor.errors import StoreError
 from auditor.execution.job import Job, failed_rows
 from auditor.execution.local import Progress, pending_units, run_local
 from auditor.execution.store import has_shard, read_rows
-from auditor.pipeline.preflight import identities, require
+from auditor.pipeline.identities import identities
+from auditor.pipeline.preflight import require
 from auditor.plan import make_plan
 from auditor.schema import Status
 

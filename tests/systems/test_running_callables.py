@@ -195,7 +195,7 @@ def test_a_callable_says_that_it_runs_without_a_sandbox() -> None:
 def test_a_system_needs_exactly_one_of_checkpoint_and_callable_and_labels() -> None:
     with pytest.raises(CheckpointError, match="got neither"):
         open_system(SystemSpec("e", output=SIGMOID))
-    with pytest.raises(CheckpointError, match="got both"):
+    with pytest.raises(CheckpointError, match="got a checkpoint and a Python callable"):
         open_system(SystemSpec("e", checkpoint="net.onnx", output=SIGMOID), callable=echo)
     with pytest.raises(CheckpointError, match=r"must declare output\.labels"):
         open_system(SystemSpec("e"), callable=echo)

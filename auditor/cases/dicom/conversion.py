@@ -26,10 +26,10 @@ from auditor.cases.dicom.series import read_intensities
 from auditor.cases.dicom.structures import Structures, masks_of
 from auditor.cases.finding import listed
 from auditor.cases.gathered import Choice, Gathered, refuse
-from auditor.cases.images import write_image
 from auditor.cases.manifest import THICKNESS
 from auditor.errors import DataError, StoreError
 from auditor.schema import CaseRecord
+from auditor.volumes.images import write_image
 
 __all__ = ["Converted", "convert"]
 

@@ -27,9 +27,9 @@ from auditor.cases.dicom.reading import (
     read_whole,
     text_of,
 )
-from auditor.cases.geometry import DIRECTION_TOLERANCE
 from auditor.errors import DataError
 from auditor.schema import Geometry
+from auditor.volumes.geometry import DIRECTION_TOLERANCE
 
 __all__ = ["Plane", "frame_groups", "grid_of", "group_item", "planes_of", "read_intensities"]
 

@@ -28,9 +28,9 @@ from auditor.cases.dicom.reading import (
     text_of,
 )
 from auditor.cases.dicom.series import frame_groups, group_item
-from auditor.cases.geometry import DIRECTION_TOLERANCE, ORIGIN_TOLERANCE, SPACING_TOLERANCE
 from auditor.errors import DataError
 from auditor.schema import Geometry
+from auditor.volumes.geometry import DIRECTION_TOLERANCE, ORIGIN_TOLERANCE, SPACING_TOLERANCE
 
 __all__ = ["Structures", "masks_of", "structures_of"]
 

@@ -20,16 +20,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from auditor.cases.geometry import difference
-from auditor.cases.nifti import (
+from auditor.errors import DataError, StoreError
+from auditor.schema import Geometry
+from auditor.volumes.geometry import difference
+from auditor.volumes.nifti import (
     is_nifti,
     refuse_incomplete,
     refuse_not_finite,
     refuse_twin,
 )
-from auditor.cases.selectors import split_channel
-from auditor.errors import DataError, StoreError
-from auditor.schema import Geometry
+from auditor.volumes.selectors import split_channel
 
 __all__ = ["read_mask", "read_volume", "write_image", "write_mask"]
 
@@ -37,6 +37,9 @@ sitk: Any = SimpleITK  # untyped
 
 _LARGEST_LABEL = 32767
 """Of int16, in which label maps are held."""
+
+_FASTEST = 1
+"""Noise hardly shrinks, however long one tries."""
 
 _PIXEL_FORMATS = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 
@@ -108,13 +111,11 @@ def write_mask(path: Path, mask: Tensor, geometry: Geometry) -> None:
     StoreError
         When the file cannot be written.
     """
-    _write(
-        path, mask, geometry, "a predicted mask could not be written ({}); finished units are kept"
-    )
+    _write(path, mask, geometry, "a predicted mask could not be written", level=-1)
 
 
 def write_image(path: Path, image: Tensor, geometry: Geometry) -> None:
-    """Write one channel, or a label map, as NIfTI: its voxels and its grid, nothing else.
+    """Write one channel, or a label map, as NIfTI: its voxels to the last bit and its grid, nothing else.
 
     Parameters
     ----------
@@ -122,30 +123,33 @@ def write_image(path: Path, image: Tensor, geometry: Geometry) -> None:
         Ends in ``.nii.gz``; folders are made.
     image : (z, y, x) or (y, x), float32 or int16
     geometry : Geometry
-        Of the image.
+        Of the image; images without a spacing are written with pixels of 1 mm.
 
     Raises
     ------
     StoreError
         When the file cannot be written.
     """
-    _write(path, image, geometry, "a volume could not be written ({})")
+    level = _FASTEST if image.is_floating_point() else -1
+    _write(path, image, geometry, "an image could not be written", level=level)
 
 
-def _write(path: Path, values: Tensor, geometry: Geometry, message: str) -> None:
+def _write(path: Path, values: Tensor, geometry: Geometry, failed: str, *, level: int) -> None:
     image = sitk.GetImageFromArray(values.numpy())
     image.SetSpacing(geometry.spacing[::-1])
     if geometry.direction:
         image.SetDirection([v for row in zip(*geometry.direction[::-1], strict=True) for v in row])
+    if geometry.origin:
         image.SetOrigin(geometry.origin)
     temporary = path.with_name(f"{os.getpid()}.{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        sitk.WriteImage(image, str(temporary), useCompression=True)
+        sitk.WriteImage(image, str(temporary), useCompression=True, compressionLevel=level)
         temporary.replace(path)
     except (OSError, RuntimeError) as error:
         temporary.unlink(missing_ok=True)
-        raise StoreError(message.format(path.name)) from error
+        msg = f"{failed} ({path.name}): is the disk full? finished units are kept"
+        raise StoreError(msg) from error
 
 
 def read_mask(path: str) -> tuple[Tensor, Geometry]:
