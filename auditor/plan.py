@@ -233,6 +233,7 @@ def _drawn(config: AuditConfig, case: CaseRecord, perturbation: PerturbationSpec
         {
             "version": SHARD_VERSION,
             "case": case.digests,
+            **_thickness(case),
             "labels": config.labels,
             "modality": config.cases.modality,
             "state": config.cases.state,

@@ -26,6 +26,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from auditor.systems.peak_memory import peak_mb
 from auditor.systems.sandbox import confine
 from auditor.systems.transport import TransportError, receive, send
 
@@ -156,7 +157,7 @@ def _watch(scratch: Path, memory_gb: float | None, disk_gb: float) -> None:
 
     if os.name == "posix":
         while not select.select([0], [], [], _LOOK_EVERY_S)[0]:
-            if memory_gb is not None and _peak_gb() > memory_gb:
+            if memory_gb is not None and peak_mb() > memory_gb * 2**10:
                 os.write(2, f"\nit used more than {memory_gb:g} GB of memory\n".encode())
                 break
             if _held_bytes(scratch) > disk_gb * 2**30:
@@ -186,13 +187,6 @@ def _held_bytes(folder: Path) -> int:
                     if stat.S_ISDIR(found.st_mode):
                         waiting.append(entry.path)
     return held
-
-
-def _peak_gb() -> float:
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
-    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit / 2**30
 
 
 def _interpreter() -> list[Path]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +16,7 @@ from auditor.schema import InputSpec
 from auditor.systems.answers import fed
 from auditor.systems.description import MOST_EDGES, MOST_OPERATORS, MOST_OUTPUTS, MOST_SKIPS
 from auditor.systems.last_operations import ending
+from auditor.systems.peak_memory import peak_mb
 from auditor.systems.skips.recording import Recording
 from auditor.systems.skips.rule import find_skips
 
@@ -67,7 +65,7 @@ def describe(model: Any, header: Mapping[str, Any]) -> dict[str, Any]:  # noqa: 
     start = time.perf_counter()
     answers = model.forward(values)
     seconds = time.perf_counter() - start
-    peak = _peak_mb()
+    peak = peak_mb()
     facts: Facts = model.facts(values, inputs)
     skips, note = _skips(facts)
     return {
@@ -123,17 +121,3 @@ def _outputs(facts: Facts, answers: Sequence[tuple[str, NDArray[Any]]]) -> list[
         about = {"name": name[:300], "shape": list(array.shape), "dtype": array.dtype.name}
         told.append({**about, **last})
     return told
-
-
-def _peak_mb() -> float:
-    """Return the largest resident memory so far; of this program, not of the one that started it."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 2**10
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return 0.0
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
-    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit / 2**20
