@@ -5,6 +5,7 @@ Only names and headers are looked at, so that a thousand files cost seconds.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from auditor.config import AuditConfig
 from auditor.errors import DataError
 from auditor.execution.job import condition_rows
 from auditor.plan import AuditPlan, scan_name
-from auditor.schema import CaseRecord, Geometry
+from auditor.schema import CaseRecord, Geometry, SystemSpec
+from auditor.systems.masks import read_answer, told_of_numbers
+from auditor.systems.running import Prediction
 from auditor.volumes.label_maps import find_label_map, grid_as_written, grid_problem
 
 __all__ = ["look_at_predictions"]
@@ -40,7 +43,8 @@ def look_at_predictions(
     problems : tuple of str
         Folders without a single prediction of this plan.
     warnings : tuple of str
-        Evaluations that will fail because a file is missing or lies on another grid.
+        Evaluations that will fail because a file is missing or lies on another grid, and label numbers
+        that nobody declared.
     """
     display = {case.case: case.display_case for case in cases}
     grids = dict(zip((case.case for case in cases), map(grid_as_written, geometries), strict=True))
@@ -61,6 +65,7 @@ def look_at_predictions(
                 f"{where}: {len(missing)} of {total} planned evaluations have no prediction and will count "
                 f"as failed: {_listed(missing)} (a level that changes nothing on a scan needs none)"
             )
+        warnings += [f"{where}: {told}" for told in _numbers(spec, plan, grids)]
         if wrong:
             warnings.append(
                 f"{where}: {len(wrong)} of {total} predictions cannot be used and will count as rejected: "
@@ -90,6 +95,21 @@ def _found(
             except DataError as error:
                 wrong.append(f"{told} ({error})")
     return total, missing, wrong
+
+
+def _numbers(spec: SystemSpec, plan: AuditPlan, grids: Mapping[str, Geometry]) -> tuple[str, ...]:
+    """Look at the label numbers of the first prediction that can be read."""
+    for unit in plan.units:
+        for condition in condition_rows(unit):
+            with contextlib.suppress(DataError):
+                file = find_label_map(
+                    Path(str(spec.predictions)), scan_name(unit, condition.severity)
+                )
+                if file is not None:
+                    found = read_answer(file, grids[unit.case], spec.output)
+                    if isinstance(found.outcome, Prediction):
+                        return told_of_numbers(found.undeclared)
+    return ()
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -58,6 +58,8 @@ class Dry:
     seconds: float
     problem: str
     """Empty when it worked."""
+    findings: tuple[str, ...] = ()
+    """What it showed of the system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,7 @@ def look(config: AuditConfig, *, callables: Callables | None = None) -> Prefligh
         for record in systems
         if record.contract.status is ContractStatus.IN_DOUBT
     )
+    doubts += tuple(f"systems.{it.system}: {told}" for it in dry for told in it.findings)
     patients = len({case.patient for case in cases})
     return Preflight(
         cases=cases,
@@ -257,13 +260,15 @@ def _dry(
     )
     with open_system(spec, callable=call) as running:
         asked = [Asked(case.record.case)]
+        known = set(running.info.findings)
         # the first call also starts the child
         running.predict([case.scan.image], case.geometry, asked=asked)
         started = time.perf_counter()
         outcome = running.predict([case.scan.image], case.geometry, asked=asked)[0]
         seconds = time.perf_counter() - started
+        shown = tuple(it for it in running.info.findings if it not in known)
     problem = f"{outcome.status.value}: {outcome.reason}" if isinstance(outcome, Failure) else ""
-    return Dry(spec.name, seconds, problem)
+    return Dry(spec.name, seconds, problem, shown)
 
 
 def _estimates(

@@ -28,7 +28,7 @@ from auditor.systems.command_line import (
     identify_command,
 )
 from auditor.systems.command_process import CommandProcess, Ended
-from auditor.systems.masks import read_answer
+from auditor.systems.masks import read_answer, told_of_numbers
 from auditor.systems.runners import RunningInfo
 from auditor.systems.running import Asked, Failure, Prediction
 from auditor.volumes.images import write_image
@@ -85,12 +85,14 @@ class CommandSystem:
         self.spec = spec
         """Contract and settings."""
         self._program = executable_of(spec)
+        self._undeclared: set[int] = set()
 
     @property
     def info(self) -> RunningInfo:
-        """Digest of what the command names; no sandbox."""
+        """Digest of what the command names; no sandbox; what its answers so far have shown."""
         known = identify_command(self.spec)
         findings = (_FINDING,) if self.spec.version else (_FINDING, UNVERSIONED)
+        findings = (*findings, *told_of_numbers(self._undeclared))
         return RunningInfo("command", known.sha256, known.size_bytes, (), findings)
 
     def __enter__(self) -> Self:
@@ -211,4 +213,6 @@ class CommandSystem:
             said = f"; it last printed: {ended.last_line}" if ended.last_line else ""
             reason = f"the command wrote no label map {name}.nii.gz for this scan{said}"
             return Failure(Status.FAILED, reason)
-        return read_answer(file, geometry, self.spec.output)
+        answered = read_answer(file, geometry, self.spec.output)
+        self._undeclared |= answered.undeclared
+        return answered.outcome

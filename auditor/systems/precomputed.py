@@ -153,4 +153,4 @@ class PrecomputedSystem:
         if file is None:
             reason = f"no prediction {name}.nii.gz in the folder of predictions"
             return Failure(Status.FAILED, reason)
-        return read_answer(file, geometry, self.spec.output)
+        return read_answer(file, geometry, self.spec.output).outcome

@@ -144,6 +144,23 @@ def test_missing_and_wrong_predictions_are_listed_at_once_and_end_as_rows(
     assert f"no prediction {lost['scan']}.nii.gz in the folder of predictions" in text
 
 
+@pytest.mark.parametrize("kind", ["command", "predictions"])
+def test_masks_of_0_and_255_are_said_by_check(
+    place: Path, scans: Path, tmp_path: Path, kind: str
+) -> None:
+    folder = shutil.copytree(
+        place, tmp_path / "place", ignore=shutil.ignore_patterns("scans", "predictions")
+    )
+    program = write_command(folder, BRIGHT.replace(f"{LIMIT})", f"{LIMIT}, 255)"))
+    predict(program, scans / "images", folder / "mine")
+    system = {"command": COMMAND} if kind == "command" else {"predictions": "mine"}
+    found = look(load_config(configured(folder, {**system, "output": LABELS})))
+    assert not found.problems
+    (told,) = (it for it in found.warnings if "255" in it)
+    assert told.startswith("systems.theirs")
+    assert "does not name; they count as background" in told
+
+
 def test_predictions_of_another_seed_are_never_taken_for_these(
     place: Path, scans: Path, tmp_path: Path
 ) -> None:
