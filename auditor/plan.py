@@ -94,8 +94,9 @@ def system_identity(spec: SystemSpec, sha256: str) -> str:
     """
     known = asdict(spec)
     for unrelated in (
-        "name", "checkpoint", "predictions", "sources", "golden", "golden_agree_at_least", "claimed",
-        "claimed_source", "family", "training_seed", "training", "timeout_s", "memory_gb",
+        "name", "checkpoint", "predictions", "sources", "golden", "golden_agree_at_least",
+        "contract_sensitivity", "claimed", "claimed_source", "family", "training_seed", "training",
+        "timeout_s", "memory_gb",
     ):  # fmt: skip
         known.pop(unrelated)
     return digest_of({"sha256": sha256, **known})

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor.config.problems import Problems
+from auditor.config.settings import Settings
 from auditor.config.shape import SystemShape
 from auditor.errors import ConfigError
 from auditor.metrics.catalog import get
@@ -26,8 +27,8 @@ from auditor.systems.contract import (
 __all__ = ["Surroundings", "read_systems"]
 
 _SAME_NAME = (
-    "golden_agree_at_least", "family", "training_seed", "batch", "threads", "device", "timeout_s",
-    "memory_gb",
+    "golden_agree_at_least", "contract_sensitivity", "family", "training_seed", "batch", "threads",
+    "device", "timeout_s", "memory_gb",
 )  # fmt: skip
 """Keys of the file that are fields of the record."""
 
@@ -44,6 +45,8 @@ class Surroundings:
     """Labels of the audit, for systems that declare none."""
     names: tuple[str, ...]
     """All entries, also those whose shape is wrong."""
+    settings: Settings
+    """What the command line says, over everything else."""
 
 
 def read_systems(
@@ -80,7 +83,9 @@ def read_systems(
             continue
         for suffix, variant in _expanded(name, content, shape, problems):
             where = f"systems.{name}{suffix}"
-            specs.append(_system(where, variant, around, problems, warnings))
+            typed = around.settings.of(name, f"{name}{suffix}", problems)
+            specs.append(_system(where, variant, typed, around, problems, warnings))
+    problems += around.settings.unused(tuple({*around.names, *(spec.name for spec in specs)}))
     names = [spec.name for spec in specs]
     problems += [f"systems.{it}: stands twice" for it in names if names.count(it) > 1]
     return tuple(specs)
@@ -138,11 +143,13 @@ def _short(value: object) -> str:
 def _system(
     where: str,
     content: Mapping[str, Any],
+    typed: Mapping[str, Any],
     around: Surroundings,
     problems: Problems,
     warnings: list[str],
 ) -> SystemSpec:
     name = where.removeprefix("systems.")
+    content = {**content, **{key: typed[key] for key in typed if key not in PARTS}}
     checkpoint = _checkpoint(where, content.get("checkpoint"), around, problems)
     file = _contract_file(where, content, checkpoint, around.folder, warnings)
     sidecar: Mapping[str, Any] = {}
@@ -152,7 +159,11 @@ def _system(
     output = dict(declared.get("output") or {})
     if around.labels and not _names_labels(output) and not _names_labels(sidecar.get("output")):
         declared["output"] = {**output, "labels": dict(around.labels)}
-    told = [(Certainty.CONTRACT_FILE, sidecar), (Certainty.DECLARED, declared)]
+    told = [
+        (Certainty.CONTRACT_FILE, sidecar),
+        (Certainty.DECLARED, declared),
+        (Certainty.COMMAND_LINE, {key: typed[key] for key in PARTS if key in typed}),
+    ]
     parts = parse_contract(told, where)
     problems += _with_file(parts, where, file)
     golden = content.get("golden")
@@ -216,14 +227,13 @@ def _contract_file(
 
 
 def _with_file(parts: ContractParts, where: str, file: Path | None) -> list[str]:
-    """Name the contract file behind problems of fields that stand there."""
+    """Name the contract file, or the command line, behind problems of fields that stand there."""
     sources = dict(parts.sources)
-    problems = []
-    for problem in parts.problems:
-        name = problem.partition(":")[0].removeprefix(f"{where}.")
-        there = file is not None and sources.get(name) is Certainty.CONTRACT_FILE
-        problems.append(f"{problem} (in {file.name})" if there and file else problem)
-    return problems
+    told = {Certainty.COMMAND_LINE: " (on the command line)"}
+    if file is not None:
+        told[Certainty.CONTRACT_FILE] = f" (in {file.name})"
+    named = [(it, it.partition(":")[0].removeprefix(f"{where}.")) for it in parts.problems]
+    return [f"{it}{told.get(sources.get(name, Certainty.DEFAULT), '')}" for it, name in named]
 
 
 def _claims(

@@ -138,14 +138,17 @@ def probe_system(
     *,
     callable: CallableSystem | None = None,  # noqa: A002 - as `open_system` has it
     timeout_s: float = 20.0,
+    declared: frozenset[str] = frozenset(),
 ) -> ProbeReport:
     """Probe a checkpoint in its sandbox, or a Python callable.
 
     Parameters
     ----------
-    spec : its checkpoint, device and limits; the contract in it is not read.
+    spec : its checkpoint, device and limits; of the contract in it the declared fields.
     callable : a Python function instead of a checkpoint.
     timeout_s : longest time of one try.
+    declared : names of contract fields that hold as they are in `spec`: input.channels, input.dims,
+        input.layout, input.size. Nothing else is tried for them.
 
     Returns
     -------
@@ -158,11 +161,11 @@ def probe_system(
     """
     trial = replace(spec, window=None, batch=1, timeout_s=min(timeout_s, spec.timeout_s))
     if callable is not None:
-        return probe_runner(CallableRunner(callable), trial)
+        return probe_runner(CallableRunner(callable), trial, declared=declared)
     runner = ProcessRunner(trial, Path(str(spec.checkpoint)))
     try:
         info = runner.info
-        report = probe_runner(runner, trial, shape=info.input_shape)
+        report = probe_runner(runner, trial, shape=info.input_shape, declared=declared)
         return replace(report, sandbox=info.sandbox, findings=(*info.findings, *report.findings))
     except RunFailure as failure:
         msg = f"the checkpoint of system {spec.name!r} cannot be started: {failure.reason}"
@@ -172,7 +175,11 @@ def probe_system(
 
 
 def probe_runner(
-    runner: Runner, spec: SystemSpec, *, shape: Sequence[int | None] | None = None
+    runner: Runner,
+    spec: SystemSpec,
+    *,
+    shape: Sequence[int | None] | None = None,
+    declared: frozenset[str] = frozenset(),
 ) -> ProbeReport:
     """Probe whatever runs arrays.
 
@@ -182,13 +189,15 @@ def probe_runner(
     spec : passed on with another input contract on each try.
     shape : (batch, channel, *sizes) that the file itself declares, None for dynamic sizes; None
         when it declares nothing.
+    declared : see `probe_system`.
 
     Returns
     -------
     Findings and questions.
     """
     attempt = _Attempt(runner, spec)
-    accepted = _first_accepted(attempt, shape)
+    candidates = [c for c in _candidates(shape, spec, declared) if _as_declared(c, spec, declared)]
+    accepted = _first_accepted(attempt, candidates)
     if accepted is None:
         told = (*attempt.ended, _REFUSED)
         return ProbeReport((), _questions(None, 3, None), None, told)
@@ -262,32 +271,56 @@ _REFUSED = (
 )
 
 
-def _first_accepted(attempt: _Attempt, shape: Sequence[int | None] | None) -> _Accepted | None:
-    for spec, dims, sizes in _candidates(shape):
+def _as_declared(candidate: _Candidate, spec: SystemSpec, declared: frozenset[str]) -> bool:
+    """Tell whether nothing that is declared is contradicted."""
+    tried, dims, sizes = candidate
+    facts = {
+        "input.channels": (tried.channels, spec.input.channels),
+        "input.layout": (tried.layout, spec.input.layout),
+        "input.dims": (dims, spec.input.dims or dims),
+        "input.size": (sizes, spec.input.size or sizes),
+    }
+    return all(facts[name][0] == facts[name][1] for name in declared & facts.keys())
+
+
+def _first_accepted(attempt: _Attempt, candidates: Sequence[_Candidate]) -> _Accepted | None:
+    for spec, dims, sizes in candidates:
         answer = attempt(_noise((spec.channels, *sizes)), spec)
         if answer is not None:
             return _Accepted(spec, dims, sizes, answer)
     return None
 
 
+_Candidate = tuple[InputSpec, Literal[2, 3], tuple[int, ...]]
+"""Channels and layout, dimensions, sizes."""
+
+
 def _candidates(
-    shape: Sequence[int | None] | None,
-) -> list[tuple[InputSpec, Literal[2, 3], tuple[int, ...]]]:
+    shape: Sequence[int | None] | None, spec: SystemSpec, declared: frozenset[str]
+) -> list[_Candidate]:
     """List inputs to try; those that the file declares come first."""
-    found: list[tuple[InputSpec, Literal[2, 3], tuple[int, ...]]] = []
+    found: list[_Candidate] = []
+    channels = (spec.input.channels,) if "input.channels" in declared else CHANNELS
+    size = spec.input.size if "input.size" in declared else None
+    if size is not None and shape is None:
+        own: Literal[2, 3] = 3 if len(size) == 3 else 2
+        return [
+            (InputSpec(channels=c, layout=layout), own, size)
+            for layout, c in itertools.product(LAYOUTS, channels)
+        ]
     if shape is not None and len(shape) in {4, 5}:
         dims: Literal[2, 3] = 3 if len(shape) == 5 else 2
         for side, layout in itertools.product(SIDES[dims], LAYOUTS):
             first = layout == "channel_first"
             channel = shape[1] if first else shape[-1]
-            declared = shape[2:] if first else shape[1:-1]
-            sizes = tuple(n or side for n in declared)
-            counts = CHANNELS if channel is None else (channel,)
+            stated = shape[2:] if first else shape[1:-1]
+            sizes = tuple(n or side for n in stated)
+            counts = channels if channel is None else (channel,)
             found += [(InputSpec(channels=c, layout=layout), dims, sizes) for c in counts]
         return found
     return [
         (InputSpec(channels=c, layout=layout), tier_dims, (side,) * tier_dims)
-        for layout, (tier_dims, side), c in itertools.product(LAYOUTS, TIERS, CHANNELS)
+        for layout, (tier_dims, side), c in itertools.product(LAYOUTS, TIERS, channels)
     ]
 
 
