@@ -72,7 +72,7 @@ def read_systems(
     tuple of SystemSpec
         In the order of the file.
     """
-    specs: list[SystemSpec] = []
+    entries: list[tuple[str, str, dict[str, Any]]] = []
     for name, shape in given.items():
         try:
             content = _merged(name, given, ())
@@ -81,11 +81,14 @@ def read_systems(
             if shape.like not in around.names or shape.like in given:
                 problems.append(str(error))
             continue
-        for suffix, variant in _expanded(name, content, shape, problems):
-            where = f"systems.{name}{suffix}"
-            typed = around.settings.of(name, f"{name}{suffix}", problems)
-            specs.append(_system(where, variant, typed, around, problems, warnings))
-    problems += around.settings.unused(tuple({*around.names, *(spec.name for spec in specs)}))
+        variants = _expanded(name, content, shape, problems)
+        entries += [(name, f"{name}{suffix}", variant) for suffix, variant in variants]
+    known = {*around.names, *(name for _, name, _ in entries)}
+    specs: list[SystemSpec] = []
+    for entry, name, variant in entries:
+        typed = around.settings.of(entry, name, known, problems)
+        specs.append(_system(f"systems.{name}", variant, typed, around, problems, warnings))
+    problems += around.settings.unused(sorted(known))
     names = [spec.name for spec in specs]
     problems += [f"systems.{it}: stands twice" for it in names if names.count(it) > 1]
     return tuple(specs)

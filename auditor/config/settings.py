@@ -9,7 +9,7 @@ contract get the source *command line*; all others replace what stands in the en
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from auditor.config.problems import Problems
@@ -31,7 +31,9 @@ class Settings:
         self._given = dict(given)
         self._used: set[str] = set()
 
-    def of(self, entry: str, system: str, problems: Problems) -> dict[str, Any]:
+    def of(
+        self, entry: str, system: str, names: Collection[str], problems: Problems
+    ) -> dict[str, Any]:
         """Collect what is set for one system.
 
         Parameters
@@ -40,6 +42,9 @@ class Settings:
             Name of its entry in the file.
         system : str
             Its own name, which is another one under `expand`.
+        names : collection of str
+            Of all entries and systems: the longest that a path begins with is meant, as names may hold
+            dots.
         problems : list of str
             Sentences are added for fields that no system has, and for values that do not fit.
 
@@ -51,11 +56,10 @@ class Settings:
         collected: dict[str, Any] = {}
         for name in dict.fromkeys((ALL, entry, system)):
             for path, value in self._given.items():
-                if not path.startswith(f"{name}.") or self._meant(path, name, entry, system):
+                if self._owner(path, names) != name:
                     continue
                 self._used.add(path)
-                keys = path.removeprefix(f"{name}.").split(".")
-                own = _nested(keys, value)
+                own = _nested(path.removeprefix(f"{name}.").split("."), value)
                 told = entry_problems(own, name, without=_STRUCTURE)
                 problems += [f"{it} (on the command line)" for it in told]
                 if not told:
@@ -63,10 +67,10 @@ class Settings:
         return collected
 
     @staticmethod
-    def _meant(path: str, name: str, entry: str, system: str) -> bool:
-        """Tell whether a longer name, which holds a dot, is meant: 'net' and 'net.v2'."""
-        longer = [it for it in (entry, system) if len(it) > len(name)]
-        return name != ALL and any(path.startswith(f"{it}.") for it in longer)
+    def _owner(path: str, names: Collection[str]) -> str:
+        """Return the name that a path begins with; empty when it is none."""
+        begun = [name for name in (ALL, *names) if path.startswith(f"{name}.")]
+        return max(begun, key=len, default="")
 
     def unused(self, names: Sequence[str]) -> list[str]:
         """Say which settings belong to none of the systems and entries."""

@@ -64,6 +64,12 @@ _LOST = frozenset({Status.CRASHED, Status.TIMED_OUT})
 _SETTINGS = frozenset({"window", "layout"})
 """Alternatives that are no misunderstanding of the contract."""
 
+AS_GOOD = 0.01
+"""Mean DSC within which two contracts are equally good."""
+
+_Scored = tuple[Alternative, tuple[float, ...]]
+"""Another contract with its DSC per case."""
+
 Told = Callable[[int, int], None]
 """Is told how many of how many alternatives were run on the first case."""
 
@@ -83,7 +89,7 @@ class _Declared:
     """What the declared contract, and other readings of its answers, score on the cases."""
 
     scores: tuple[float, ...]
-    readings: tuple[tuple[Alternative, tuple[float, ...]], ...]
+    readings: tuple[_Scored, ...]
     failure: str
     """Why it could not be run on a case; empty when it could."""
     lost: int
@@ -150,16 +156,14 @@ def contract_sensitivity(
     if not witnesses:
         return unasked("no case has a reference that holds a declared label")
     declared = _score_declared(system, witnesses)
-    found = [(a, scores) for a, scores in declared.readings if better(declared.scores, scores)]
     count = len(declared.readings)
+    found: list[_Scored] = []
     if _reachable(declared.scores, (), len(witnesses)):
         first, run = _first_case(system, witnesses[0], declared, told)
         count += run
         found += _other_cases(system, witnesses[1:], declared.scores, first)
-    if not found:
-        return _outcome(declared, count, None)
-    # max keeps the first of equals, which is the likelier mistake
-    return _outcome(declared, count, max(found, key=lambda pair: math.fsum(pair[1])))
+    found += [(a, scores) for a, scores in declared.readings if better(declared.scores, scores)]
+    return _outcome(declared, count, found)
 
 
 def _score_declared(system: System, witnesses: Sequence[Witness]) -> _Declared:
@@ -224,8 +228,8 @@ def _first_case(
         if score > own[0] and _reachable(own, [score], len(own)):
             kept.append((alternative, score))
     told(len(runs), len(runs))
-    # a stable order: equals keep theirs
-    return sorted(kept, key=lambda pair: -pair[1])[:MOST_AGAIN], done
+    least = sorted((score for _, score in kept), reverse=True)[:MOST_AGAIN]
+    return [pair for pair in kept if pair[1] >= least[-1]][:MOST_AGAIN], done
 
 
 def _worth_running(spec: SystemSpec, geometry: Geometry) -> Iterator[Alternative]:
@@ -249,9 +253,9 @@ def _other_cases(
     witnesses: Sequence[Witness],
     declared: Sequence[float],
     first: Sequence[tuple[Alternative, float]],
-) -> list[tuple[Alternative, tuple[float, ...]]]:
+) -> list[_Scored]:
     """Run the survivors of the first case on the others, one case in memory at a time."""
-    alive: list[tuple[Alternative, tuple[float, ...]]] = [(a, (score,)) for a, score in first]
+    alive: list[_Scored] = [(a, (score,)) for a, score in first]
     for place, witness in enumerate(witnesses, start=1):
         if not alive:
             break
@@ -268,21 +272,20 @@ def _other_cases(
     return [(a, scores) for a, scores in alive if better(declared, scores)]
 
 
-def _outcome(
-    declared: _Declared, tried: int, best: tuple[Alternative, Sequence[float]] | None
-) -> Sensitivity:
+def _outcome(declared: _Declared, tried: int, found: Sequence[_Scored]) -> Sensitivity:
     cases = len(declared.scores)
     mean = math.fsum(declared.scores) / cases
     on = f"{cases} {'case' if cases == 1 else 'cases'}"
     margin = f"{margin_of(declared.scores):.2f}".removeprefix("0")
     facts: dict[str, Any] = {"cases": cases, "alternatives": tried, "declared": mean}
     failed = f" (a case is {declared.failure})" if declared.failure else ""
-    if best is not None:
-        alternative, scores = best
+    if found:
+        alternative, scores = _likeliest(found)
         gained = math.fsum(scores) / cases
+        more = f"; {len(found) - 1} of the others also better" if len(found) > 1 else ""
         note = (
-            f"{alternative.text} has a mean DSC of {gained:.3f} with the references, "
-            f"{mean:.3f} as declared (n = {on}, {tried} other contracts tried){failed}"
+            f"{alternative.text} has a mean DSC of {gained:.3f} with the references, {mean:.3f} as "
+            f"declared (n = {on}, {tried} other contracts tried{more}){failed}"
         )
         return Sensitivity(
             note, **facts, better=alternative.text, better_dsc=gained, line=alternative.line
@@ -298,3 +301,9 @@ def _outcome(
         f"(mean DSC {mean:.3f} as declared){failed}"
     )
     return Sensitivity(note, **facts)
+
+
+def _likeliest(found: Sequence[_Scored]) -> _Scored:
+    """Of contracts that are as good as the best, take the likeliest mistake: they are in that order."""
+    best = max(math.fsum(scores) for _, scores in found)
+    return next(it for it in found if math.fsum(it[1]) >= best - len(it[1]) * AS_GOOD)
