@@ -105,8 +105,9 @@ def system_identity(spec: SystemSpec, sha256: str) -> str:
     """
     known = asdict(spec)
     for unrelated in (
-        "name", "checkpoint", "predictions", "sources", "golden", "golden_agree_at_least", "claimed",
-        "claimed_source", "family", "training_seed", "training", "timeout_s", "memory_gb",
+        "name", "checkpoint", "predictions", "sources", "golden", "golden_agree_at_least",
+        "contract_sensitivity", "claimed", "claimed_source", "family", "training_seed", "training",
+        "timeout_s", "memory_gb",
         "command", "runs_in", "files", "version",  # the SHA-256 of a command covers them
     ):  # fmt: skip
         known.pop(unrelated)

@@ -169,6 +169,11 @@ def not_assessed(setup: AnalysisSetup) -> tuple[str, ...]:
         told.append(
             f"Whether {', '.join(unproven)} is run as its maker runs it: there are no golden pairs."
         )
+    told += [
+        f"Whether another contract fits {it.name} better: {it.contract.sensitivity.note}."
+        for it in setup.systems
+        if it.contract.sensitivity is not None and not it.contract.sensitivity.cases
+    ]
     if setup.patients < 10:
         told.append(
             f"Anything beyond these {setup.patients} patient(s): they are too few to infer from."

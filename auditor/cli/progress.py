@@ -11,7 +11,7 @@ import click
 
 from auditor.execution.local import Progress
 
-__all__ = ["duration", "shown"]
+__all__ = ["duration", "shown", "tries"]
 
 _EVERY_S = 10.0
 
@@ -83,3 +83,16 @@ class _Lines:
             f"{progress.done} of {progress.total} units, {duration(progress.remaining_s)} left",
             err=True,
         )
+
+
+def tries() -> Callable[[str, int, int], None]:
+    """Give a function that shows, every ten seconds, how many other contracts were tried."""
+    last = time.monotonic()
+
+    def show(system: str, done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _EVERY_S:
+            last = time.monotonic()
+            click.echo(f"{system}: {done} of {total} other contracts tried", err=True)
+
+    return show

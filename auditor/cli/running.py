@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,22 +30,62 @@ _WORKERS = click.option(
 )
 
 
+def _read_settings(ctx: click.Context, param: click.Parameter, value: Any) -> None:  # noqa: ANN401  # click's
+    from auditor.config import parse_settings
+
+    known = ctx.meta.setdefault(_SETTINGS, {})
+    typed = parse_settings(value) if param.name == "set" else parse_settings((), device=value)
+    known |= typed
+
+
+_SETTINGS = "segaudit.settings"
+"""Where a command keeps what was typed of systems."""
+
+_SET = click.option(
+    "--set",
+    multiple=True,
+    metavar="SYSTEM.FIELD=VALUE",
+    expose_value=False,
+    callback=_read_settings,
+    help="Set a field of a system over the configuration: vendor-a.input.axes=LPS, or '*.batch=4' of "
+    "all systems. May be given several times.",
+)
+
+_DEVICE = click.option(
+    "--device",
+    metavar="DEVICE",
+    expose_value=False,
+    callback=_read_settings,
+    help="cpu, cuda or cuda:1, of all systems.",
+)
+
+
+def _typed() -> Mapping[str, Any]:
+    """Return what --set and --device of the running command say."""
+    found: Mapping[str, Any] = click.get_current_context().meta[_SETTINGS]
+    return found
+
+
 @click.command()
 @click.argument("config", type=_FILE)
+@_SET
+@_DEVICE
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON on stdout.")
 def check(config: Path, as_json: bool) -> None:
     """Look at everything once, before any long work.
 
-    Reads CONFIG (audit.yaml), opens every checkpoint, compares golden pairs, checks the geometry
-    and labels of every case, runs one dry case, and tells the size of the plan, the time and disk
-    it takes, how narrow an interval can get, and which criteria no data of this size could meet.
-    Exits 4 when something would stop the audit.
+    Reads CONFIG (audit.yaml), opens every checkpoint, finds by trying what its contract leaves open,
+    compares golden pairs or tries other contracts on three cases, checks the geometry and labels of
+    every case, runs one dry case, and tells the size of the plan, the time and disk it takes, how
+    narrow an interval can get, and which criteria no data of this size could meet. Exits 4 when
+    something would stop the audit.
     """
+    from auditor.cli.progress import tries
     from auditor.config import load_config
     from auditor.errors import ConfigError
     from auditor.pipeline import look
 
-    found = look(load_config(config))
+    found = look(load_config(config, settings=_typed()), told=tries())
     if as_json:
         click.echo(json.dumps(_as_json(found), indent=1, sort_keys=True))
     else:
@@ -57,6 +99,8 @@ def check(config: Path, as_json: bool) -> None:
 @click.argument("config", type=_FILE)
 @click.option("--out", "-o", type=_FILE, help="Folder of the run [default: audit-runs/<audit>].")
 @_WORKERS
+@_SET
+@_DEVICE
 @click.option(
     "--limit", type=click.IntRange(min=1), help="Preview: only this many cases, no verdicts."
 )
@@ -87,7 +131,7 @@ def run(
 
     finished = _audited(
         config, out=out, workers=workers, limit=limit, amend=amend, quiet=quiet,
-        images=not no_images,
+        images=not no_images, settings=_typed(),
     )  # fmt: skip
     for result in finished.results.criteria:
         click.echo(f"{result.id}  {result.verdict.value}  {result.text}")
@@ -134,13 +178,17 @@ def _audited(
     images: bool,
     limit: int | None = None,
     amend: str | None = None,
+    settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> Run:
     from auditor.cli.progress import shown
     from auditor.pipeline import audit
     from reports.build import build
 
     with shown(quiet=quiet) as show:
-        finished = audit(config, out=out, workers=workers, limit=limit, amend=amend, progress=show)
+        finished = audit(
+            config, out=out, workers=workers, limit=limit, amend=amend, progress=show,
+            settings=settings,
+        )  # fmt: skip
     build(finished.folder, images=images)
     return finished
 
@@ -175,6 +223,11 @@ def _print_look(found: Preflight) -> None:
                 else ""
             )
         )
+        probed = [it for it in record.contract.fields if it.source.value == "probed"]
+        for field in probed:
+            click.echo(f"           {field.name}: {field.value} (probed, not declared)")
+        if record.contract.sensitivity is not None:
+            click.echo(f"           {record.contract.sensitivity.note}")
         for finding in record.findings:
             click.echo(f"           {finding}")
     for it in found.dry:

@@ -6,8 +6,8 @@ everything behind it sees `AuditConfig` only.
 
 from __future__ import annotations
 
-from auditor.config.reading import load_config, parse_config
-from auditor.config.records import AuditConfig, CasesConfig, Keep, digest
+from auditor.config.reading import load_config, parse_config, parse_settings
+from auditor.config.records import AuditConfig, CasesConfig, Keep, digest, with_systems
 from auditor.config.shape import json_schema
 
 __all__ = [
@@ -18,4 +18,6 @@ __all__ = [
     "json_schema",
     "load_config",
     "parse_config",
+    "parse_settings",
+    "with_systems",
 ]

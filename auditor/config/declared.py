@@ -12,6 +12,7 @@ from typing import Any
 
 from auditor.config.kinds import KINDS, kind_problems, runs_without_checkpoint, unfit
 from auditor.config.problems import Problems
+from auditor.config.settings import Settings
 from auditor.config.shape import SystemShape
 from auditor.errors import ConfigError
 from auditor.metrics.catalog import get
@@ -27,8 +28,8 @@ from auditor.systems.contract import (
 __all__ = ["Surroundings", "read_systems"]
 
 _SAME_NAME = (
-    "golden_agree_at_least", "family", "training_seed", "batch", "threads", "device", "timeout_s",
-    "memory_gb",
+    "golden_agree_at_least", "contract_sensitivity", "family", "training_seed", "batch", "threads",
+    "device", "timeout_s", "memory_gb",
 )  # fmt: skip
 """Keys of the file that are fields of the record."""
 
@@ -45,6 +46,8 @@ class Surroundings:
     """Labels of the audit, for systems that declare none."""
     names: tuple[str, ...]
     """All entries, also those whose shape is wrong."""
+    settings: Settings
+    """What the command line says, over everything else."""
 
 
 def read_systems(
@@ -70,7 +73,7 @@ def read_systems(
     tuple of SystemSpec
         In the order of the file.
     """
-    specs: list[SystemSpec] = []
+    entries: list[tuple[str, str, dict[str, Any]]] = []
     for name, shape in given.items():
         try:
             content = _merged(name, given, ())
@@ -79,9 +82,14 @@ def read_systems(
             if shape.like not in around.names or shape.like in given:
                 problems.append(str(error))
             continue
-        for suffix, variant in _expanded(name, content, shape, problems):
-            where = f"systems.{name}{suffix}"
-            specs.append(_system(where, variant, around, problems, warnings))
+        variants = _expanded(name, content, shape, problems)
+        entries += [(name, f"{name}{suffix}", variant) for suffix, variant in variants]
+    known = {*around.names, *(name for _, name, _ in entries)}
+    specs: list[SystemSpec] = []
+    for entry, name, variant in entries:
+        typed = around.settings.of(entry, name, known, problems)
+        specs.append(_system(f"systems.{name}", variant, typed, around, problems, warnings))
+    problems += around.settings.unused(sorted(known))
     names = [spec.name for spec in specs]
     problems += [f"systems.{it}: stands twice" for it in names if names.count(it) > 1]
     return tuple(specs)
@@ -143,11 +151,13 @@ def _short(value: object) -> str:
 def _system(
     where: str,
     content: Mapping[str, Any],
+    typed: Mapping[str, Any],
     around: Surroundings,
     problems: Problems,
     warnings: list[str],
 ) -> SystemSpec:
     name = where.removeprefix("systems.")
+    content = {**content, **{key: typed[key] for key in typed if key not in PARTS}}
     wrong = kind_problems(where, content, is_callable=name in around.callables)
     problems += wrong
     runs = {} if wrong else runs_without_checkpoint(content, around.folder)
@@ -162,7 +172,11 @@ def _system(
     output = dict(declared.get("output") or {})
     if around.labels and not _names_labels(output) and not _names_labels(sidecar.get("output")):
         declared["output"] = {**output, "labels": dict(around.labels)}
-    told = [(Certainty.CONTRACT_FILE, sidecar), (Certainty.DECLARED, declared)]
+    told = [
+        (Certainty.CONTRACT_FILE, sidecar),
+        (Certainty.DECLARED, declared),
+        (Certainty.COMMAND_LINE, {key: typed[key] for key in PARTS if key in typed}),
+    ]
     parts = parse_contract(told, where)
     problems += _with_file(parts, where, file)
     if not wrong:
@@ -230,14 +244,13 @@ def _contract_file(
 
 
 def _with_file(parts: ContractParts, where: str, file: Path | None) -> list[str]:
-    """Name the contract file behind problems of fields that stand there."""
+    """Name the contract file, or the command line, behind problems of fields that stand there."""
     sources = dict(parts.sources)
-    problems = []
-    for problem in parts.problems:
-        name = problem.partition(":")[0].removeprefix(f"{where}.")
-        there = file is not None and sources.get(name) is Certainty.CONTRACT_FILE
-        problems.append(f"{problem} (in {file.name})" if there and file else problem)
-    return problems
+    told = {Certainty.COMMAND_LINE: " (on the command line)"}
+    if file is not None:
+        told[Certainty.CONTRACT_FILE] = f" (in {file.name})"
+    named = [(it, it.partition(":")[0].removeprefix(f"{where}.")) for it in parts.problems]
+    return [f"{it}{told.get(sources.get(name, Certainty.DEFAULT), '')}" for it, name in named]
 
 
 def _claims(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -12,9 +13,10 @@ import yaml
 from auditor.config.records import AuditConfig
 from auditor.config.resolve import resolve
 from auditor.config.sentences import read_shape
+from auditor.config.settings import ALL
 from auditor.errors import ConfigError
 
-__all__ = ["load_config", "parse_config"]
+__all__ = ["load_config", "parse_config", "parse_settings"]
 
 
 class _Loader(yaml.SafeLoader):
@@ -43,7 +45,12 @@ _Loader.add_implicit_resolver(
 )
 
 
-def load_config(path: Path, *, callables: Sequence[str] = ()) -> AuditConfig:
+def load_config(
+    path: Path,
+    *,
+    callables: Sequence[str] = (),
+    settings: Mapping[str, Any] = MappingProxyType({}),
+) -> AuditConfig:
     """Read and resolve a configuration file.
 
     Parameters
@@ -52,6 +59,8 @@ def load_config(path: Path, *, callables: Sequence[str] = ()) -> AuditConfig:
         audit.yaml. Paths inside are relative to its folder.
     callables : sequence of str
         Names of systems that are Python callables.
+    settings : mapping
+        Dotted path -> value: fields of systems that win over the file, see `auditor.config.settings`.
 
     Raises
     ------
@@ -63,7 +72,13 @@ def load_config(path: Path, *, callables: Sequence[str] = ()) -> AuditConfig:
         was = "nothing" if data is None else type(data).__name__
         msg = f"{path.name} must hold keys and values, was {was}; see `segaudit init`"
         raise ConfigError(msg)
-    return parse_config(data, folder=path.resolve().parent, name=path.name, callables=callables)
+    return parse_config(
+        data,
+        folder=path.resolve().parent,
+        name=path.name,
+        callables=callables,
+        settings=settings,
+    )
 
 
 def _content(path: Path) -> Any:  # noqa: ANN401  # any YAML value
@@ -95,6 +110,7 @@ def parse_config(
     folder: Path,
     name: str = "the configuration",
     callables: Sequence[str] = (),
+    settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> AuditConfig:
     """Resolve a configuration that was read already.
 
@@ -109,6 +125,8 @@ def parse_config(
     callables : sequence of str
         Names of systems that are Python callables; those that `data` does not describe get a
         default contract.
+    settings : mapping
+        As `load_config` takes them.
 
     Raises
     ------
@@ -119,8 +137,47 @@ def parse_config(
     if callables and isinstance(systems, Mapping):
         data = {**data, "systems": {**{call: {} for call in callables}, **systems}}
     shaped = read_shape(data)
-    config, problems = resolve(shaped, folder=folder, callables=frozenset(callables))
+    config, problems = resolve(
+        shaped, folder=folder, callables=frozenset(callables), settings=settings
+    )
     if config is None:
         msg = f"{len(problems)} problem(s) in {name}:"
         raise ConfigError(msg, problems)
     return config
+
+
+def parse_settings(texts: Sequence[str], *, device: str | None = None) -> dict[str, Any]:
+    """Read settings as they are typed.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        ``SYSTEM.FIELD=VALUE``; the value is YAML: ``vendor-a.window.size=[96, 96, 96]``.
+    device : str, optional
+        Of all systems.
+
+    Returns
+    -------
+    dict
+        Dotted path -> value.
+
+    Raises
+    ------
+    ConfigError
+        Every text that has not this form, at once.
+    """
+    found: dict[str, Any] = {} if device is None else {f"{ALL}.device": device}
+    problems = []
+    for text in texts:
+        path, equals, value = text.partition("=")
+        if not equals or "." not in path.strip():
+            problems.append(f"--set {text}: must be SYSTEM.FIELD=VALUE, as vendor-a.batch=4")
+            continue
+        try:
+            found[path.strip()] = yaml.load(value, Loader=_Loader)  # derived from SafeLoader
+        except (yaml.YAMLError, ConfigError, ValueError, RecursionError) as error:
+            problems.append(f"--set {text}: the value must be YAML: {' '.join(str(error).split())}")
+    if problems:
+        msg = "these settings cannot be read:"
+        raise ConfigError(msg, problems)
+    return found

@@ -21,7 +21,7 @@ from auditor.schema import (
 )
 from auditor.systems.command_line import shown_command
 
-__all__ = ["AuditConfig", "CasesConfig", "Keep", "canonical", "digest"]
+__all__ = ["AuditConfig", "CasesConfig", "Keep", "canonical", "digest", "with_systems"]
 
 Modality = Literal["ct", "mr", "us", "xray", "microscopy", "other"]
 State = Literal["raw", "windowed", "normalised", "skull_stripped"]
@@ -135,6 +135,12 @@ def canonical(config: AuditConfig) -> Mapping[str, Any]:
         "bounds": {"alpha": config.alpha, "delta": config.delta},
         "keep": _plain(config.keep),
     }
+
+
+def with_systems(config: AuditConfig, systems: tuple[SystemSpec, ...]) -> AuditConfig:
+    """Return the configuration with other systems of the same names, its canonical form included."""
+    changed = dataclasses.replace(config, systems=systems)
+    return dataclasses.replace(changed, canonical=canonical(changed))
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  # any field of a record

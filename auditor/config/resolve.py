@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from auditor.config.claims import Declared, read_criteria
@@ -13,6 +15,7 @@ from auditor.config.grid import read_metrics, read_perturbations, read_strata
 from auditor.config.problems import Problems
 from auditor.config.records import AuditConfig, CasesConfig, Keep, canonical
 from auditor.config.sentences import Shaped
+from auditor.config.settings import Settings
 from auditor.config.shape import CasesShape, Shape
 from auditor.schema import (
     CriterionSpec,
@@ -28,7 +31,11 @@ Labels = tuple[tuple[str, int], ...]
 
 
 def resolve(
-    shaped: Shaped, *, folder: Path, callables: frozenset[str]
+    shaped: Shaped,
+    *,
+    folder: Path,
+    callables: frozenset[str],
+    settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[AuditConfig | None, list[str]]:
     """Resolve a configuration.
 
@@ -40,6 +47,8 @@ def resolve(
         Paths are relative to it.
     callables : frozenset of str
         Systems that are Python callables.
+    settings : mapping
+        Fields of systems that win over the file.
 
     Returns
     -------
@@ -54,7 +63,8 @@ def resolve(
     # without the modality nobody knows which perturbations fit: silence beats guesses
     about_cases = Problems() if "cases" in shaped.damaged else problems
     cases = _cases(shape.cases, folder, about_cases)
-    around = Surroundings(folder, callables, _declared(shape), shaped.names["systems"])
+    names = shaped.names["systems"]
+    around = Surroundings(folder, callables, _declared(shape), names, Settings(settings))
     systems, labels = _systems(shaped, around, problems, warnings)
     planned = read_perturbations(
         shape.perturbations, cases=cases, folder=folder, problems=about_cases, warnings=warnings

@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails
 
 from auditor.config.shape import Shape
 
-__all__ = ["Shaped", "read_shape"]
+__all__ = ["Shaped", "entry_problems", "read_shape"]
 
 _SECTIONS = ("systems", "perturbations", "metrics", "strata", "criteria")
 """Parts whose entries stand for themselves: one may be wrong without the others."""
@@ -94,6 +94,32 @@ def read_shape(data: Mapping[str, Any]) -> Shaped:
     damaged = _prune(known, [_path(it) for it in errors])
     sentences = tuple(sorted({_sentence(it) for it in errors}))
     return Shaped(Shape.model_validate(known), sentences, damaged, names)
+
+
+def entry_problems(entry: Mapping[str, Any], name: str, *, without: Sequence[str]) -> list[str]:
+    """Check some keys of one system's entry by themselves.
+
+    Parameters
+    ----------
+    entry : mapping
+        Keys and values, as in the file.
+    name : str
+        Of the system, for the path of the sentences.
+    without : sequence of str
+        Keys that may not stand there.
+
+    Returns
+    -------
+    list of str
+        One sentence per problem.
+    """
+    told = [f"systems.{name}.{key}: cannot be set" for key in entry if key in without]
+    try:
+        Shape.model_validate({**_STAND_INS, "systems": {"it": dict(entry)}})
+    except ValidationError as error:
+        found = sorted({_sentence(it) for it in error.errors(include_url=False)})
+        told += [it.replace("systems.it", f"systems.{name}", 1) for it in found]
+    return told
 
 
 def _names(section: object) -> tuple[str, ...]:

@@ -224,6 +224,8 @@ class SystemShape(_Strict):
     """CSV table of images with the maker's own predictions."""
     golden_agree_at_least: Annotated[float, Field(gt=0.0, le=1.0)] = 0.99
     """Smallest DSC with them that confirms the contract."""
+    contract_sensitivity: bool = True
+    """False: no other contracts are tried on three cases; for systems too slow for that."""
     claimed: Claimed | None = None
     """What the maker claims, and where."""
     family: str = ""

@@ -7,6 +7,7 @@ import io
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from auditor.analysis import summarise
@@ -17,14 +18,17 @@ from auditor.execution.local import Progress, pending_units, run_local
 from auditor.execution.store import compact, read_rows, write_bytes
 from auditor.execution.unit import UnitRunner
 from auditor.exhibits import make_exhibits
+from auditor.pipeline.examination import Looked, completed, examine_systems
 from auditor.pipeline.folder import lock_run, write_manifest, write_provenance, write_sums
 from auditor.pipeline.identities import identities
 from auditor.pipeline.prediction_files import look_at_predictions
-from auditor.pipeline.preflight import examine_systems, require
+from auditor.pipeline.preflight import require
+from auditor.pipeline.remembered import Remembered
 from auditor.pipeline.run import Run
 from auditor.pipeline.setup import analysis_setup
 from auditor.plan import make_plan, preview
 from auditor.schema import Results, encode
+from auditor.systems.numeric_floor import NumericFloor
 from auditor.systems.runners import CallableSystem
 
 __all__ = ["audit"]
@@ -39,6 +43,7 @@ def audit(
     limit: int | None = None,
     amend: str | None = None,
     progress: Callable[[Progress], None] | None = None,
+    settings: Mapping[str, Any] = MappingProxyType({}),
     **fields: Any,  # noqa: ANN401  # fields of the configuration, checked there
 ) -> Run:
     """Run an audit, or finish one that was interrupted.
@@ -60,7 +65,10 @@ def audit(
     amend : str, optional
         Reason for a change of the locked configuration, which is then recorded.
     progress : callable, optional
-        Called after every unit.
+        Called after every unit, and with a note before other contracts are tried.
+    settings : mapping, optional
+        ``{"vendor-a.batch": 4}``: fields of systems that win over the configuration, as ``--set`` does;
+        ``*`` is every system.
     **fields
         Fields of the configuration (cases, modality, labels, perturbations, metrics ..), over those
         of `config` when that is a mapping.
@@ -85,9 +93,16 @@ def audit(
     >>> auditor.audit("audit.yaml")  # doctest: +SKIP
     """
     calls = _named(systems)
-    resolved = _resolved(config, calls, fields)
-    known = identities(resolved, calls)
-    cases, checked = require(resolved)
+    progress = progress or (lambda _: None)
+    declared = _resolved(config, calls, fields, settings)
+    known = identities(declared, calls)
+    cases, checked = require(declared)
+    run = Path(out) if out is not None else Path("audit-runs") / declared.name
+    remembered = Remembered(run)
+    looked = completed(
+        Looked(declared, cases, checked.geometries, known, calls, remembered, _noting(progress))
+    )
+    resolved = looked.config
     plan = make_plan(resolved, cases, known)
     if limit is not None:
         plan = preview(plan, limit)
@@ -95,16 +110,17 @@ def audit(
     if lacking:
         msg = "these systems cannot be read:"
         raise ConfigError(msg, lacking)
-    run = Path(out) if out is not None else Path("audit-runs") / resolved.name
     lock = lock_run(run, resolved, cases, known, amend=amend)
+    remembered.keep_in(run)
     write_manifest(run, cases)
-    records, problems = examine_systems(resolved, calls)
+    examined, problems = examine_systems(looked)
     if problems:
         msg = "these systems cannot be run:"
         raise ConfigError(msg, problems)
+    records = [it.record for it in examined]
     started = time.monotonic()
     job = Job(run=run, config=resolved, cases=cases, plan=plan)
-    _execute(job, calls, workers=workers, progress=progress or (lambda _: None))
+    _execute(job, calls, workers=workers, progress=progress)
     table = read_rows(run, plan.keys)
     if not len(table):
         msg = f"the run {run.name} stored no row: the plan is empty"
@@ -121,10 +137,32 @@ def audit(
             "workers": workers,
             "amendments": list(lock.amendments),
             "exhibits_not_reproduced": irreproducible,
+            "numeric_floor": {it.record.name: _floor(it.floor) for it in examined},
         },
     )
     write_sums(run)
     return Run(run, results)
+
+
+def _noting(progress: Callable[[Progress], None]) -> Callable[[str, int, int], None]:
+    """Turn the start of the tries of other contracts into a note."""
+
+    def told(system: str, done: int, total: int) -> None:
+        if done == 0 and total:
+            note = f"{system}: trying {total} other contracts on three cases"
+            progress(Progress(0, 0, 0.0, None, note))
+
+    return told
+
+
+def _floor(floor: NumericFloor) -> dict[str, Any]:
+    """Put two runs of the first case into the words of provenance.json."""
+    return {
+        "largest_difference_of_scores": floor.score,
+        "differing_voxels": floor.voxels,
+        "smallest_dsc": floor.dsc,
+        "problem": floor.problem,
+    }
 
 
 def _named(
@@ -143,8 +181,14 @@ def _resolved(
     config: str | Path | Mapping[str, Any] | AuditConfig | None,
     calls: Mapping[str, CallableSystem],
     fields: Mapping[str, Any],
+    settings: Mapping[str, Any],
 ) -> AuditConfig:
     if isinstance(config, AuditConfig):
+        if settings:
+            msg = (
+                "settings can be given with a file or a mapping, not over a resolved configuration"
+            )
+            raise ConfigError(msg)
         return config
     if isinstance(config, str | Path):
         if fields:
@@ -153,10 +197,10 @@ def _resolved(
                 f"{', '.join(fields)}"
             )
             raise ConfigError(msg)
-        return load_config(Path(config), callables=tuple(calls))
+        return load_config(Path(config), callables=tuple(calls), settings=settings)
     data = {**(config or {}), **fields}
     data.setdefault("audit", "audit")
-    return parse_config(data, folder=Path.cwd(), callables=tuple(calls))
+    return parse_config(data, folder=Path.cwd(), callables=tuple(calls), settings=settings)
 
 
 def _execute(

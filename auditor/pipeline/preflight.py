@@ -8,38 +8,26 @@ from __future__ import annotations
 
 import math
 import shutil
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from auditor.analysis import attainable
-from auditor.cases import (
-    Checked,
-    check_cases,
-    load_case,
-    read_manifest,
-    read_mask,
-    read_volume,
-)
+from auditor.cases import Checked, check_cases, load_case, read_manifest
 from auditor.config import AuditConfig
-from auditor.errors import AuditError, DataError
+from auditor.errors import DataError
 from auditor.execution.perturbed import same_unit
+from auditor.pipeline.examination import Looked, completed, examine_systems
 from auditor.pipeline.identities import identities
 from auditor.pipeline.prediction_files import look_at_predictions
 from auditor.plan import AuditPlan, make_plan
-from auditor.schema import CaseRecord, ContractStatus, SystemRecord, SystemSpec
-from auditor.systems.contract import build_contract
-from auditor.systems.golden import GoldenOutcome, Pair, check_golden, read_golden_table
+from auditor.schema import CaseRecord, ContractStatus, SystemRecord
 from auditor.systems.runners import CallableSystem
-from auditor.systems.running import Asked, Failure, open_system
 from perturbations import realise
 
 __all__ = [
     "Dry",
     "Estimates",
     "Preflight",
-    "examine_systems",
     "look",
     "require",
 ]
@@ -58,8 +46,6 @@ class Dry:
     seconds: float
     problem: str
     """Empty when it worked."""
-    findings: tuple[str, ...] = ()
-    """What it showed of the system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,63 +100,55 @@ def require(config: AuditConfig) -> tuple[tuple[CaseRecord, ...], Checked]:
     return cases, checked
 
 
-def examine_systems(
-    config: AuditConfig, callables: Callables
-) -> tuple[tuple[SystemRecord, ...], tuple[str, ...]]:
-    """Open every system once and check its golden pairs.
-
-    Returns
-    -------
-    records : tuple of SystemRecord
-        In the order of the configuration; without the counts of statuses, which come later.
-    problems : tuple of str
-        Systems that do not open.
-    """
-    records, problems = [], []
-    for spec in config.systems:
-        try:
-            records.append(_examined(spec, callables.get(spec.name)))
-        except AuditError as error:
-            problems.append(f"systems.{spec.name}: {error}")
-    return tuple(records), tuple(problems)
-
-
-def look(config: AuditConfig, *, callables: Callables | None = None) -> Preflight:
+def look(
+    config: AuditConfig,
+    *,
+    callables: Callables | None = None,
+    told: Callable[[str, int, int], None] = lambda _, __, ___: None,
+) -> Preflight:
     """Look at everything once: the work of ``segaudit check``.
+
+    Parameters
+    ----------
+    config : AuditConfig
+        As declared.
+    callables : mapping of name to callable, optional
+        Systems that are Python callables.
+    told : callable, optional
+        Is told which system is under how many of how many other contracts.
 
     Raises
     ------
     ConfigError, DataError
-        When nothing can be planned: a checkpoint or the table of cases is unusable. All other
-        findings are in the result.
+        When nothing can be planned: a checkpoint, its contract or the table of cases is unusable. All
+        other findings are in the result.
     """
     callables = callables or {}
     known = identities(config, callables)
     cases, checked = require(config)
+    looked = completed(
+        Looked(config, cases, checked.geometries, known, callables=callables, told=told)
+    )
+    config = looked.config
     plan = make_plan(config, cases, known)
-    systems, problems = examine_systems(config, callables)
-    opened = {record.name for record in systems}
+    examined, problems = examine_systems(looked)
+    files = {spec.name for spec in config.systems if spec.predictions is not None}
     dry = [
-        _dry(config, cases, spec, callables.get(spec.name))
-        for spec in config.systems
-        if spec.name in opened and spec.predictions is None
+        Dry(it.record.name, it.floor.seconds, it.floor.problem)
+        for it in examined
+        if it.record.name not in files
     ]
     lacking, unused = look_at_predictions(config, plan, cases, checked.geometries)
     problems += lacking
     problems += tuple(
         f"systems.{it.system}: one dry case failed: {it.problem}" for it in dry if it.problem
     )
-    doubts = tuple(
-        f"systems.{record.name}: contract in doubt: {record.contract.note}"
-        for record in systems
-        if record.contract.status is ContractStatus.IN_DOUBT
-    )
-    doubts += tuple(f"systems.{it.system}: {told}" for it in dry for told in it.findings)
     patients = len({case.patient for case in cases})
+    records = tuple(it.record for it in examined)
     return Preflight(
         cases=cases,
         plan=plan,
-        systems=systems,
+        systems=records,
         dry=tuple(dry),
         estimates=_estimates(config, plan, dry, patients),
         problems=problems,
@@ -178,7 +156,7 @@ def look(config: AuditConfig, *, callables: Callables | None = None) -> Prefligh
             *config.warnings,
             *checked.warnings,
             *_refused(config, cases[0]),
-            *doubts,
+            *(line for record in records for line in _doubts(record, looked)),
             *unused,
         ),
         unattainable=tuple(
@@ -189,38 +167,16 @@ def look(config: AuditConfig, *, callables: Callables | None = None) -> Prefligh
     )
 
 
-def _golden_pairs(spec: SystemSpec) -> list[Pair]:
-    """Load the golden pairs of a system: image, geometry, the maker's labels."""
-    pairs = []
-    for images, prediction in read_golden_table(Path(str(spec.golden))):
-        image, geometry = read_volume(tuple(str(path) for path in images))
-        labels, _ = read_mask(str(prediction))
-        pairs.append((image, geometry, labels))
-    return pairs
-
-
-def _examined(spec: SystemSpec, call: CallableSystem | None) -> SystemRecord:
-    outcome = GoldenOutcome(0, None, ContractStatus.DECLARED_ONLY, "")
-    if spec.golden:
-        outcome = check_golden(spec, _golden_pairs(spec), callable=call)
-    with open_system(spec, callable=call) as running:
-        info = running.info
-    return SystemRecord(
-        name=spec.name,
-        family=spec.family,
-        training_seed=spec.training_seed,
-        format=info.format,
-        sha256=info.sha256,
-        size_bytes=info.size_bytes,
-        contract=build_contract(spec, status=outcome.status, note=outcome.note),
-        golden_pairs=outcome.pairs,
-        golden_agreement=outcome.agreement,
-        claimed=spec.claimed,
-        claimed_source=spec.claimed_source,
-        sandbox=tuple(info.sandbox),
-        statuses=(),
-        findings=tuple(info.findings),
-    )
+def _doubts(record: SystemRecord, looked: Looked) -> Iterator[str]:
+    """Say what speaks against a contract, with the line to change."""
+    where = f"systems.{record.name}"
+    for finding in looked.findings.get(record.name, ()):
+        yield f"{where}.{finding}"
+    if record.contract.status is ContractStatus.IN_DOUBT:
+        yield f"{where}: contract in doubt: {record.contract.note}"
+        other = record.contract.sensitivity
+        if other is not None and other.line:
+            yield f"{where}: if that is right, write {other.line}"
 
 
 def _refused(config: AuditConfig, first: CaseRecord) -> tuple[str, ...]:
@@ -243,32 +199,6 @@ def _refused(config: AuditConfig, first: CaseRecord) -> tuple[str, ...]:
                 f"perturbations.{spec.name}: is not applicable to case {first.case}: {error}"
             )
     return tuple(told)
-
-
-def _dry(
-    config: AuditConfig,
-    cases: Sequence[CaseRecord],
-    spec: SystemSpec,
-    call: CallableSystem | None,
-) -> Dry:
-    case = load_case(
-        cases[0],
-        modality=config.cases.modality,
-        state=config.cases.state,
-        labels=config.labels,
-        reference_rule=config.cases.reference,
-    )
-    with open_system(spec, callable=call) as running:
-        asked = [Asked(case.record.case)]
-        known = set(running.info.findings)
-        # the first call also starts the child
-        running.predict([case.scan.image], case.geometry, asked=asked)
-        started = time.perf_counter()
-        outcome = running.predict([case.scan.image], case.geometry, asked=asked)[0]
-        seconds = time.perf_counter() - started
-        shown = tuple(it for it in running.info.findings if it not in known)
-    problem = f"{outcome.status.value}: {outcome.reason}" if isinstance(outcome, Failure) else ""
-    return Dry(spec.name, seconds, problem, shown)
 
 
 def _estimates(

@@ -108,6 +108,26 @@ class ContractField:
 
 
 @dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """Whether a contract that is one change away fits the references better than the declared one."""
+
+    note: str
+    """One sentence: what was found, or why it was not asked."""
+    cases: int = 0
+    """On so many cases; 0: it was not asked."""
+    alternatives: int = 0
+    """So many other contracts were tried."""
+    declared: float | None = None
+    """Mean DSC under the declared contract, over the cases and the labels that their references hold."""
+    better: str = ""
+    """The best of the contracts that are better; empty: none is."""
+    better_dsc: float | None = None
+    """Its mean DSC on the same cases."""
+    line: str = ""
+    """What to write, or to do, if it is the right one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
     """Everything that is known of how a system wants to be run."""
 
@@ -117,6 +137,8 @@ class Contract:
     """As a whole."""
     note: str = ""
     """Why it is in doubt, or what the golden pairs showed."""
+    sensitivity: Sensitivity | None = None
+    """What other contracts would give; None: not asked, golden pairs had spoken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +249,8 @@ class SystemSpec:
     """CSV table of golden pairs: image, prediction; None: none."""
     golden_agree_at_least: float = 0.99
     """Smallest DSC with the maker's own output that confirms the contract."""
+    contract_sensitivity: bool = True
+    """False: no other contracts are tried on three cases, because the system is too slow for that."""
     claimed: tuple[tuple[str, float], ...] = ()
     """(metric, value) that the maker claims."""
     claimed_source: str = ""

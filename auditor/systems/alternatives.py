@@ -2,22 +2,30 @@
 
 **Conventions.** An alternative changes one thing and keeps the rest as declared, also the lists:
 ``size: [96, 96, 32]`` stays so when the axes change. They are ordered by how often the mistake is
-made: flipped axes first, then intensities, windows, spacing, layout, activation, and the remaining
-orders of axes last.
+made: flipped axes first, then intensities, channels, windows, spacing, layout, activation, and the
+remaining orders of axes last. Exchanged labels need no run of their own: the declared answer is read
+in another way.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
+
+import torch
+from torch import Tensor
 
 from auditor.schema import Geometry, InputSpec, OutputSpec, SystemSpec, WindowSpec
 from auditor.systems.contract import canonical_text
+from auditor.systems.decision import decide
 from auditor.systems.orientation import NEGATIVE, POSITIVE, match_axes, native_letters, patient_axis
 
 Layout = Literal["channel_first", "channel_last"]
+
+MOST_EXCHANGED = 8
+"""Of more labels than these only neighbours in the declared order are exchanged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +40,46 @@ class Alternative:
     """Its declared value."""
     spec: SystemSpec
     """The whole, with this change."""
+    line: str
+    """What to write into the system's entry, or what to do where no line can say it."""
+    channels: tuple[int, ...] = ()
+    """Order in which the scan's channels are fed; empty: as they are."""
+    complement: bool = False
+    """True: what is declared as foreground is the background."""
 
     @property
     def text(self) -> str:
         """Say what is different: axes: SAR instead of RAS."""
         return f"{self.name}: {self.tried} instead of {self.declared}"
+
+    @property
+    def rereads(self) -> bool:
+        """Whether the declared answer, read in another way, is its answer."""
+        return self.name == "labels"
+
+    def fed(self, image: Tensor) -> Tensor:
+        """Bring the channels of a scan, (channel, *native), into its order."""
+        return image[list(self.channels)] if self.channels else image
+
+    def reread(self, scores: Tensor, declared: OutputSpec) -> Tensor:
+        """Read the scores of the declared contract as this one does.
+
+        Parameters
+        ----------
+        scores : (channel, *native), as `Prediction.scores` holds them.
+        declared : the output contract that gave them.
+
+        Returns
+        -------
+        (*native) int16: label numbers of this contract.
+        """
+        if self.complement:
+            number = declared.labels[0][1]
+            return (decide(scores, declared) != number).to(torch.int16) * number
+        numbers = [number for _, number in declared.labels]
+        rest = scores.shape[0] - len(numbers)
+        own = [rest + numbers.index(number) for _, number in self.spec.output.labels]
+        return decide(scores[[*range(rest), *own]], self.spec.output)
 
 
 def alternatives(spec: SystemSpec, geometry: Geometry) -> Iterator[Alternative]:
@@ -49,22 +92,81 @@ def alternatives(spec: SystemSpec, geometry: Geometry) -> Iterator[Alternative]:
 
     Returns
     -------
-    The likeliest mistakes first; none equals the declared contract on this scan. Nothing for a
-    command or predictions.
+    The likeliest mistakes first; none equals the declared contract on this scan. A command prepares its
+    own scans and predictions are made already, so of those only the labels can be meant otherwise.
     """
     if spec.command or spec.predictions is not None:
-        return  # what came before the label maps is not in the auditor's hands
+        yield from rereadings(spec)
+        return
     flips, orders = _other_axes(spec, geometry)
     yield from flips
     for changed in _intensities(spec.input):
         yield from _changes(spec, input_spec=changed)
+    yield from _channel_orders(spec)
     yield from _windows(spec, geometry)
     for changed in _grids(spec.input, geometry):
         yield from _changes(spec, input_spec=changed)
     yield _other_layout(spec)
     for output in _outputs(spec.output):
         yield from _changes(spec, output=output)
+    yield from rereadings(spec)
     yield from orders
+
+
+def rereadings(spec: SystemSpec) -> Iterator[Alternative]:
+    """List the ways in which the labels of an answer could be meant otherwise.
+
+    Parameters
+    ----------
+    spec : the system as declared.
+
+    Returns
+    -------
+    Two labels exchanged, for every pair of them (of more than `MOST_EXCHANGED`: for neighbours); for
+    a single label foreground and background.
+    """
+    labels = spec.output.labels
+    advice = (
+        "no line can say this, as a label's number is its channel and its value in the references: "
+        "renumber the references, or export the checkpoint with its channels in their order"
+    )
+    if len(labels) == 1:
+        name = labels[0][0]
+        told = (f"the rest of the image is {name}", canonical_text(labels))
+        yield Alternative("labels", *told, spec, f"{advice} (background first)", complement=True)
+        return
+    pairs = list(itertools.combinations(range(len(labels)), 2))
+    if len(labels) > MOST_EXCHANGED:
+        pairs = list(itertools.pairwise(range(len(labels))))
+    for first, second in pairs:
+        numbers = [number for _, number in labels]
+        numbers[first], numbers[second] = numbers[second], numbers[first]
+        other = tuple((name, n) for (name, _), n in zip(labels, numbers, strict=True))
+        changed = replace(spec, output=replace(spec.output, labels=other))
+        yield Alternative("labels", canonical_text(other), canonical_text(labels), changed, advice)
+
+
+def _channel_orders(spec: SystemSpec) -> Iterator[Alternative]:
+    """List other orders of the scan's channels: all of three, else two channels exchanged."""
+    count = spec.input.channels
+    straight = tuple(range(count))
+    orders = [o for o in itertools.permutations(straight) if o != straight] if count <= 3 else []
+    if count > 3:
+        for first, second in itertools.combinations(straight, 2):
+            order = list(straight)
+            order[first], order[second] = second, first
+            orders.append(tuple(order))
+    for found in orders:
+        tried = canonical_text(tuple(channel + 1 for channel in found))
+        declared = canonical_text(tuple(channel + 1 for channel in straight))
+        line = f"the images of every case, in the order {tried}, in the table of cases"
+        yield Alternative("order of the channels", tried, declared, spec, line, channels=found)
+
+
+def _line(part: str, values: dict[str, object]) -> str:
+    """Write the change as it stands in the configuration: input: {axes: SAR}."""
+    told = [f"{k}: {'null' if v is None else canonical_text(v)}" for k, v in values.items()]
+    return f"{part}: {{{', '.join(told)}}}"
 
 
 def _changes(
@@ -84,6 +186,7 @@ def _changes(
                 tried=" and ".join(canonical_text(n) for _, n, _ in told),
                 declared=" and ".join(canonical_text(o) for _, _, o in told),
                 spec=changed,
+                line=_line(part, {f: n for f, n, _ in told}),
             )
 
 
@@ -110,7 +213,11 @@ def _other_axes(
     made = [
         [
             Alternative(
-                "axes", axes, spec.input.axes, replace(spec, input=replace(spec.input, axes=axes))
+                "axes",
+                axes,
+                spec.input.axes,
+                replace(spec, input=replace(spec.input, axes=axes)),
+                _line("input", {"axes": axes}),
             )
             for _, axes in sorted(found)
         ]
@@ -156,9 +263,10 @@ def _windows(spec: SystemSpec, geometry: Geometry) -> Iterator[Alternative]:
         options += [replace(window, blend=b) for b in ("gaussian", "constant")]
     for option in options:
         if option != window:
-            yield Alternative(
-                "window", _window_text(option), _window_text(window), replace(spec, window=option)
-            )
+            values = None if option is None else asdict(option)
+            line = "window: null" if values is None else _line("window", values)
+            told = (_window_text(option), _window_text(window))
+            yield Alternative("window", *told, replace(spec, window=option), line)
 
 
 def _window_text(window: WindowSpec | None) -> str:
@@ -188,14 +296,11 @@ def _other_layout(spec: SystemSpec) -> Alternative:
         input=replace(spec.input, layout=other),
         output=replace(spec.output, layout=other),
     )
-    return Alternative("layout", other, declared, changed)
+    line = f"input: {{layout: {other}}} and output: {{layout: {other}}}"
+    return Alternative("layout", other, declared, changed, line)
 
 
 def _outputs(spec: OutputSpec) -> Iterator[OutputSpec]:
     for activation in ("softmax", "sigmoid", "logits_softmax", "logits_sigmoid", "labels"):
         if activation != spec.activation:
             yield replace(spec, activation=activation)
-    numbers = [number for _, number in spec.labels]
-    if len(numbers) > 1:
-        names = [name for name, _ in spec.labels]
-        yield replace(spec, labels=tuple(zip(names, reversed(numbers), strict=True)))

@@ -29,6 +29,7 @@ from auditor.schema import (
     ContractStatus,
     InputSpec,
     OutputSpec,
+    Sensitivity,
     SystemSpec,
     WindowSpec,
 )
@@ -304,6 +305,7 @@ def build_contract(
     *,
     status: ContractStatus = ContractStatus.DECLARED_ONLY,
     note: str = "",
+    sensitivity: Sensitivity | None = None,
 ) -> Contract:
     """Put a system's contract into the form that results carry.
 
@@ -312,12 +314,13 @@ def build_contract(
     spec : the system.
     status : what golden pairs said, see `auditor.systems.golden`.
     note : why.
+    sensitivity : what other contracts gave, see `auditor.systems.sensitivity`.
 
     Returns
     -------
     The contract.
     """
-    return Contract(fields=contract_fields(spec), status=status, note=note)
+    return Contract(contract_fields(spec), status, note, sensitivity)
 
 
 def canonical_text(value: object) -> str:

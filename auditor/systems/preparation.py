@@ -41,7 +41,7 @@ from auditor.systems.intensity import normalise
 from auditor.systems.orientation import Orientation, match_axes
 from auditor.systems.window import pad_with_minimum
 
-__all__ = ["Prepared", "Resampling", "decide", "prepare", "resample", "restore"]
+__all__ = ["Prepared", "Resampling", "decide", "fed_sizes", "prepare", "resample", "restore"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +140,30 @@ def prepare(
         resamplings=tuple(resamplings),
         margins=margins,
     )
+
+
+def fed_sizes(geometry: Geometry, spec: InputSpec) -> tuple[int, ...]:
+    """Tell how large a scan is in a system's axes and spacing, before it is made to fit a size.
+
+    Parameters
+    ----------
+    geometry : of the scan.
+    spec : the input contract.
+
+    Returns
+    -------
+    One size per fed axis; of a slice-wise system the number of slices comes first.
+
+    Raises
+    ------
+    CheckpointError, DataError
+        The axes or the spacing do not fit this scan.
+    """
+    slicewise = spec.dims == 2 and len(geometry.shape) == 3
+    orientation = match_axes(spec.axes, geometry, slicewise=slicewise)
+    sizes = tuple(geometry.shape[axis] for axis in orientation.order)
+    step = _to_spacing(sizes, geometry, spec, orientation)
+    return sizes if step is None else step.after
 
 
 def _check(image: Tensor, geometry: Geometry, spec: InputSpec, window: WindowSpec | None) -> None:

@@ -106,10 +106,12 @@ def _banners(view: View) -> tuple[tuple[str, Text], ...]:
                 "One patient: values of this patient are shown; nothing is stated about others.",
             )
         )
-    doubtful = [s.name for s in view.results.systems if s.contract.status == "in doubt"]
+    doubtful = [s for s in view.results.systems if s.contract.status == "in doubt"]
     if doubtful:
-        words = f"Contract in doubt: {joined(doubtful)} may not be run as the maker runs it."
-        shown.append(("warning", words))
+        names = joined([s.name for s in doubtful])
+        words = [f"Contract in doubt: {names} may not be run as the maker runs it."]
+        words += [f"{s.name}: {in_words(s.contract.note)}." for s in doubtful if s.contract.note]
+        shown.append(("warning", lines(words)))
     broken = [e.id for e in view.exhibits.values() if not e.reproduced]
     if broken:
         shown.append(("warning", f"Did not reproduce when run again: {joined(broken)}."))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from auditor.schema import SystemRecord
+from auditor.schema import Contract, ContractField, SystemRecord
 from reports.document import Block, Column, Prose, Section, Table, Terms, Text
 from reports.view import View
-from reports.wording import count, number
+from reports.wording import count, in_words, number
 
 _GLOSSARY = (
     ("assured", "holds without assumptions about failures that were not seen"),
@@ -52,8 +52,15 @@ def provenance(view: View) -> Section:
     blocks: list[Block] = [Table("Digests (SHA-256).", (Column("What"), Column("Value")), rows)]
     blocks.append(_systems(view))
     blocks += [_contract(system) for system in view.results.systems]
+    noise = _noise(view)
+    if noise is not None:
+        blocks.append(noise)
     if view.provenance:
-        entries = tuple((name, value or "none") for name, value in sorted(view.provenance.items()))
+        entries = tuple(
+            (name, value or "none")
+            for name, value in sorted(view.provenance.items())
+            if not name.startswith("numeric_floor.")
+        )
         columns = (Column("What"), Column("Value", "wide"))
         blocks.append(Table("Run: versions, hardware, times.", columns, entries))
     else:
@@ -102,15 +109,85 @@ def _system(system: SystemRecord) -> tuple[Text, ...]:
 
 
 def _contract(system: SystemRecord) -> Table:
-    rows = tuple((f.name, f.value, str(f.source)) for f in system.contract.fields)
-    status = str(system.contract.status)
-    note = f" {system.contract.note}" if system.contract.note else ""
+    contract = system.contract
+    rows = tuple((f.name, f.value, _source(f)) for f in contract.fields)
+    status = str(contract.status)
+    probed = [f.name for f in contract.fields if f.source == "probed"]
+    summary = f"Contract of {system.name} ({status}"
+    summary += f"; {len(probed)} probed, not declared)" if probed else ")"
+    said = [status, contract.note, _tried(contract)]
     return Table(
-        caption=f"Contract of {system.name}: {status}.{note}",
+        caption=f"Contract of {system.name}: {'. '.join(in_words(it) for it in said if it)}.",
         columns=(Column("Field"), Column("Value"), Column("Source")),
         rows=rows or (("no field", "none", "none"),),
-        summary=f"Contract of {system.name} ({status})",
+        note=_PROBED if probed else "",
+        summary=summary,
     )
+
+
+def _source(field: ContractField) -> Text:
+    if field.source == "probed":
+        return Markup("<strong>probed, not declared</strong>")
+    return str(field.source)
+
+
+def _tried(contract: Contract) -> str:
+    """Say what other contracts gave, or why none was tried."""
+    if contract.sensitivity is None:
+        return "Golden pairs spoke, so that no other contracts were tried on the cases"
+    note = contract.sensitivity.note
+    if note == contract.note:
+        return ""
+    if contract.sensitivity.cases:
+        return f"Other contracts on cases of this audit: {note}"
+    return note[:1].upper() + note[1:]
+
+
+_PROBED = (
+    "Probed fields were found by trying small inputs, and declared by nobody: they say how the system can "
+    "be run, not how its maker runs it."
+)
+
+
+def _rounded(text: str) -> Text:
+    try:
+        value = float(text)
+    except ValueError:
+        return text  # a file that somebody edited is shown as it is
+    return number(value, text=f"{value:.6g}")
+
+
+def _noise(view: View) -> Table | None:
+    """Show by how much two runs of the same case differ."""
+    rows: list[tuple[Text, ...]] = []
+    for name in view.systems:
+        found = {
+            key: view.provenance.get(f"numeric_floor.{name}.{key}", "")
+            for key in (
+                "largest_difference_of_scores",
+                "differing_voxels",
+                "smallest_dsc",
+                "problem",
+            )
+        }
+        if not any(found.values()):
+            continue
+        if found["problem"]:
+            rows.append((name, found["problem"], "none", "none"))
+            continue
+        largest, voxels, dsc = list(found.values())[:3]
+        rows.append((name, _rounded(largest), voxels, _rounded(dsc)))
+    if not rows:
+        return None
+    columns = (
+        *(Column("System"), Column("Largest difference of scores", "number")),
+        *(Column("Voxels with another label", "number"), Column("Smallest DSC", "number")),
+    )
+    caption = (
+        "Numeric floor: two runs of the same clean case. Effects that are not larger are noise of the "
+        "machine."
+    )
+    return Table(caption, columns, tuple(rows))
 
 
 def glossary(view: View) -> Section:

@@ -278,7 +278,7 @@ def test_threads_and_device_are_handed_over(tmp_path: Path) -> None:
     assert (program.parent / "told.txt").read_text() == "-t3 --on=cuda:1"
 
 
-def test_golden_pairs_confirm_a_command_and_nothing_is_tried_when_they_disagree(
+def test_golden_pairs_confirm_a_command_and_only_labels_are_tried_otherwise(
     tmp_path: Path, log: Path
 ) -> None:
     program = write_command(tmp_path / "theirs", THRESHOLD)
@@ -289,7 +289,7 @@ def test_golden_pairs_confirm_a_command_and_nothing_is_tried_when_they_disagree(
     assert good.agreement == 1.0
     bad = check_golden(command_spec(program), [(image, GEOMETRY, own.flip(0))])
     assert bad.status.value == "in doubt"
-    assert "nothing in the contract that could be tried" in bad.note
+    assert "none of 1 contracts that are one change away agrees better" in bad.note
     assert log.read_text().count("start") == 2
 
 

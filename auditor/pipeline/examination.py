@@ -1,0 +1,279 @@
+"""Every system looked at once before the long work: its contract completed, doubted, and its noise measured.
+
+**Conventions.** First what nobody declared is found by trying (`completed`), because the plan and the
+lock need the whole contract; the probe has a child process of its own, with shorter limits. Then each
+system is opened once (`examine_systems`) for its golden pairs, for other contracts on three cases, and
+for two runs of the first case. What was found is remembered in the folder of the run, so that a resumed
+run has the same contract and pays nothing again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from auditor.cases import load_case, read_mask, read_volume
+from auditor.config import AuditConfig, with_systems
+from auditor.errors import AuditError, ConfigError
+from auditor.pipeline.remembered import Remembered
+from auditor.plan import system_identity
+from auditor.schema import (
+    CaseRecord,
+    Certainty,
+    ContractField,
+    ContractStatus,
+    Geometry,
+    Sensitivity,
+    SystemRecord,
+    SystemSpec,
+)
+from auditor.systems.completion import Completion, complete, filled, undeclared
+from auditor.systems.contract import build_contract
+from auditor.systems.golden import GoldenOutcome, Pair, compare_golden, read_golden_table
+from auditor.systems.numeric_floor import NOT_RUN, UNSTEADY, NumericFloor, numeric_floor
+from auditor.systems.runners import CallableSystem
+from auditor.systems.running import System, open_system
+from auditor.systems.sensitivity import MARGINS, Witness, contract_sensitivity, unasked
+from perturbations import derive_seed
+
+__all__ = ["Examined", "Looked", "completed", "examine_systems"]
+
+Callables = Mapping[str, CallableSystem]
+
+_MOST_LOOKED = 30
+"""Of so many drawn cases at most the references are looked at for a label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What systems are examined against."""
+
+    config: AuditConfig
+    """With completed contracts, from the plan on."""
+    cases: tuple[CaseRecord, ...]
+    """All cases."""
+    geometries: tuple[Geometry, ...]
+    """Of each scan, in the order of the cases."""
+    identities: Mapping[str, str]
+    """SHA-256 of each checkpoint, or the name of a callable."""
+    callables: Callables = field(default_factory=dict)
+    """Python callables by the name of their system."""
+    remembered: Remembered = field(default_factory=Remembered)
+    """What is known already."""
+    told: Callable[[str, int, int], None] = lambda _, __, ___: None
+    """Is told which system is under how many of how many other contracts."""
+    findings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """System -> what speaks against its declared fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """One system, as it was found."""
+
+    record: SystemRecord
+    """For the results; without the counts of statuses, which come later."""
+    floor: NumericFloor
+    """Two runs of the first case."""
+
+
+def completed(looked: Looked) -> Looked:
+    """Fill in what nobody declared.
+
+    Parameters
+    ----------
+    looked : Looked
+        With the contracts as declared.
+
+    Returns
+    -------
+    Looked
+        With the completed contracts, and the findings.
+
+    Raises
+    ------
+    ConfigError
+        What must be declared, and declared fields with which nothing is accepted: all of them at once.
+    """
+    specs, problems = [], []
+    findings: dict[str, tuple[str, ...]] = {}
+    for spec in looked.config.systems:
+        where = f"systems.{spec.name}"
+        if spec.name in looked.callables or not undeclared(spec):
+            specs.append(spec)
+            continue
+        try:
+            found = _completion(looked, spec)
+        except AuditError as error:
+            problems.append(f"{where}: {error}")
+            continue
+        problems += [f"{where}.{problem}" for problem in found.problems]
+        findings[spec.name] = found.findings
+        specs.append(filled(spec, found.fields))
+    if problems:
+        msg = "these systems cannot be run as they are declared:"
+        raise ConfigError(msg, problems)
+    return replace(looked, config=with_systems(looked.config, tuple(specs)), findings=findings)
+
+
+def examine_systems(looked: Looked) -> tuple[tuple[Examined, ...], tuple[str, ...]]:
+    """Open every system once: golden pairs, other contracts, two runs of the first case.
+
+    Parameters
+    ----------
+    looked : Looked
+        With completed contracts.
+
+    Returns
+    -------
+    examined : tuple of Examined
+        In the order of the configuration.
+    problems : tuple of str
+        Systems that do not open.
+    """
+    examined, problems = [], []
+    witnesses: list[Witness] | None = None
+    for spec in looked.config.systems:
+        try:
+            pairs = _golden_pairs(spec) if spec.golden else []
+            with open_system(spec, callable=looked.callables.get(spec.name)) as running:
+                outcome = GoldenOutcome(0, None, ContractStatus.DECLARED_ONLY, "")
+                if pairs:
+                    outcome = compare_golden(running, pairs)
+                sensitivity = None
+                if outcome.status is ContractStatus.DECLARED_ONLY:
+                    if witnesses is None:
+                        witnesses = _witnesses(looked)
+                    sensitivity = _sensitivity(looked, running, witnesses)
+                examined.append(_examined(looked, running, outcome, sensitivity))
+        except AuditError as error:
+            problems.append(f"systems.{spec.name}: {error}")
+    return tuple(examined), tuple(problems)
+
+
+def _completion(looked: Looked, spec: SystemSpec) -> Completion:
+    question = {
+        "question": "completion of the contract",
+        "system": system_identity(spec, looked.identities[spec.name]),
+        "sources": [list(it) for it in spec.sources],
+        "scans": sorted({(it.shape, it.spacing, it.direction) for it in looked.geometries}),
+    }
+    known = looked.remembered.get(question)
+    if known is not None:
+        try:
+            found = Completion(
+                tuple(ContractField(n, v, Certainty.PROBED) for n, v in known["fields"]),
+                tuple(str(it) for it in known["findings"]),
+            )
+            filled(spec, found.fields)
+        except (KeyError, TypeError, ValueError):
+            pass  # not as it was written: tried again
+        else:
+            return found
+    found = complete(spec, looked.geometries)
+    if not found.problems:
+        answer = {"fields": [[it.name, it.value] for it in found.fields]}
+        looked.remembered.put(question, {**answer, "findings": list(found.findings)})
+    return found
+
+
+def _witnesses(looked: Looked) -> list[Witness]:
+    """Draw up to three cases whose references hold a declared label, of different patients first."""
+    config = looked.config
+    order = np.random.default_rng(derive_seed(config.seed, "", "contract sensitivity", 0))
+    drawn = [looked.cases[i] for i in order.permutation(len(looked.cases))]
+    seen: set[str] = set()
+    first = [case for case in drawn if not (case.patient in seen or seen.add(case.patient))]  # type: ignore[func-returns-value]  # add says nothing
+    rest = [case for case in drawn if case not in first]
+    found: list[Witness] = []
+    for case in (*first, *rest)[:_MOST_LOOKED]:
+        load = partial(_pair, config, case)
+        reference = load()[2]
+        if any(bool((reference == number).any()) for _, number in config.labels):
+            found.append(Witness(case.case, load))
+        if len(found) == max(MARGINS):
+            break
+    return found
+
+
+def _pair(config: AuditConfig, case: CaseRecord) -> Pair:
+    loaded = load_case(
+        case,
+        modality=config.cases.modality,
+        state=config.cases.state,
+        labels=config.labels,
+        reference_rule=config.cases.reference,
+    )
+    return loaded.scan.image, loaded.geometry, loaded.references["reference"]
+
+
+def _sensitivity(looked: Looked, running: System, witnesses: Sequence[Witness]) -> Sensitivity:
+    spec = running.spec
+    if not spec.contract_sensitivity:
+        return unasked("contract_sensitivity is false in the configuration")
+    if spec.predictions is not None:
+        return unasked("its predictions were made elsewhere")
+    digests = {case.case: case.digests for case in looked.cases}
+    question: dict[str, Any] = {
+        "question": "contract sensitivity",
+        "system": system_identity(spec, looked.identities[spec.name]),
+        "cases": [list(digests[it.case]) for it in witnesses],
+        "modality": looked.config.cases.modality,
+        "state": looked.config.cases.state,
+        "reference": asdict(looked.config.cases.reference),
+    }
+    known = looked.remembered.get(question)
+    if isinstance(known, dict) and known.keys() == set(Sensitivity.__dataclass_fields__):
+        return Sensitivity(**known)
+    found = contract_sensitivity(running, witnesses, told=partial(looked.told, spec.name))
+    looked.remembered.put(question, asdict(found))
+    return found
+
+
+def _golden_pairs(spec: SystemSpec) -> list[Pair]:
+    """Load the golden pairs of a system: image, geometry, the maker's labels."""
+    pairs = []
+    for images, prediction in read_golden_table(Path(str(spec.golden))):
+        image, geometry = read_volume(tuple(str(path) for path in images))
+        labels, _ = read_mask(str(prediction))
+        pairs.append((image, geometry, labels))
+    return pairs
+
+
+def _examined(
+    looked: Looked, running: System, outcome: GoldenOutcome, sensitivity: Sensitivity | None
+) -> Examined:
+    spec = running.spec
+    floor = NOT_RUN
+    if spec.predictions is None:
+        image, geometry, _ = _pair(looked.config, looked.cases[0])
+        floor = numeric_floor(running, image, geometry, case=looked.cases[0].case)
+    info = running.info  # a command shows only when it runs what it answers with
+    status, note = outcome.status, outcome.note
+    if sensitivity is not None and sensitivity.better:
+        status, note = ContractStatus.IN_DOUBT, sensitivity.note
+    record = SystemRecord(
+        name=spec.name,
+        family=spec.family,
+        training_seed=spec.training_seed,
+        format=info.format,
+        sha256=info.sha256,
+        size_bytes=info.size_bytes,
+        contract=build_contract(spec, status=status, note=note, sensitivity=sensitivity),
+        golden_pairs=outcome.pairs,
+        golden_agreement=outcome.agreement,
+        claimed=spec.claimed,
+        claimed_source=spec.claimed_source,
+        sandbox=tuple(info.sandbox),
+        statuses=(),
+        findings=(
+            *info.findings,
+            *looked.findings.get(spec.name, ()),
+            *(() if floor.steady else (UNSTEADY,)),
+        ),
+    )
+    return Examined(record, floor)
