@@ -89,7 +89,9 @@ def _other_axes(
 ) -> tuple[list[Alternative], list[Alternative]]:
     """List the declared order with other directions, and the remaining orders."""
     slicewise = spec.input.dims == 2 and len(geometry.shape) == 3
-    declared = match_axes(spec.input.axes, geometry, slicewise=slicewise)
+    declared = match_axes(
+        spec.input.axes, geometry, slicewise=slicewise, transpose=spec.input.transpose
+    )
     native = native_letters(geometry)
     flips: list[tuple[int, str]] = []
     orders: list[tuple[int, str]] = []
@@ -107,7 +109,10 @@ def _other_axes(
     made = [
         [
             Alternative(
-                "axes", axes, spec.input.axes, replace(spec, input=replace(spec.input, axes=axes))
+                "axes",
+                axes,
+                spec.input.axes,
+                replace(spec, input=replace(spec.input, axes=axes, transpose=None)),
             )
             for _, axes in sorted(found)
         ]
