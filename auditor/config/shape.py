@@ -195,7 +195,7 @@ class SystemShape(_Strict):
     """One system; `input`, `window` and `output` are its contract."""
 
     checkpoint: str | None = None
-    """File to audit."""
+    """File to audit, or the folder of a MONAI bundle or an nnU-Net training."""
     contract: str | None = None
     """File with input, window and output; what stands here wins over it."""
     like: str | None = None

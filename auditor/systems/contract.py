@@ -345,7 +345,9 @@ def canonical_text(value: object) -> str:
         return "none"
     if isinstance(value, tuple) and value and isinstance(value[0], tuple) and _named(value[0]):
         return "{" + ", ".join(f"{name}: {number}" for name, number in value) + "}"
-    if isinstance(value, tuple):
+    if isinstance(value, Mapping):
+        return canonical_text(tuple(value.items())) if value else "{}"
+    if isinstance(value, tuple | list):
         return "[" + ", ".join(canonical_text(v) for v in value) + "]"
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 

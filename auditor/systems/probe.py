@@ -24,6 +24,7 @@ from auditor.errors import CheckpointError
 from auditor.schema import Certainty, ContractField, InputSpec, OutputSpec, Status, SystemSpec
 from auditor.systems.alternatives import Layout
 from auditor.systems.contract import canonical_text
+from auditor.systems.questions import Question
 from auditor.systems.runners import (
     CallableRunner,
     CallableSystem,
@@ -61,18 +62,6 @@ LAYOUTS: tuple[Layout, ...] = ("channel_first", "channel_last")
 
 MOST_LOST = 3
 """So many crashes or time-outs end the probe."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """Something that only the maker or the user knows."""
-
-    name: str
-    """The field: input.axes."""
-    why: str
-    """One sentence: why it matters."""
-    line: str
-    """What to write, to be adapted."""
 
 
 @dataclass(frozen=True, slots=True)

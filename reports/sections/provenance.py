@@ -93,8 +93,15 @@ def _system(system: SystemRecord) -> tuple[Text, ...]:
     )
 
 
+_SOURCES = {"probed": "probed, not declared"}
+"""Sources that are a caveat, in words."""
+
+
 def _contract(system: SystemRecord) -> Table:
-    rows = tuple((f.name, f.value, str(f.source)) for f in system.contract.fields)
+    rows = tuple(
+        (f.name, f.value, _SOURCES.get(str(f.source), str(f.source)))
+        for f in system.contract.fields
+    )
     status = str(system.contract.status)
     note = f" {system.contract.note}" if system.contract.note else ""
     return Table(
