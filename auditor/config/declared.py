@@ -14,16 +14,19 @@ from auditor.config.kinds import KINDS, kind_problems, runs_without_checkpoint, 
 from auditor.config.problems import Problems
 from auditor.config.settings import Settings
 from auditor.config.shape import SystemShape
-from auditor.errors import ConfigError
+from auditor.config.shipped import told_by, unanswered, with_labels, without_doubles
+from auditor.errors import CheckpointError, ConfigError
 from auditor.metrics.catalog import get
 from auditor.schema import Certainty, SystemSpec
 from auditor.systems.contract import (
     PARTS,
     ContractParts,
+    Told,
     find_contract_file,
     parse_contract,
     read_contract_file,
 )
+from auditor.systems.sidecars import Located, locate
 
 __all__ = ["Surroundings", "read_systems"]
 
@@ -161,26 +164,25 @@ def _system(
     wrong = kind_problems(where, content, is_callable=name in around.callables)
     problems += wrong
     runs = {} if wrong else runs_without_checkpoint(content, around.folder)
-    checkpoint = None
+    located = None
     if not (wrong or runs):
-        checkpoint = _checkpoint(where, content.get("checkpoint"), around, problems)
-    file = _contract_file(where, content, checkpoint, around.folder, warnings)
-    sidecar: Mapping[str, Any] = {}
+        located = _located(where, content.get("checkpoint"), around, problems)
+    checkpoint = None if located is None else located.checkpoint
+    file = _contract_file(where, content, located, around.folder, warnings)
+    told: list[Told] = [] if located is None else [(Certainty.SIDECAR, located.sidecar)]
     if file is not None:
-        sidecar = problems.attempt(f"{where}.contract", partial(read_contract_file, file)) or {}
+        read = problems.attempt(f"{where}.contract", partial(read_contract_file, file)) or {}
+        told.append((Certainty.CONTRACT_FILE, read))
     declared: dict[str, Any] = {key: content[key] for key in PARTS if key in content}
-    output = dict(declared.get("output") or {})
-    if around.labels and not _names_labels(output) and not _names_labels(sidecar.get("output")):
-        declared["output"] = {**output, "labels": dict(around.labels)}
-    told = [
-        (Certainty.CONTRACT_FILE, sidecar),
-        (Certainty.DECLARED, declared),
-        (Certainty.COMMAND_LINE, {key: typed[key] for key in PARTS if key in typed}),
-    ]
-    parts = parse_contract(told, where)
-    problems += _with_file(parts, where, file)
+    told.append((Certainty.DECLARED, declared))
+    spoken = (Certainty.COMMAND_LINE, {key: typed[key] for key in PARTS if key in typed})
+    parts = parse_contract([*with_labels(told, dict(around.labels)), spoken], where)
+    asked = [] if located is None else unanswered(located, [*told, spoken], where)
+    problems += without_doubles(_with_file(parts, where, file, located), asked)
     if not wrong:
         problems += unfit(where, content, parts.sources, activation=parts.output.activation)
+    if located is not None:
+        warnings += told_by(located, where)
     golden = content.get("golden")
     if golden is not None and not (around.folder / golden).is_file():
         problems.append(f"{where}.golden: must be a file, {golden!r} is none")
@@ -200,13 +202,10 @@ def _system(
     )
 
 
-def _names_labels(output: object) -> bool:
-    return isinstance(output, Mapping) and "labels" in output
-
-
-def _checkpoint(
+def _located(
     where: str, given: str | None, around: Surroundings, problems: Problems
-) -> Path | None:
+) -> Located | None:
+    """Find the file that runs; None when there is none, and for callables."""
     if where.removeprefix("systems.") in around.callables:
         return None
     if not given:
@@ -221,20 +220,32 @@ def _checkpoint(
             f"{where}.checkpoint: must exist, {given!r} does not (paths are relative to the "
             "configuration)"
         )
-    return path
+        return Located(path, "file")
+    try:
+        return locate(path)
+    except CheckpointError as error:
+        problems.append(f"{where}.checkpoint: {error}")
+        return None
 
 
 def _contract_file(
     where: str,
     content: Mapping[str, Any],
-    checkpoint: Path | None,
+    located: Located | None,
     folder: Path,
     warnings: list[str],
 ) -> Path | None:
-    """Return the contract file that is named, else one beside the checkpoint."""
+    """Return the contract file that is named, else one in the folder or beside the checkpoint."""
     if content.get("contract") is not None:
         return folder / str(content["contract"])
-    found = None if checkpoint is None else find_contract_file(checkpoint)
+    if located is None:
+        return None
+    places = [located.checkpoint]
+    given = folder / str(content["checkpoint"])
+    if given.is_dir():  # the file that runs lies in it, or a few folders below
+        above = located.checkpoint.parents
+        places += [it / it.name for it in above if it == given or it.is_relative_to(given)]
+    found = next((file for it in places if (file := find_contract_file(it)) is not None), None)
     if found is not None:
         warnings.append(
             f"{where}: {found.name}, which lies beside the checkpoint, was read; what the "
@@ -243,12 +254,16 @@ def _contract_file(
     return found
 
 
-def _with_file(parts: ContractParts, where: str, file: Path | None) -> list[str]:
-    """Name the contract file, or the command line, behind problems of fields that stand there."""
+def _with_file(
+    parts: ContractParts, where: str, file: Path | None, located: Located | None
+) -> list[str]:
+    """Name the file, or the command line, behind problems of fields that stand there."""
     sources = dict(parts.sources)
     told = {Certainty.COMMAND_LINE: " (on the command line)"}
     if file is not None:
         told[Certainty.CONTRACT_FILE] = f" (in {file.name})"
+    if located is not None and located.read:
+        told[Certainty.SIDECAR] = f" (in {' or '.join(located.read)})"
     named = [(it, it.partition(":")[0].removeprefix(f"{where}.")) for it in parts.problems]
     return [f"{it}{told.get(sources.get(name, Certainty.DEFAULT), '')}" for it, name in named]
 

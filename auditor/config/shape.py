@@ -199,7 +199,7 @@ class SystemShape(_Strict):
     """One system; `input`, `window` and `output` are its contract."""
 
     checkpoint: str | None = None
-    """File to audit."""
+    """File to audit, or the folder of a MONAI bundle or an nnU-Net training."""
     command: Command | None = None
     """Program with arguments, among them {input} and {output}: folders of scans and of label maps."""
     files: Literal["nnunet", "single"] = "nnunet"

@@ -16,7 +16,10 @@ import yaml
 from auditor.cases import label_names, read_manifest, read_mask
 from auditor.errors import DataError
 from auditor.schema import CaseRecord, ReferenceRule
+from auditor.systems.contract import canonical_text
 from auditor.systems.probe import ProbeReport, probe
+from auditor.systems.questions import Question, still_open
+from auditor.systems.sidecars import Located, locate
 
 __all__ = ["draft"]
 
@@ -46,7 +49,8 @@ def draft(
     Parameters
     ----------
     checkpoint : Path
-        The file to audit; it is probed in its sandbox.
+        The file to audit, or the folder of a MONAI bundle or an nnU-Net training; it is probed in its
+        sandbox.
     data : Path
         CSV table of cases, or a folder in a layout that is recognised.
     modality : str or None
@@ -73,10 +77,17 @@ def draft(
         raise DataError(msg)
     source = _Source(folder=data) if data.is_dir() else _Source(table=data)
     cases = read_manifest(source)
-    report = probe(checkpoint)
+    located = locate(checkpoint)
+    report = probe(located.checkpoint)
+    numbers = _labels(cases)
     named = dict(label_names(data)) if data.is_dir() else {}
-    named = named or {f"label_{number}": number for number in _labels(cases)}
-    name = checkpoint.stem.replace(" ", "-")
+    shipped = {number: name for name, number in _shipped_labels(located).items()}
+    named = named or {shipped.get(number, f"label_{number}"): number for number in numbers}
+    name = (checkpoint.name if checkpoint.is_dir() else checkpoint.stem).replace(" ", "-")
+    open_questions = [
+        *located.questions,
+        *still_open(report.questions, located.sidecar, located.questions),
+    ]
     patients = len({case.patient for case in cases})
     raters = max(len(case.raters) for case in cases)
     notes = [
@@ -84,7 +95,8 @@ def draft(
             f"recognised {len(cases)} cases of {patients} patients, {raters} rater(s) each, labels "
             f"{', '.join(f'{label} ({number})' for label, number in named.items())}"
         ),
-        *(f"fill in: {question.name}: {question.why}" for question in report.questions),
+        *located.notes,
+        *(f"fill in: {question.name}: {question.why}" for question in open_questions),
     ]
     lines = [
         f"audit: {name}",
@@ -99,7 +111,7 @@ def draft(
     if raters > 1 and any(case.reference is None for case in cases):
         lines.append("  reference: {use: majority, tie: above_half}")
     lines += ["", "systems:", f"  {name}:", f"    checkpoint: {_relative(checkpoint, folder)}"]
-    lines += _contract(report, named)
+    lines += _contract(report, located, open_questions, named)
     preset = _PRESETS.get(modality or "", "generic")
     label = _quoted(next(iter(named)))
     lines += [
@@ -116,20 +128,42 @@ def draft(
     return "\n".join(lines), tuple(notes)
 
 
-def _contract(report: ProbeReport, named: Mapping[str, int]) -> list[str]:
+def _shipped_labels(located: Located) -> Mapping[str, int]:
+    labels = located.sidecar.get("output", {}).get("labels", {})
+    return labels if isinstance(labels, Mapping) else {}
+
+
+def _contract(
+    report: ProbeReport,
+    located: Located,
+    questions: Sequence[Question],
+    named: Mapping[str, int],
+) -> list[str]:
     """Lines of input, window and output: found values, then questions."""
+    known = {
+        f"{part}.{key}": value
+        for part, own in located.sidecar.items()
+        for key, value in own.items()
+    }
+    lines = []
+    if known:
+        lines.append(
+            f"    # read from {' and '.join(located.read)}; a line of your own wins over it:"
+        )
+        lines += [f"    #   {name}: {canonical_text(value)}" for name, value in known.items()]
     parts: dict[str, list[str]] = {"input": [], "output": []}
     for found in report.fields:
         part, _, key = found.name.partition(".")
-        if part in parts and key != "labels":
+        if part in parts and key != "labels" and found.name not in known:
             parts[part].append(f"      {key}: {found.value}     # {found.source.value}")
-    lines = []
+    if "output.labels" not in known:
+        labels = ", ".join(f"{_quoted(label)}: {number}" for label, number in named.items())
+        parts["output"].append(
+            f"      labels: {{{labels}}}     # channel of each label, by its name"
+        )
     for part, own in parts.items():
-        lines += [f"    {part}:", *own]
-        if part == "output":
-            labels = ", ".join(f"{_quoted(label)}: {number}" for label, number in named.items())
-            lines.append(f"      labels: {{{labels}}}     # channel of each label, by its name")
-    for question in report.questions:
+        lines += [f"    {part}:", *own] if own else []
+    for question in questions:
         if question.name != "output.labels":
             lines.append(f"      # {question.name}: {question.why}")
             lines.append(f"      # {question.line}")

@@ -20,6 +20,7 @@ from auditor.schema import (
     SystemRecord,
 )
 from auditor.strata.assign import FrozenStratum, disagreement_value, freeze
+from auditor.systems.intensity import ignores_scale
 from perturbations import CATALOG
 
 if TYPE_CHECKING:
@@ -95,11 +96,7 @@ def _invariant(config: AuditConfig) -> dict[str, tuple[str, ...]]:
 
     Those that standardise, or map the image's own range onto another; a fixed clip would tell.
     """
-    systems = tuple(
-        spec.name
-        for spec in config.systems
-        if spec.input.clip is None and (spec.input.zscore == "image" or spec.input.scale_to)
-    )
+    systems = tuple(spec.name for spec in config.systems if ignores_scale(spec.input))
     affine = (spec.name for spec in config.perturbations if CATALOG[spec.name].affine)
     return dict.fromkeys(affine, systems)
 

@@ -141,26 +141,51 @@ class Contract:
     """What other contracts would give; None: not asked, golden pairs had spoken."""
 
 
+Range = tuple[float, float]
+"""Two numbers: low and high, or factor and what is added."""
+ZScore = Literal["none", "image", "nonzero", "filled"]
+"""Voxels over which mean and standard deviation are taken; none: not at all."""
+
+
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """How a scan becomes the system's input. Every tuple is in the order of `axes`."""
+    """How a scan becomes the system's input. Every tuple is in the order of `axes`.
+
+    What is done to intensities is the same for every channel, or a tuple with an entry per channel
+    (where None, or ``none``, leaves the channel out).
+    """
 
     channels: int = 1
     """Number of image channels."""
     axes: str = "native"
     """``native`` ((z, y, x) as stored), or towards which side each fed axis runs: RAS, LPS, SAR;
     2-D: native, or two of the letters."""
+    transpose: tuple[int, ...] | None = None
+    """Which native axis each fed axis is, counted from 0 (``native`` axes only): (2, 0, 1) feeds
+    (x, z, y); None: in their own order."""
+    crop: Literal["none", "nonzero"] = "none"
+    """nonzero: first cut to the box around the voxels that are not 0 in any channel; what lies
+    outside is background."""
     spacing_mm: tuple[float, ...] | None = None
     """Resample to this spacing before the system; None: native spacing."""
-    clip: tuple[float, float] | None = None
+    interpolation: Literal["linear", "cubic", "cubic_in_plane"] = "linear"
+    """Of that resampling. cubic_in_plane: cubic, clipped to the range of the scan, but to the
+    nearest slice along an axis whose spacing is more than 3 times another's."""
+    grid: Literal["centre", "corner", "extent"] = "centre"
+    """Where the resampled voxels lie: around the same centre, from the same first voxel on, or
+    over the same extent (the spacing is then rounded to whole voxels)."""
+    intensities_on: Literal["resampled", "native"] = "resampled"
+    """Whether the intensity steps below come after the resampling or before it."""
+    clip: Range | tuple[Range | None, ...] | None = None
     """Clip intensities to this range, in the scan's units."""
-    clip_quantiles: tuple[float, float] | None = None
+    clip_quantiles: Range | None = None
     """Clip to these quantiles of the fed image (each channel)."""
-    scale_to: tuple[float, float] | None = None
+    scale_to: Range | tuple[Range | None, ...] | None = None
     """Then map the clip range (or the image's minimum and maximum) onto this range."""
-    zscore: Literal["none", "image", "nonzero"] = "none"
-    """Then subtract the mean and divide by the standard deviation, over all or nonzero voxels."""
-    affine: tuple[float, float] | None = None
+    zscore: ZScore | tuple[ZScore, ...] = "none"
+    """Then subtract the mean and divide by the standard deviation, over all voxels, over the nonzero
+    ones, or (filled) over those that are not 0 in any channel, with their holes filled."""
+    affine: Range | tuple[Range | None, ...] | None = None
     """Then multiply by the first and add the second: (x * a) + b."""
     size: tuple[int, ...] | None = None
     """Fixed size of the system's input: the whole image is resampled to it when `fit` is resize,
@@ -200,8 +225,13 @@ class OutputSpec:
     labels: tuple[tuple[str, int], ...] = ()
     """(name, number): the channel of the output that holds it (with a background channel 0 for
     softmax; sigmoid channels count from 1), and the value in the reference masks."""
+    channels: tuple[tuple[str, int], ...] = ()
+    """(name, channel) of the labels whose channel is not their number, counted as theirs are."""
     threshold: float = 0.5
     """Sigmoid outputs: foreground from this probability on."""
+    resampled: Literal["scores", "logits"] = "scores"
+    """What is brought back to the scan's grid: probabilities, or the output as it is, whose
+    activation is then applied afterwards."""
     index: int | str | None = None
     """Which output of several; None: the first with the input's spatial size."""
     layout: Literal["channel_first", "channel_last"] = "channel_first"

@@ -195,7 +195,9 @@ def _other_axes(
 ) -> tuple[list[Alternative], list[Alternative]]:
     """List the declared order with other directions, and the remaining orders."""
     slicewise = spec.input.dims == 2 and len(geometry.shape) == 3
-    declared = match_axes(spec.input.axes, geometry, slicewise=slicewise)
+    declared = match_axes(
+        spec.input.axes, geometry, slicewise=slicewise, transpose=spec.input.transpose
+    )
     native = native_letters(geometry)
     flips: list[tuple[int, str]] = []
     orders: list[tuple[int, str]] = []
@@ -216,7 +218,7 @@ def _other_axes(
                 "axes",
                 axes,
                 spec.input.axes,
-                replace(spec, input=replace(spec.input, axes=axes)),
+                replace(spec, input=replace(spec.input, axes=axes, transpose=None)),
                 _line("input", {"axes": axes}),
             )
             for _, axes in sorted(found)

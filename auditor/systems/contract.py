@@ -19,8 +19,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from auditor.documents import read_text, yaml_content
 from auditor.errors import ConfigError
 from auditor.schema import (
     Certainty,
@@ -33,6 +32,7 @@ from auditor.schema import (
     SystemSpec,
     WindowSpec,
 )
+from auditor.systems.channels import channels_of, per_channel
 from auditor.systems.command_line import shown_command
 from auditor.systems.contract_values import INPUT_VALUES, OUTPUT_VALUES, WINDOW_VALUES, Value
 from auditor.systems.orientation import NATIVE
@@ -81,7 +81,7 @@ def parse_input(mapping: object, where: str) -> tuple[InputSpec, list[str]]:
     """
     values, problems = _read(mapping, where, INPUT_VALUES)
     spec = replace(InputSpec(), **values)
-    lists = ["spacing_mm", "size", "divisor"]
+    lists = ["transpose", "spacing_mm", "size", "divisor"]
     lengths = {name: len(values[name]) for name in lists if name in values}
     if spec.axes != NATIVE:
         lengths["axes"] = len(spec.axes)
@@ -93,6 +93,17 @@ def parse_input(mapping: object, where: str) -> tuple[InputSpec, list[str]]:
         )
     if "fit" in values and spec.size is None:
         problems.append(f"{where}.fit: needs size, the fixed size to fit to")
+    if spec.transpose is not None and spec.axes != NATIVE:
+        problems.append(f"{where}.transpose: needs axes: native; letters name the order already")
+    if spec.interpolation == "cubic_in_plane" and spec.grid != "extent":
+        problems.append(f"{where}.interpolation: cubic_in_plane needs grid: extent")
+    for name in ("clip", "scale_to", "zscore", "affine"):
+        entries = per_channel(getattr(spec, name))
+        if entries is not None and len(entries) != spec.channels:
+            problems.append(
+                f"{where}.{name}: must have one entry for all channels, or one for each of the "
+                f"{spec.channels} of input.channels, got {len(entries)}"
+            )
     return spec, problems
 
 
@@ -113,7 +124,17 @@ def parse_output(mapping: object, where: str) -> tuple[OutputSpec, list[str]]:
         problems.append(
             f"{where}.labels: is required: each label's name with its channel, as {{spleen: 1}}"
         )
-    return replace(OutputSpec(), **values), problems
+    spec = replace(OutputSpec(), **values)
+    unknown = [name for name, _ in spec.channels if name not in dict(spec.labels)]
+    if unknown:
+        problems.append(f"{where}.channels: must name labels, {', '.join(unknown)} is none")
+    taken = list(channels_of(spec).values())
+    if spec.channels and len(set(taken)) < len(taken):
+        problems.append(f"{where}.channels: must give each label a channel of its own, got {taken}")
+    if spec.activation == "labels" and (spec.channels or spec.resampled == "logits"):
+        name = "channels" if spec.channels else "resampled"
+        problems.append(f"{where}.{name}: needs an activation other than labels")
+    return spec, problems
 
 
 def parse_window(mapping: object, where: str) -> tuple[WindowSpec | None, list[str]]:
@@ -189,6 +210,11 @@ def parse_contract(told: Sequence[Told], where: str) -> ContractParts:
     problems = [*input_problems, *output_problems, *window_problems]
     if window is not None:
         problems += _window_problems(read_input, window, where)
+    if read_output.resampled == "logits" and read_input.size and read_input.fit == "pad":
+        problems.append(
+            f"{where}.output.resampled: logits need input.fit: resize, as nothing is known of the "
+            "logits of what a fixed size cuts away"
+        )
     return ContractParts(
         read_input, read_output, window, tuple(sorted(sources.items())), tuple(sorted(problems))
     )
@@ -240,12 +266,7 @@ def read_contract_file(path: Path) -> dict[str, Any]:
     ConfigError
         The file is unreadable, no YAML mapping, or has other keys than input, output, window.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
-        msg = f"{path.name} must be a readable YAML file: {reason}"
-        raise ConfigError(msg) from error
+    content = yaml_content(read_text(path, what=path.name), what=path.name)
     if not isinstance(content, dict):
         msg = f"{path.name} must hold input, output and window, got {type(content).__name__}"
         raise ConfigError(msg)
@@ -341,8 +362,14 @@ def canonical_text(value: object) -> str:
     """
     if value is None:
         return "none"
-    if isinstance(value, tuple) and value and isinstance(value[0], tuple):
+    if isinstance(value, tuple) and value and isinstance(value[0], tuple) and _named(value[0]):
         return "{" + ", ".join(f"{name}: {number}" for name, number in value) + "}"
-    if isinstance(value, tuple):
+    if isinstance(value, Mapping):
+        return canonical_text(tuple(value.items())) if value else "{}"
+    if isinstance(value, tuple | list):
         return "[" + ", ".join(canonical_text(v) for v in value) + "]"
     return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def _named(entry: tuple[object, ...]) -> bool:
+    return bool(entry) and isinstance(entry[0], str)

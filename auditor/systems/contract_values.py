@@ -58,6 +58,28 @@ def _pair(value: object) -> tuple[float, float]:
     return first, second
 
 
+def _per_channel(read: Callable[[object], Any], none: object = None) -> Callable[[object], Any]:
+    """Read one value for every channel, or a list with a value (or none) for each."""
+
+    def read_either(value: object) -> Any:  # noqa: ANN401  # of either kind
+        items = value if isinstance(value, list | tuple) else []
+        if any(item is None or isinstance(item, list | tuple | str) for item in items):
+            found = tuple(none if item is None else read(item) for item in items)
+            return found[0] if found and found.count(found[0]) == len(found) else found
+        return read(value)
+
+    return read_either
+
+
+def _transpose(value: object) -> tuple[int, ...]:
+    items = _items(value)
+    if any(isinstance(item, bool) or not isinstance(item, int) for item in items):
+        raise TypeError
+    if len(items) not in {2, 3} or set(items) != set(range(len(items))):
+        raise ValueError
+    return tuple(int(str(item)) for item in items)
+
+
 def _ascending(value: object) -> tuple[float, float]:
     first, second = _pair(value)
     if first >= second:
@@ -144,6 +166,8 @@ def _choice(*choices: str) -> Value:
     return Value("one of " + ", ".join(choices), read)
 
 
+_ZSCORE = _choice("none", "image", "nonzero", "filled")
+_OR_EACH = "or one such entry for each channel"
 _LAYOUT = _choice("channel_first", "channel_last")
 _PER_AXIS = "one per axis in the order of input.axes"
 _SIZES = Value(f"two or three whole numbers of at least 1, {_PER_AXIS}", _sizes)
@@ -155,12 +179,25 @@ INPUT_VALUES: Mapping[str, Value] = {
         "towards which each axis runs (RAS, LPS, SAR)",
         _axes,
     ),
+    "transpose": Value(
+        "the native axes, counted from 0, in the order in which they are fed, as [2, 0, 1]",
+        _transpose,
+    ),
+    "crop": _choice("none", "nonzero"),
     "spacing_mm": Value(f"two or three positive numbers in mm, {_PER_AXIS}", _spacing),
-    "clip": Value("two ascending numbers in the scan's units, as [-57, 164]", _ascending),
+    "interpolation": _choice("linear", "cubic", "cubic_in_plane"),
+    "grid": _choice("centre", "corner", "extent"),
+    "intensities_on": _choice("resampled", "native"),
+    "clip": Value(
+        f"two ascending numbers in the scan's units, as [-57, 164], {_OR_EACH}",
+        _per_channel(_ascending),
+    ),
     "clip_quantiles": Value("two ascending numbers in [0, 1], as [0.005, 0.995]", _quantiles),
-    "scale_to": Value("two ascending numbers, as [0, 1]", _ascending),
-    "zscore": _choice("none", "image", "nonzero"),
-    "affine": Value("two numbers: the factor, then what is added", _pair),
+    "scale_to": Value(f"two ascending numbers, as [0, 1], {_OR_EACH}", _per_channel(_ascending)),
+    "zscore": Value(f"{_ZSCORE.must_be}, {_OR_EACH}", _per_channel(_ZSCORE.read, "none")),
+    "affine": Value(
+        f"two numbers: the factor, then what is added, {_OR_EACH}", _per_channel(_pair)
+    ),
     "size": _SIZES,
     "fit": _choice("resize", "pad"),
     "divisor": _SIZES,
@@ -175,7 +212,11 @@ OUTPUT_VALUES: Mapping[str, Value] = {
         "names with their channel, another whole number of at least 1 for each, as {spleen: 1}",
         _labels,
     ),
+    "channels": Value(
+        "names of labels with another whole number of at least 1 for each, as {tumour: 3}", _labels
+    ),
     "threshold": Value("a number between 0 and 1", _threshold),
+    "resampled": _choice("scores", "logits"),
     "index": Value("the number of an output, counted from 0, or its name", _index),
     "layout": _LAYOUT,
 }

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from auditor.errors import CheckpointError
 from auditor.schema import OutputSpec
+from auditor.systems.channels import channels_of
 
 OUT_OF_RANGE = 1e-2
 """Probabilities may leave [0, 1] by this much (half precision, blending)."""
@@ -54,7 +55,7 @@ def classes_needed(spec: OutputSpec) -> int:
     """
     if spec.activation == "labels":
         return 1
-    largest = max((number for _, number in spec.labels), default=1)
+    largest = max(channels_of(spec).values(), default=1)
     return largest + 1 if has_rest_channel(spec) else largest
 
 
@@ -94,15 +95,15 @@ def scores_of(output: NDArray[Any], spec: OutputSpec) -> Tensor:
         return torch.stack(
             [torch.from_numpy((numbers == number).astype(np.float32)) for _, number in spec.labels]
         )
+    channels = list(channels_of(spec).values())
     values = _probabilities(torch.from_numpy(np.asarray(output, dtype=np.float32)), spec)
     if not has_rest_channel(spec):
-        return values[[number - 1 for _, number in spec.labels]]
-    declared = [number for _, number in spec.labels]
-    if declared == list(range(1, count)):
+        return values[[channel - 1 for channel in channels]]
+    if channels == list(range(1, count)):
         return values
-    others = [channel for channel in range(count) if channel not in declared]
+    others = [channel for channel in range(count) if channel not in channels]
     rest = values[others].amax(dim=0, keepdim=True)
-    return torch.cat([rest, values[declared]])
+    return torch.cat([rest, values[channels]])
 
 
 def _amount(spec: OutputSpec, needed: int) -> str:

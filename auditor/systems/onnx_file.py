@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 import mmap
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Damaged", "External", "Outline", "outline"]
+__all__ = ["Damaged", "External", "Outline", "metadata", "outline"]
 
 _Bytes = bytes | mmap.mmap
 
@@ -244,3 +244,48 @@ def _varint(data: _Bytes, position: int, stop: int) -> tuple[int, int]:
             return value, position
     msg = "a number has more than ten bytes"
     raise Damaged(msg)
+
+
+def metadata(path: Path, *, wanted: Callable[[str], bool], most: int) -> dict[str, bytes]:
+    """Read texts that an exporter or its user stored in a file (``metadata_props``).
+
+    Parameters
+    ----------
+    path : Path
+        A regular file.
+    wanted : callable
+        Tells whether a key is of interest.
+    most : int
+        Bytes; longer values are left out, and so is everything after so many bytes of them.
+
+    Returns
+    -------
+    dict of str to bytes
+        Values by key; empty when the file is no ONNX model.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read.
+    """
+    found: dict[str, bytes] = {}
+    left = most
+    try:
+        with (
+            path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
+            for number, wire, value, stop in _fields(data, 0, len(data), known=_MODEL):
+                if number != 14 or wire != 2:
+                    continue
+                entry = {n: (v, last) for n, w, v, last in _fields(data, value, stop) if w == 2}
+                if 1 not in entry or 2 not in entry or entry[1][1] - entry[1][0] > 200:
+                    continue
+                key = data[slice(*entry[1])].decode(errors="replace")
+                size = entry[2][1] - entry[2][0]
+                if wanted(key) and size <= left:
+                    found[key] = data[slice(*entry[2])]
+                    left -= size
+    except ValueError:  # Damaged, or nothing to map
+        return {}
+    return found

@@ -141,7 +141,13 @@ def axes_problem(axes: str) -> str:
     )
 
 
-def match_axes(axes: str, geometry: Geometry, *, slicewise: bool) -> Orientation:
+def match_axes(
+    axes: str,
+    geometry: Geometry,
+    *,
+    slicewise: bool,
+    transpose: tuple[int, ...] | None = None,
+) -> Orientation:
     """Find the permutation and the flips that bring a scan into a system's axes.
 
     Parameters
@@ -150,10 +156,11 @@ def match_axes(axes: str, geometry: Geometry, *, slicewise: bool) -> Orientation
         scan may name two letters: its slices are then taken along the third patient axis.
     geometry : of the scan.
     slicewise : whether slices are fed one at a time along the first fed axis.
+    transpose : which native axis each fed axis is; ``native`` axes only.
 
     Returns
     -------
-    The orientation; the identity for ``native``.
+    The orientation; the identity for ``native`` axes that are not transposed.
 
     Raises
     ------
@@ -162,7 +169,11 @@ def match_axes(axes: str, geometry: Geometry, *, slicewise: bool) -> Orientation
     """
     count = len(geometry.shape)
     if axes == NATIVE:
-        return Orientation(order=tuple(range(count)), flipped=())
+        order = tuple(range(count)) if transpose is None else transpose
+        if len(order) != count:
+            msg = f"input.transpose must have the scan's {count} axes, got {list(order)}"
+            raise CheckpointError(msg)
+        return Orientation(order=order, flipped=())
     problem = axes_problem(axes)
     if problem:
         msg = f"input.axes {problem}"

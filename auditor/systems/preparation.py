@@ -4,13 +4,11 @@
 are numpy float32 in the axes of `InputSpec.axes`, and so is every list of the contract. The steps
 of `prepare`, in this order:
 
-1. axes (`orientation`);
-2. spacing: linear, the new grid shares the *physical centre* of the old one and has exactly the
-   declared spacing and ``round(n * old / new)`` voxels; beyond the last voxel centre the edge is
-   repeated. Not anti-aliased when coarsening, as neither MONAI's ``Spacing`` nor nnU-Net is: the
-   aim is to feed the system as its maker does;
+1. axes (`orientation`); then, with ``crop: nonzero``, the box around what is not 0;
+2. spacing (`resampling`); not anti-aliased when coarsening, as neither MONAI's ``Spacing`` nor nnU-Net
+   is: the aim is to feed the system as its maker does;
 3. intensities: clip, clip to quantiles, scale, z-score, affine, each per channel and over the
-   whole scan (also for slice-wise systems);
+   whole scan (also for slice-wise systems); with ``intensities_on: native`` before the spacing;
 4. fixed size: the whole image resampled (linear, edges aligned) or padded and cropped about its
    centre; then padded at the end of each axis to a multiple of the divisor. Padding is the
    channel's minimum;
@@ -18,8 +16,9 @@ of `prepare`, in this order:
    a time; lists of two then mean the axes of a slice, and lists of three start with the slice axis.
 
 `restore` undoes 5 to 1 on the answer: softmax or sigmoid first where the contract says that the
-output still needs it, then the padding is cut, probabilities are resampled linearly (label numbers
-by the nearest neighbour), and the axes are put back. Voxels that were cropped away are background.
+output still needs it (with ``resampled: logits`` only after the resampling), then the padding is cut,
+probabilities are resampled linearly (label numbers by the nearest neighbour), and the axes are put
+back. Voxels that were cropped away are background.
 """
 
 from __future__ import annotations
@@ -39,21 +38,10 @@ from auditor.schema import Geometry, InputSpec, OutputSpec, WindowSpec
 from auditor.systems.decision import decide, has_rest_channel, scores_of
 from auditor.systems.intensity import normalise
 from auditor.systems.orientation import Orientation, match_axes
+from auditor.systems.resampling import Resampling, resample, to_sizes, to_spacing
 from auditor.systems.window import pad_with_minimum
 
 __all__ = ["Prepared", "Resampling", "decide", "fed_sizes", "prepare", "resample", "restore"]
-
-
-@dataclass(frozen=True, slots=True)
-class Resampling:
-    """A change of grid that keeps the image's centre where it is."""
-
-    before: tuple[int, ...]
-    """Sizes of the old grid."""
-    after: tuple[int, ...]
-    """Sizes of the new grid."""
-    ratio: tuple[float, ...]
-    """Length of a new voxel in old voxels, along each axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +54,8 @@ class Prepared:
     """Whether slices travel one at a time."""
     orientation: Orientation
     """From native to fed axes."""
+    cropped: tuple[tuple[int, int], ...]
+    """Voxels cut away before and after each axis, before anything else; empty: none."""
     resamplings: tuple[Resampling, ...]
     """In the order of their application: to the spacing, to the fixed size."""
     margins: tuple[tuple[int, int], ...]
@@ -117,14 +107,25 @@ def prepare(
     """
     slicewise = spec.dims == 2 and len(geometry.shape) == 3
     _check(image, geometry, spec, window)
-    orientation = match_axes(spec.axes, geometry, slicewise=slicewise)
+    orientation = match_axes(spec.axes, geometry, slicewise=slicewise, transpose=spec.transpose)
     fed = orientation.apply(image.to("cpu", torch.float32))
+    cropped = _box(fed, spec)
+    if cropped:
+        fed = fed[
+            (
+                slice(None),
+                *(slice(b, n - a) for (b, a), n in zip(cropped, fed.shape[1:], strict=True)),
+            )
+        ]
+    if spec.intensities_on == "native":
+        fed = normalise(fed, spec)
     resamplings = []
     step = _to_spacing(tuple(fed.shape[1:]), geometry, spec, orientation)
     if step is not None:
         fed = resample(fed, step)
         resamplings.append(step)
-    fed = normalise(fed, spec)
+    if spec.intensities_on == "resampled":
+        fed = normalise(fed, spec)
     step = _to_size(tuple(fed.shape[1:]), spec)
     if step is not None:
         fed = resample(fed, step)
@@ -137,6 +138,7 @@ def prepare(
         array=array,
         slicewise=slicewise,
         orientation=orientation,
+        cropped=cropped,
         resamplings=tuple(resamplings),
         margins=margins,
     )
@@ -160,10 +162,23 @@ def fed_sizes(geometry: Geometry, spec: InputSpec) -> tuple[int, ...]:
         The axes or the spacing do not fit this scan.
     """
     slicewise = spec.dims == 2 and len(geometry.shape) == 3
-    orientation = match_axes(spec.axes, geometry, slicewise=slicewise)
+    orientation = match_axes(spec.axes, geometry, slicewise=slicewise, transpose=spec.transpose)
     sizes = tuple(geometry.shape[axis] for axis in orientation.order)
     step = _to_spacing(sizes, geometry, spec, orientation)
     return sizes if step is None else step.after
+
+
+def _box(fed: Tensor, spec: InputSpec) -> tuple[tuple[int, int], ...]:
+    """Voxels before and after the box around all that is not 0; an image of 0 is kept whole."""
+    inside = (fed != 0).any(dim=0)
+    if spec.crop == "none" or not bool(inside.any()):
+        return ()
+    margins = []
+    for axis, size in enumerate(inside.shape):
+        others = [i for i in range(inside.ndim) if i != axis]
+        found = inside.any(dim=tuple(others)).nonzero().flatten()
+        margins.append((int(found[0]), size - 1 - int(found[-1])))
+    return tuple(margins) if any(b or a for b, a in margins) else ()
 
 
 def _check(image: Tensor, geometry: Geometry, spec: InputSpec, window: WindowSpec | None) -> None:
@@ -206,12 +221,7 @@ def _to_spacing(
         raise DataError(msg)
     old = tuple(geometry.spacing[axis] for axis in orientation.order)
     new = (*old[: len(old) - len(spec.spacing_mm)], *spec.spacing_mm)
-    ratio = tuple(n / o for n, o in zip(new, old, strict=True))
-    after = tuple(max(1, round(n / r)) for n, r in zip(sizes, ratio, strict=True))
-    # headers carry 0.70000001: less than a hundredth of a voxel over a whole axis is no change
-    if after == sizes and all(abs(r - 1) * n < 0.01 for r, n in zip(ratio, sizes, strict=True)):
-        return None
-    return Resampling(before=sizes, after=after, ratio=ratio)
+    return to_spacing(sizes, old, new, grid=spec.grid, interpolation=spec.interpolation)
 
 
 def _to_size(sizes: tuple[int, ...], spec: InputSpec) -> Resampling | None:
@@ -220,8 +230,7 @@ def _to_size(sizes: tuple[int, ...], spec: InputSpec) -> Resampling | None:
     after = (*sizes[: len(sizes) - len(spec.size)], *spec.size)
     if after == sizes:
         return None
-    ratio = tuple(b / a for b, a in zip(sizes, after, strict=True))
-    return Resampling(before=sizes, after=after, ratio=ratio)
+    return to_sizes(sizes, after)
 
 
 def _margins(sizes: tuple[int, ...], spec: InputSpec) -> tuple[tuple[int, int], ...]:
@@ -252,42 +261,6 @@ def _with_margins(
     return np.ascontiguousarray(pad_with_minimum(array[(slice(None), *cut)], padding))
 
 
-def resample(values: Tensor, step: Resampling, *, nearest: bool = False) -> Tensor:
-    """Bring values onto another grid with the same centre.
-
-    Parameters
-    ----------
-    values : (channel, *step.before).
-    step : the two grids.
-    nearest : take the nearest voxel (label numbers) instead of interpolating linearly.
-
-    Returns
-    -------
-    (channel, *step.after), of the same type.
-
-    Notes
-    -----
-    Voxel j of the new grid lies at (n - 1) / 2 + (j - (m - 1) / 2) r of the old one, for sizes n
-    and m and r the ratio of the voxel lengths; positions outside are moved to the edge.
-    """
-    for axis, (n, m, ratio) in enumerate(zip(step.before, step.after, step.ratio, strict=True)):
-        if n == m and ratio == 1:
-            continue
-        j = torch.arange(m, dtype=torch.float64)
-        position = ((n - 1) / 2 + (j - (m - 1) / 2) * ratio).clamp(0, n - 1)
-        if nearest:
-            # positions half way between two voxels go to the first
-            values = values.index_select(axis + 1, torch.ceil(position - 0.5).long().clamp(min=0))
-            continue
-        low = position.floor().long().clamp(max=max(0, n - 2))
-        share = (position - low).to(values.dtype)
-        share = share.reshape([-1 if i == axis + 1 else 1 for i in range(values.ndim)])
-        first = values.index_select(axis + 1, low)
-        second = values.index_select(axis + 1, (low + 1).clamp(max=n - 1))
-        values = torch.lerp(first, second, share)
-    return values
-
-
 def restore(output: NDArray[Any], prepared: Prepared, output_spec: OutputSpec) -> Tensor:
     """Bring a system's answer back to the scan's own grid.
 
@@ -312,13 +285,22 @@ def restore(output: NDArray[Any], prepared: Prepared, output_spec: OutputSpec) -
     if output.shape[1:] != expected:
         msg = f"the system must answer on the grid {expected} that it was fed, got {output.shape}"
         raise CheckpointError(msg)
-    scores = scores_of(output, output_spec)
+    late = output_spec.resampled == "logits"
     background = 1.0 if has_rest_channel(output_spec) else 0.0
+    scores = _raw(output) if late else scores_of(output, output_spec)
     scores = _without_margins(scores, prepared.margins, background)
     for step in reversed(prepared.resamplings):
-        back = Resampling(step.after, step.before, tuple(1 / r for r in step.ratio))
-        scores = resample(scores, back, nearest=output_spec.activation == "labels")
+        scores = resample(scores, step.back, nearest=output_spec.activation == "labels")
+    if late:
+        scores = scores_of(scores.numpy(), output_spec)
+    if prepared.cropped:
+        added = tuple((-before, -after) for before, after in prepared.cropped)
+        scores = _without_margins(scores, added, background)
     return prepared.orientation.undo(scores).contiguous()
+
+
+def _raw(output: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.asarray(output, dtype=np.float32))
 
 
 def _without_margins(scores: Tensor, margins: Sequence[tuple[int, int]], rest: float) -> Tensor:

@@ -68,6 +68,39 @@ def test_labels_keep_the_order_in_which_they_are_declared() -> None:
     assert spec == OutputSpec("sigmoid", (("whole", 2), ("core", 1)), threshold=0.4, index=1)
 
 
+def test_channels_may_differ_in_their_intensities() -> None:
+    told = {
+        "channels": 2,
+        "clip": [[-57, 164], None],
+        "zscore": ["none", "image"],
+        "affine": [[0.5, 0], [0.5, 0]],
+        "scale_to": None,
+    }
+    spec, problems = parse_input(told, "i")
+    assert problems == []
+    assert spec.clip == ((-57.0, 164.0), None)
+    assert spec.zscore == ("none", "image")
+    assert spec.affine == (0.5, 0.0)  # the same for both: one value
+    text = {f.name: f.value for f in contract_fields(SystemSpec("a", input=spec))}
+    assert text["input.clip"] == "[[-57, 164], none]"
+    assert text["input.zscore"] == "[none, image]"
+
+
+@pytest.mark.parametrize(
+    ("mapping", "problem"),
+    [
+        ({"labels": {"a": 1}, "channels": {"b": 2}}, "o.channels: must name labels, b is none"),
+        ({"labels": {"a": 1, "b": 2}, "channels": {"a": 2}}, "a channel of its own, got [2, 2]"),
+        ({"labels": {"a": 1}, "channels": {"a": 2}, "activation": "labels"}, "o.channels: needs"),
+        ({"labels": {"a": 1}, "resampled": "logits", "activation": "labels"}, "o.resampled: needs"),
+    ],
+)
+def test_channels_of_labels_are_checked(mapping: object, problem: str) -> None:
+    _, problems = parse_output(mapping, "o")
+    assert len(problems) == 1
+    assert problem in problems[0]
+
+
 def test_a_window_without_a_mapping_is_the_whole_image() -> None:
     assert parse_window(None, "w") == (None, [])
     assert parse_window({"size": [96, 96], "overlap": 0, "blend": "constant"}, "w") == (
@@ -86,8 +119,17 @@ def test_a_window_without_a_mapping_is_the_whole_image() -> None:
         ({"spacing_mm": 1.5}, "got 1.5"),
         ({"clip": [164, -57]}, "i.clip: must be two ascending numbers in the scan's units"),
         ({"clip_quantiles": [0.5, 99.5]}, "i.clip_quantiles: must be two ascending numbers in [0,"),
-        ({"scale_to": [0]}, "i.scale_to: must be two ascending numbers, as [0, 1], got [0]"),
-        ({"zscore": True}, "i.zscore: must be one of none, image, nonzero, got True"),
+        (
+            {"scale_to": [0]},
+            "i.scale_to: must be two ascending numbers, as [0, 1], or one such entry",
+        ),
+        ({"zscore": True}, "i.zscore: must be one of none, image, nonzero, filled, or one"),
+        ({"transpose": [0, 2]}, "i.transpose: must be the native axes, counted from 0"),
+        ({"transpose": [True, 0, 2]}, "i.transpose: must be the native axes, counted from 0"),
+        ({"axes": "RAS", "transpose": [0, 2, 1]}, "i.transpose: needs axes: native"),
+        ({"clip": [[0, 1], [2, 3]]}, "one for each of the 1 of input.channels, got 2"),
+        ({"clip": [[0, 1], 3]}, "i.clip: must be two ascending numbers"),
+        ({"interpolation": "sinc"}, "i.interpolation: must be one of linear, cubic"),
         ({"affine": [float("nan"), 0]}, "i.affine: must be two numbers"),
         ({"size": [96.5, 96, 96]}, "i.size: must be two or three whole numbers"),
         ({"dims": 4}, "i.dims: must be 2 or 3, got 4"),
@@ -243,9 +285,11 @@ def test_a_contract_file_is_found_beside_its_checkpoint(tmp_path: Path) -> None:
     [
         ("inputs: {axes: RAS}", "did you mean 'input'?"),
         ("- input", "must hold input, output and window, got list"),
-        ("input: {axes: RAS", "must be a readable YAML file"),
-        ("input: !!python/object/apply:os.system ['true']", "must be a readable YAML file"),
-        ("\x00", "must be a readable YAML file"),
+        ("input: {axes: RAS", "contract.yaml must be YAML"),
+        ("input: !!python/object/apply:os.system ['true']", "contract.yaml must be YAML"),
+        ("\x00", "contract.yaml must be YAML"),
+        ("input: {axes: RAS, axes: LPS}", "line 1: the key 'axes' stands twice"),
+        ("output: {}\noutput: {}", "line 2: the key 'output' stands twice"),
     ],
 )
 def test_an_unusable_contract_file_is_refused_in_words(

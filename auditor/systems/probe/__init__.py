@@ -12,6 +12,7 @@ medium, only its values can be seen, and that is said.
 """
 
 from auditor.systems.probe.probing import probe, probe_runner, probe_system
-from auditor.systems.probe.report import ProbeReport, Question
+from auditor.systems.probe.report import ProbeReport
+from auditor.systems.questions import Question
 
 __all__ = ["ProbeReport", "Question", "probe", "probe_runner", "probe_system"]

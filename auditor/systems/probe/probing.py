@@ -21,8 +21,9 @@ from auditor.systems.probe.behaviour import batches, call_number, repetition
 from auditor.systems.probe.candidates import CHANNELS, SIDES, Candidate, Known, candidates, known
 from auditor.systems.probe.outputs import Choice, channel_axis, choose
 from auditor.systems.probe.questions import questions
-from auditor.systems.probe.report import Batches, ProbeReport, Question
+from auditor.systems.probe.report import Batches, ProbeReport
 from auditor.systems.probe.sizes import divisors
+from auditor.systems.questions import Question
 from auditor.systems.runners import (
     CallableRunner,
     CallableSystem,

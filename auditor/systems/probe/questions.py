@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from auditor.systems.probe.report import Question
+from auditor.systems.questions import INTENSITIES, Question
 
 __all__ = ["questions"]
-
-_INTENSITIES = frozenset(
-    {"input.clip", "input.clip_quantiles", "input.scale_to", "input.zscore", "input.affine"}
-)
 
 
 def questions(
@@ -70,5 +66,5 @@ def questions(
 
 def _is_declared(name: str, declared: frozenset[str]) -> bool:
     if name == "input intensities":
-        return bool(_INTENSITIES & declared)
+        return bool(declared.intersection(INTENSITIES))
     return name in declared

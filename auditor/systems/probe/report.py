@@ -7,23 +7,12 @@ from typing import Literal
 
 from auditor.schema import ContractField
 from auditor.systems.description import Description
+from auditor.systems.questions import Question
 
-__all__ = ["Batches", "ProbeReport", "Question"]
+__all__ = ["Batches", "ProbeReport"]
 
 Batches = Literal["alike", "differ", "refused", "fixed", "not tried"]
 """Whether a batch of two images gives what two batches of one give; fixed: the file declares a number."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """Something that only the maker or the user knows."""
-
-    name: str
-    """The field: input.axes."""
-    why: str
-    """One sentence: why it matters, or what was seen."""
-    line: str
-    """What to write, to be adapted."""
 
 
 @dataclass(frozen=True, slots=True)

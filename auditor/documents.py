@@ -1,0 +1,176 @@
+"""Text files that others wrote, as plain data: YAML and JSON, bounded in size, nothing executed.
+
+A key that stands twice is refused, because every reader would silently keep the last one; YAML tags
+that make objects are unknown here. What comes back holds mappings, lists, texts, numbers, booleans and
+None only (YAML also dates).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from auditor.errors import ConfigError
+
+__all__ = ["LARGEST_TEXT", "json_content", "read_text", "yaml_content"]
+
+LARGEST_TEXT = 1 << 24
+"""Bytes; a dataset.json that lists a hundred thousand cases is smaller."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without duplicate keys (the last one would silently win), and with 1e-3 as a number."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[str] = set()
+    for key, _ in node.value:  # before merge keys (<<) are resolved: those may be overridden
+        if not isinstance(key, yaml.ScalarNode):
+            line = key.start_mark.line + 1
+            msg = f"line {line}: a key must be a text, was a list or mapping"
+            raise ConfigError(msg)
+        if key.value in seen:
+            line = key.start_mark.line + 1
+            msg = f"line {line}: the key {key.value!r} stands twice; keep one of them"
+            raise ConfigError(msg)
+        seen.add(key.value)
+    loader.flatten_mapping(node)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+def read_text(path: Path, *, what: str) -> str:
+    """Read a text file whose size is judged first.
+
+    Parameters
+    ----------
+    path : Path
+        A regular file, or a link to one.
+    what : str
+        How it is called in messages: "the configuration audit.yaml".
+
+    Raises
+    ------
+    ConfigError
+        When it is no regular file, too large, unreadable, or not UTF-8.
+    """
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            msg = f"{what} must be a readable file: it is a folder, device or pipe"
+            raise ConfigError(msg)
+        with path.open("rb") as file:
+            content = file.read(LARGEST_TEXT + 1)
+    except OSError as error:
+        msg = f"{what} must be a readable file: {error.strerror or error}"
+        raise ConfigError(msg) from error
+    if len(content) > LARGEST_TEXT:
+        msg = f"{what} must be at most {LARGEST_TEXT >> 20} MB of text, it is larger"
+        raise ConfigError(msg)
+    return _decoded(content, what)
+
+
+def _decoded(content: bytes, what: str) -> str:
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        msg = f"{what} must be UTF-8 text, was not at byte {error.start}"
+        raise ConfigError(msg) from error
+
+
+def yaml_content(text: str, *, what: str) -> Any:  # noqa: ANN401  # any YAML value
+    """Read YAML.
+
+    Parameters
+    ----------
+    text : str
+        Of the file.
+    what : str
+        How it is called in messages: "audit.yaml".
+
+    Raises
+    ------
+    ConfigError
+        When it is no YAML, or a key stands twice.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)  # derived from SafeLoader
+    except yaml.MarkedYAMLError as error:
+        line = "" if error.problem_mark is None else f"line {error.problem_mark.line + 1}: "
+        msg = f"{what} must be YAML: {line}{error.problem or error}"
+        raise ConfigError(msg) from error
+    except RecursionError as error:
+        msg = f"{what} must be YAML: it is nested too deep"
+        raise ConfigError(msg) from error
+    except (yaml.YAMLError, ValueError) as error:
+        msg = f"{what} must be YAML: {' '.join(str(error).split())}"
+        raise ConfigError(msg) from error
+    except ConfigError as error:
+        msg = f"{what}: {error}"
+        raise ConfigError(msg) from error
+
+
+def json_content(text: str | bytes, *, what: str) -> Any:  # noqa: ANN401  # any JSON value
+    """Read JSON.
+
+    Parameters
+    ----------
+    text : str or bytes
+        Of the file; bytes must be UTF-8.
+    what : str
+        How it is called in messages: "plans.json".
+
+    Raises
+    ------
+    ConfigError
+        When it is no JSON, a key stands twice, or a number is NaN or infinite.
+    """
+    try:
+        return json.loads(
+            _decoded(text, what) if isinstance(text, bytes) else text,
+            object_pairs_hook=_once,
+            parse_constant=_not_a_number,
+            parse_float=_finite,
+        )
+    except RecursionError as error:
+        msg = f"{what} must be JSON: it is nested too deep"
+        raise ConfigError(msg) from error
+    except json.JSONDecodeError as error:
+        msg = f"{what} must be JSON: line {error.lineno}: {error.msg}"
+        raise ConfigError(msg) from error
+    except ValueError as error:
+        msg = f"{what} must be JSON: {error}"
+        raise ConfigError(msg) from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        msg = f"the key {twice[:80]!r} stands twice; keep one of them"
+        raise ValueError(msg)
+    return found
+
+
+def _not_a_number(text: str) -> NoReturn:
+    msg = f"numbers must be finite, got {text}"
+    raise ValueError(msg)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number - number != 0:
+        msg = f"numbers must be finite, got {text[:80]}"
+        raise ValueError(msg)
+    return number
