@@ -98,13 +98,15 @@ def complete(spec: SystemSpec, geometries: Sequence[Geometry] = ()) -> Completio
     if not missing:
         return Completion()
     trial, declared = _restricted(spec, geometries)
+    # these are compared with what is found, so they are looked for although they are declared
+    declared -= {"output.activation", "input.divisor"}
     report = probe_system(trial, declared=declared)
     if not report.fields and spec.window is not None:
         # a network may take nothing but its window
         size = replace(trial.input, size=spec.window.size)
         report = probe_system(replace(trial, input=size), declared=declared | {"input.size"})
     if not report.fields and declared & set(_RUNS):
-        other = probe_system(spec)
+        other = probe_system(replace(spec, window=None))
         if other.fields:
             return Completion(problems=_refusals(trial, other, declared))
     if not report.fields:
@@ -115,6 +117,8 @@ def complete(spec: SystemSpec, geometries: Sequence[Geometry] = ()) -> Completio
         problems += _cropped(filled(spec, [found["input.size"]]), geometries)
     # an output may stand as its input does by declaration of one of them only
     free = {*missing, "output.index"} - {name for name, _ in spec.sources}
+    implied = declared & {"input.dims"} & missing
+    found |= {it: ContractField(it, str(trial.input.dims), Certainty.PROBED) for it in implied}
     kept = tuple(found[name] for name in sorted(free & found.keys()))
     return Completion(kept, _contradictions(spec, found, report.classes), problems)
 

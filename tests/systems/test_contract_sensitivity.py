@@ -23,7 +23,8 @@ from auditor.schema import (
     SystemSpec,
 )
 from auditor.systems.golden import Pair
-from auditor.systems.running import Failure, Prediction, System, open_system
+from auditor.systems.runners import CallableRunner
+from auditor.systems.running import Failure, Prediction, RunningSystem, System, open_system
 from auditor.systems.sensitivity import (
     MOST_AGAIN,
     Witness,
@@ -167,7 +168,9 @@ def test_exchanged_labels_are_found_without_a_run(activation: Any) -> None:
         calls += 1
         return exchanged(image) if activation == "labels" else softmax_exchanged(image)
 
-    found = asked(replace(spec, predictions="folder"), counted, witnesses(make=two_sided))
+    runner = CallableRunner(counted)
+    files = RunningSystem(replace(spec, predictions="folder"), runner, runner.info)
+    found = contract_sensitivity(files, witnesses(make=two_sided))
     assert found.better == "labels: {left: 2, right: 1} instead of {left: 1, right: 2}"
     assert "renumber the references" in found.line
     # of predictions that are made already only the labels can be meant otherwise
