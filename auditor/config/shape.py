@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -34,8 +34,18 @@ __all__ = ["Shape", "json_schema"]
 
 _NUMBER = {"type": "number"}
 
+PRECISIONS = ("float32", "float16", "bfloat16")
+"""Number types in which weights may run."""
 
-def _name(value: str) -> str:
+
+def valid_name(value: str) -> str:
+    """Return the name of a system, a criterion or an audit.
+
+    Raises
+    ------
+    ValueError
+        In words, when it is none.
+    """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,79}", value) or value == CONTROLS:
         msg = (
             "must be a name of at most 80 letters, digits and . _ + -, beginning with a letter or "
@@ -48,6 +58,44 @@ def _name(value: str) -> str:
 def _device(value: str) -> str:
     if not re.fullmatch(r"cpu|cuda(:\d+)?", value):
         msg = "must be cpu, cuda or cuda:1"
+        raise ValueError(msg)
+    return value
+
+
+def _flips(value: Any) -> Any:  # noqa: ANN401  # any YAML value
+    if value == "all":
+        return value
+    right = isinstance(value, list) and all(type(axis) is int and 0 <= axis < 3 for axis in value)
+    if not right or len(set(value)) < len(value):
+        msg = "must be different fed axes, counted from 0, as [0, 1, 2], or all"
+        raise ValueError(msg)
+    return value
+
+
+def _precision(value: object) -> object:
+    if value not in PRECISIONS:
+        msg = f"must be one of {', '.join(PRECISIONS)}"
+        raise ValueError(msg)
+    return value
+
+
+def _count(value: object) -> object:
+    if type(value) is not int or value < 1:
+        msg = "must be a whole number of at least 1"
+        raise ValueError(msg)
+    return value
+
+
+def _training_patch(value: list[int]) -> list[int]:
+    if len(value) not in {2, 3} or min(value) < 1:
+        msg = "must be two or three whole numbers of at least 1, as [96, 96, 96]"
+        raise ValueError(msg)
+    return value
+
+
+def _foreground_ratio(value: list[float]) -> list[float]:
+    if len(value) != 2 or not 0.0 <= value[0] <= value[1] <= 1.0:
+        msg = "must be two rising shares between 0 and 1, as [0.001, 0.2]"
         raise ValueError(msg)
     return value
 
@@ -122,6 +170,9 @@ def _part(record: type, known: Mapping[str, Value]) -> dict[str, Any]:
     properties = {key: dict(schema["properties"][key]) for key in known}
     for key, value in known.items():
         properties[key]["description"] = f"Must be {value.must_be}."
+        if record is WindowSpec and key == "size":
+            sizes = {name: properties[key].pop(name) for name in ("type", "items")}
+            properties[key]["anyOf"] = [sizes, {"type": "integer", "minimum": 1}]
         if key == "labels":
             properties[key] |= {"type": "object", "additionalProperties": {"type": "integer"}}
             for unfit in ("items", "default"):
@@ -129,7 +180,7 @@ def _part(record: type, known: Mapping[str, Value]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
-Name = Annotated[str, AfterValidator(_name)]
+Name = Annotated[str, AfterValidator(valid_name)]
 Share = Annotated[float, Field(gt=0.5, lt=1.0)]
 Rate = Annotated[float, Field(gt=0.0, lt=1.0)]
 Severities = Annotated[list[float], AfterValidator(_severities)]
@@ -142,6 +193,18 @@ At = Annotated[
     Literal["clean"] | dict[str, Any],
     PlainValidator(_at),
     WithJsonSchema({"anyOf": [{"const": "clean"}, {"type": "object"}]}),
+]
+Flips = Annotated[
+    list[int] | Literal["all"],
+    PlainValidator(_flips),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 2}},
+                {"const": "all"},
+            ]
+        }
+    ),
 ]
 Claimed = Annotated[
     dict[str, float | str],
@@ -191,6 +254,25 @@ class CasesShape(_Strict):
     """Which mask counts."""
 
 
+SETTINGS: Mapping[str, Callable[[object], object]] = {
+    "flips": _flips,
+    "precision": _precision,
+    "batch": _count,
+    "threads": _count,
+}
+"""Settings of a system that `expand` may sweep, beside the fields of its contract; each refuses a
+wrong value by a ValueError."""
+
+
+class TrainingShape(_Strict):
+    """What the maker says of the training: facts, never used to predict."""
+
+    patch: Annotated[list[int], AfterValidator(_training_patch)] | None = None
+    """Voxels of a training patch, in the order of the system's axes."""
+    foreground_ratio: Annotated[list[float], AfterValidator(_foreground_ratio)] | None = None
+    """Smallest and largest share of foreground in the training patches."""
+
+
 class SystemShape(_Strict):
     """One system; `input`, `window` and `output` are its contract."""
 
@@ -201,7 +283,7 @@ class SystemShape(_Strict):
     like: str | None = None
     """Another system, whose entries hold unless they stand here."""
     expand: dict[str, Annotated[list[Any], Field(min_length=1)]] | None = None
-    """One system per value: {window.size: [[64, 64, 64], [96, 96, 96]]}."""
+    """One system per value: {window.size: [64, 96], flips: [[], [0, 1, 2]], precision: [float32]}."""
     input: Input | None = None
     """Preprocessing."""
     window: Window | None = None
@@ -218,6 +300,12 @@ class SystemShape(_Strict):
     """Architecture that this is an instance of."""
     training_seed: int | None = None
     """Which training run of the family."""
+    training: TrainingShape | None = None
+    """Declared facts of the training."""
+    flips: Flips = []
+    """Fed axes, counted from 0, that are mirrored, or all; answers are averaged."""
+    precision: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Number type of the weights while they run."""
     batch: Annotated[int, Field(ge=1)] = 1
     """Windows or images per forward pass."""
     threads: Annotated[int, Field(ge=1)] = 1

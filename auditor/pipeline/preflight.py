@@ -27,7 +27,7 @@ from auditor.errors import AuditError, ConfigError, DataError
 from auditor.execution.perturbed import same_unit
 from auditor.plan import AuditPlan, make_plan
 from auditor.schema import CaseRecord, ContractStatus, SystemRecord, SystemSpec
-from auditor.systems.contract import build_contract
+from auditor.systems.contract import build_contract, canonical_text
 from auditor.systems.golden import GoldenOutcome, Pair, check_golden, read_golden_table
 from auditor.systems.runners import CallableSystem
 from auditor.systems.running import Asked, Failure, open_system
@@ -233,7 +233,15 @@ def _examined(spec: SystemSpec, call: CallableSystem | None) -> SystemRecord:
         sandbox=tuple(info.sandbox),
         statuses=(),
         findings=tuple(info.findings),
+        settings=_settings(spec),
+        training=spec.training,
     )
+
+
+def _settings(spec: SystemSpec) -> tuple[tuple[str, str], ...]:
+    """List what is set beside the contract, as it is written in the configuration."""
+    names = ("batch", "device", "flips", "precision", "threads")
+    return tuple((name, canonical_text(getattr(spec, name))) for name in names)
 
 
 def _refused(config: AuditConfig, first: CaseRecord) -> tuple[str, ...]:

@@ -56,7 +56,12 @@ def main(channel: socket.socket) -> None:
         # from here on torch or onnxruntime is in this process
         kind = _runtime(settings["format"])
         send(channel, {"ok": True, "ready": True})
-        model = kind(checkpoint, device=settings["device"], threads=settings["threads"])
+        model = kind(
+            checkpoint,
+            device=settings["device"],
+            threads=settings["threads"],
+            precision=settings["precision"],
+        )
     except BaseException as error:  # noqa: BLE001  # whatever a checkpoint does while it is loaded
         send(channel, {"ok": False, **_told(error, doing="it cannot be loaded")})
         return
@@ -88,7 +93,9 @@ def _serve(channel: socket.socket, model: Any, batch: int) -> None:  # noqa: ANN
     window = header["window"]
     spec = None if window is None else WindowSpec(**{**window, "size": tuple(window["size"])})
     try:
-        answers = run_images(images, lambda b: model(b, inputs, output), spec, batch)
+        answers = run_images(
+            images, lambda b: model(b, inputs, output), spec, batch, header["flips"]
+        )
         del images
         send(channel, {"ok": True}, answers)
     except TransportError:

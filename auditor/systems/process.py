@@ -97,6 +97,8 @@ class ModelProcess:
         cpu, cuda or cuda:1.
     threads, batch : int
         Of one stream; windows per forward pass.
+    precision : str
+        Number type of the weights while they run: float32, float16 or bfloat16.
     timeout_s : float
         Longest time of one call, and of loading the checkpoint; wall clock.
     memory_gb : float
@@ -111,6 +113,7 @@ class ModelProcess:
         device: str = "cpu",
         threads: int = 1,
         batch: int = 1,
+        precision: str = "float32",
         timeout_s: float = 600.0,
         memory_gb: float = 8.0,
     ) -> None:
@@ -122,6 +125,7 @@ class ModelProcess:
             "device": device,
             "threads": threads,
             "batch": batch,
+            "precision": precision,
             "memory_gb": memory_gb,
         }
         self._process: subprocess.Popen[bytes] | None = None
@@ -189,6 +193,8 @@ class ModelProcess:
         window: WindowSpec | None,
         output: OutputSpec,
         input: InputSpec,  # noqa: A002  # the word of the contract
+        *,
+        flips: Sequence[int] = (),
     ) -> list[NDArray[Any]]:
         """Run images in the system's own axes.
 
@@ -197,6 +203,7 @@ class ModelProcess:
         images : each (channel, *sizes), float32, prepared.
         window : sliding window, or None for whole images.
         output, input : of the contract: which output, where the channels stand.
+        flips : axes that are mirrored, see `auditor.systems.window.run_images`.
 
         Returns
         -------
@@ -218,6 +225,7 @@ class ModelProcess:
                 "layout": output.layout,
             },
             "input_layout": input.layout,
+            "flips": list(flips),
         }
         asked = [np.ascontiguousarray(image, np.float32) for image in images]
         _, answers = self._ask(header, asked, limit_s=self._timeout)

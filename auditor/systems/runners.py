@@ -99,7 +99,10 @@ class CallableRunner:
         """
         try:
             predict = self._labels if spec.output.activation == "labels" else self._predict
-            return [run_windows(p, predict, window=spec.window, batch=1) for p in pieces]
+            return [
+                run_windows(p, predict, window=spec.window, batch=1, flips=spec.flips)
+                for p in pieces
+            ]
         except ValueError as error:
             raise RunFailure(Status.REJECTED, str(error)) from error
 
@@ -159,6 +162,7 @@ class ProcessRunner:
                 device=self._spec.device,
                 threads=self._spec.threads,
                 batch=self._spec.batch,
+                precision=self._spec.precision,
                 timeout_s=self._spec.timeout_s,
                 memory_gb=self._spec.memory_gb,
             )
@@ -191,7 +195,7 @@ class ProcessRunner:
 
         process = self._started()
         try:
-            return process.run(pieces, spec.window, spec.output, spec.input)
+            return process.run(pieces, spec.window, spec.output, spec.input, flips=spec.flips)
         except ModelFailure as failure:
             if failure.status in {Status.CRASHED, Status.TIMED_OUT}:
                 self.close()
