@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from auditor.config.problems import Problems
-from auditor.config.shape import SystemShape, TrainingShape
+from auditor.config.settings import TrainingShape
+from auditor.config.shape import SystemShape
 from auditor.config.sweeps import expanded
 from auditor.errors import ConfigError
 from auditor.metrics.catalog import get

@@ -1,8 +1,9 @@
 """The shape of audit.yaml: keys, types, ranges, and its JSON Schema.
 
-Only this file and `auditor.config.sentences` know pydantic. What the keys `input`, `window` and
-`output` of a system may hold is said once, by `auditor.systems.contract`, for the configuration and
-for contract files alike; here they are mappings whose schema is derived from the same records.
+Only this file, `auditor.config.settings` and `auditor.config.sentences` know pydantic. What the keys
+`input`, `window` and `output` of a system may hold is said once, by `auditor.systems.contract`, for the
+configuration and for contract files alike; here they are mappings whose schema is derived from the same
+records.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -26,6 +27,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from auditor.config.settings import Flips, TrainingShape
 from auditor.schema import CONTROLS, InputSpec, OutputSpec, WindowSpec
 from auditor.systems.contract_values import INPUT_VALUES, OUTPUT_VALUES, WINDOW_VALUES, Value
 from perturbations.catalog import CATALOG
@@ -33,9 +35,6 @@ from perturbations.catalog import CATALOG
 __all__ = ["Shape", "json_schema"]
 
 _NUMBER = {"type": "number"}
-
-PRECISIONS = ("float32", "float16", "bfloat16")
-"""Number types in which weights may run."""
 
 
 def valid_name(value: str) -> str:
@@ -58,44 +57,6 @@ def valid_name(value: str) -> str:
 def _device(value: str) -> str:
     if not re.fullmatch(r"cpu|cuda(:\d+)?", value):
         msg = "must be cpu, cuda or cuda:1"
-        raise ValueError(msg)
-    return value
-
-
-def _flips(value: Any) -> Any:  # noqa: ANN401  # any YAML value
-    if value == "all":
-        return value
-    right = isinstance(value, list) and all(type(axis) is int and 0 <= axis < 3 for axis in value)
-    if not right or len(set(value)) < len(value):
-        msg = "must be different fed axes, counted from 0, as [0, 1, 2], or all"
-        raise ValueError(msg)
-    return value
-
-
-def _precision(value: object) -> object:
-    if value not in PRECISIONS:
-        msg = f"must be one of {', '.join(PRECISIONS)}"
-        raise ValueError(msg)
-    return value
-
-
-def _count(value: object) -> object:
-    if type(value) is not int or value < 1:
-        msg = "must be a whole number of at least 1"
-        raise ValueError(msg)
-    return value
-
-
-def _training_patch(value: list[int]) -> list[int]:
-    if len(value) not in {2, 3} or min(value) < 1:
-        msg = "must be two or three whole numbers of at least 1, as [96, 96, 96]"
-        raise ValueError(msg)
-    return value
-
-
-def _foreground_ratio(value: list[float]) -> list[float]:
-    if len(value) != 2 or not 0.0 <= value[0] <= value[1] <= 1.0:
-        msg = "must be two rising shares between 0 and 1, as [0.001, 0.2]"
         raise ValueError(msg)
     return value
 
@@ -194,18 +155,6 @@ At = Annotated[
     PlainValidator(_at),
     WithJsonSchema({"anyOf": [{"const": "clean"}, {"type": "object"}]}),
 ]
-Flips = Annotated[
-    list[int] | Literal["all"],
-    PlainValidator(_flips),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 2}},
-                {"const": "all"},
-            ]
-        }
-    ),
-]
 Claimed = Annotated[
     dict[str, float | str],
     PlainValidator(_claimed),
@@ -252,25 +201,6 @@ class CasesShape(_Strict):
     """What was done to the scans before."""
     reference: ReferenceShape = ReferenceShape()
     """Which mask counts."""
-
-
-SETTINGS: Mapping[str, Callable[[object], object]] = {
-    "flips": _flips,
-    "precision": _precision,
-    "batch": _count,
-    "threads": _count,
-}
-"""Settings of a system that `expand` may sweep, beside the fields of its contract; each refuses a
-wrong value by a ValueError."""
-
-
-class TrainingShape(_Strict):
-    """What the maker says of the training: facts, never used to predict."""
-
-    patch: Annotated[list[int], AfterValidator(_training_patch)] | None = None
-    """Voxels of a training patch, in the order of the system's axes."""
-    foreground_ratio: Annotated[list[float], AfterValidator(_foreground_ratio)] | None = None
-    """Smallest and largest share of foreground in the training patches."""
 
 
 class SystemShape(_Strict):

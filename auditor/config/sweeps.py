@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from auditor.config.problems import Problems
-from auditor.config.shape import SETTINGS, SystemShape, valid_name
+from auditor.config.settings import SETTINGS
+from auditor.config.shape import SystemShape, valid_name
 from auditor.systems.contract_values import INPUT_VALUES, OUTPUT_VALUES, WINDOW_VALUES, Value
 
 __all__ = ["expanded"]

@@ -28,6 +28,7 @@ the array. Nothing here knows axes, spacing or activations.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -122,7 +123,7 @@ def importance(window: Sequence[int], blend: str) -> NDArray[np.float32]:
 
     Returns
     -------
-    (*window), in [0.001, 1]; symmetric about the centre.
+    (*window), in [0.001, 1]; symmetric about the centre; read-only.
 
     Raises
     ------
@@ -139,17 +140,23 @@ def importance(window: Sequence[int], blend: str) -> NDArray[np.float32]:
     MONAI, ``monai.data.utils.compute_importance_map`` (mode gaussian, sigma_scale 0.125);
     nnU-Net v2, ``compute_gaussian`` (sigma_scale 1/8).
     """
-    weights = np.ones(tuple(window), dtype=np.float64)
-    if blend == "constant":
-        return weights.astype(np.float32)
-    if blend != "gaussian":
+    return _weights(tuple(window), blend)
+
+
+@functools.lru_cache(maxsize=8)
+def _weights(window: tuple[int, ...], blend: str) -> NDArray[np.float32]:
+    """Make the weights once for all windows of a system; nobody may write into them."""
+    weights = np.ones(window, dtype=np.float64)
+    if blend not in {"gaussian", "constant"}:
         msg = f"blend must be 'gaussian' or 'constant', got {blend!r}"
         raise ValueError(msg)
-    for axis, size in enumerate(window):
+    for axis, size in enumerate(window if blend == "gaussian" else ()):
         x = np.arange(size) - (size - 1) / 2
         profile = np.exp(-(x**2) / (2 * (SIGMA_SCALE * size) ** 2))
         weights *= profile.reshape([-1 if i == axis else 1 for i in range(len(window))])
-    return np.maximum(weights, SMALLEST_WEIGHT).astype(np.float32)
+    made = np.maximum(weights, SMALLEST_WEIGHT).astype(np.float32)
+    made.setflags(write=False)
+    return made
 
 
 def run_windows(
@@ -302,6 +309,10 @@ class _Canvas:
 
     def add(self, corner: tuple[int, ...], part: NDArray[Any]) -> None:
         labels = np.issubdtype(part.dtype, np.integer)
+        if len(self.corners) == 1:
+            # nothing to blend; a copy, as a system may use its memory again
+            self.answer = np.array(part, dtype=part.dtype if labels else np.float32)
+            return
         if self.answer is None or self.total is None:
             shape = (part.shape[0], *self.image.shape[1:])
             self.answer = np.zeros(shape, dtype=part.dtype if labels else np.float32)
@@ -314,7 +325,9 @@ class _Canvas:
             np.maximum(total, self.weights, out=total)
         else:
             total += self.weights
-            here += (part.astype(np.float32, copy=False) - here) * (self.weights / total)
+            moved = part.astype(np.float32, copy=False) - here
+            moved *= self.weights / total
+            here += moved
 
     def finish(self) -> None:
         """Let the padded image and the weights go: later images may still be on their way."""

@@ -82,7 +82,7 @@ def as_nnunet(
         averaged: Tensor = prediction / (len(combinations) + 1)
         return averaged
 
-    weights = torch.from_numpy(importance(window, "gaussian")).double()
+    weights = torch.from_numpy(importance(window, "gaussian").copy()).double()
     total = torch.zeros((2, *image.shape[1:]), dtype=torch.float64)
     count = torch.zeros(image.shape[1:], dtype=torch.float64)
     for corner in itertools.product(*window_starts(image.shape[1:], window, 0.5)):
