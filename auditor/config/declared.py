@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from auditor.config.inference import TrainingShape
 from auditor.config.problems import Problems
-from auditor.config.settings import TrainingShape
 from auditor.config.shape import SystemShape
 from auditor.config.sweeps import expanded
 from auditor.errors import ConfigError

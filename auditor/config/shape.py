@@ -1,6 +1,6 @@
 """The shape of audit.yaml: keys, types, ranges, and its JSON Schema.
 
-Only this file, `auditor.config.settings` and `auditor.config.sentences` know pydantic. What the keys
+Only this file, `auditor.config.inference` and `auditor.config.sentences` know pydantic. What the keys
 `input`, `window` and `output` of a system may hold is said once, by `auditor.systems.contract`, for the
 configuration and for contract files alike; here they are mappings whose schema is derived from the same
 records.
@@ -27,7 +27,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from auditor.config.settings import Flips, TrainingShape
+from auditor.config.inference import Flips, TrainingShape
 from auditor.schema import CONTROLS, InputSpec, OutputSpec, WindowSpec
 from auditor.systems.contract_values import INPUT_VALUES, OUTPUT_VALUES, WINDOW_VALUES, Value
 from perturbations.catalog import CATALOG

@@ -12,8 +12,8 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from auditor.config.inference import SETTINGS
 from auditor.config.problems import Problems
-from auditor.config.settings import SETTINGS
 from auditor.config.shape import SystemShape, valid_name
 from auditor.systems.contract_values import INPUT_VALUES, OUTPUT_VALUES, WINDOW_VALUES, Value
 
