@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor.systems.sandbox import confine
-from auditor.systems.transport import TransportError, receive, send
+from auditor.systems.transport import SharedMemory, TransportError, receive, send
 
 __all__ = ["main"]
 
@@ -67,8 +67,9 @@ def main(channel: socket.socket) -> None:
         return
     known = {"inputs": model.inputs, "outputs": model.outputs, "findings": list(model.findings)}
     send(channel, {"ok": True, "sandbox": [*layers, "ends with its parent"], **known})
+    memory = SharedMemory()
     while True:
-        _serve(channel, model, settings["batch"])
+        _serve(channel, model, settings["batch"], memory)
 
 
 def _runtime(format_: str) -> Any:  # noqa: ANN401  # a class of either kind of model
@@ -83,7 +84,12 @@ def _runtime(format_: str) -> Any:  # noqa: ANN401  # a class of either kind of 
     return TorchScriptModel
 
 
-def _serve(channel: socket.socket, model: Any, batch: int) -> None:  # noqa: ANN401  # either kind
+def _serve(
+    channel: socket.socket,
+    model: Any,  # noqa: ANN401  # either kind
+    batch: int,
+    memory: SharedMemory,
+) -> None:
     from auditor.schema import InputSpec, OutputSpec, WindowSpec
     from auditor.systems.window import run_images
 
@@ -97,7 +103,7 @@ def _serve(channel: socket.socket, model: Any, batch: int) -> None:  # noqa: ANN
             images, lambda b: model(b, inputs, output), spec, batch, header["flips"]
         )
         del images
-        send(channel, {"ok": True}, answers)
+        send(channel, {"ok": True}, answers, memory=memory)
     except TransportError:
         raise
     except BaseException as error:  # noqa: BLE001  # whatever a checkpoint raises is a row

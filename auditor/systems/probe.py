@@ -156,7 +156,7 @@ def probe_system(
     CheckpointError
         The checkpoint cannot be started.
     """
-    trial = replace(spec, window=None, batch=1, timeout_s=min(timeout_s, spec.timeout_s))
+    trial = replace(spec, window=None, flips=(), batch=1, timeout_s=min(timeout_s, spec.timeout_s))
     if callable is not None:
         return probe_runner(CallableRunner(callable), trial)
     runner = ProcessRunner(trial, Path(str(spec.checkpoint)))

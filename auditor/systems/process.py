@@ -33,7 +33,7 @@ from auditor.systems.environment import child_environment
 from auditor.systems.reasons import how_it_ended, plain
 from auditor.systems.sandbox import missing_layers
 from auditor.systems.sniff import files_beside
-from auditor.systems.transport import TransportError, receive, send
+from auditor.systems.transport import SharedMemory, TransportError, receive, send
 
 __all__ = ["ModelFailure", "ModelInfo", "ModelProcess", "TensorInfo"]
 
@@ -130,6 +130,7 @@ class ModelProcess:
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
+        self._memory = SharedMemory()
         self._reader: threading.Thread | None = None
         self._scratch = ""
         self._printed = b""
@@ -243,6 +244,7 @@ class ModelProcess:
         """End the child and everything that it started."""
         process, self._process = self._process, None
         self._info = None
+        self._memory.close()
         if self._channel is not None:
             self._channel.close()
             self._channel = None
@@ -307,7 +309,7 @@ class ModelProcess:
         assert self._channel is not None  # called after start
         deadline = time.monotonic() + limit_s if math.isfinite(limit_s) else math.inf
         try:
-            send(self._channel, header, arrays, deadline=deadline)
+            send(self._channel, header, arrays, deadline=deadline, memory=self._memory)
         except TransportError as error:
             raise self._gone() from error
         except TimeoutError as error:
