@@ -108,7 +108,7 @@ class CallableRunner:
 
     def _predict(self, batch: NDArray[np.float32]) -> NDArray[Any]:
         try:
-            answer = np.asarray(self._function(batch[0].copy()))
+            answer = np.array(self._function(batch[0].copy()))  # its memory may be used again
         except Exception as error:  # whatever a user's model raises is a row
             reason = f"the system raised {type(error).__name__}: {_one_line(error)}"
             raise RunFailure(Status.FAILED, reason) from error

@@ -38,6 +38,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.schema import WindowSpec
+from auditor.systems.padding import padded
 
 Predict = Callable[[NDArray[np.float32]], NDArray[Any]]
 """(batch, channel, *window) float32 -> (batch, class, *window): floats, or integers for labels."""
@@ -202,7 +203,9 @@ def run_images(
     ----------
     images : each (channel, *sizes); sizes may differ between images.
     predict : called with (batch, channel, *window); must return (batch, class, *window).
-        Integer answers are taken as label numbers and never averaged.
+        Integer answers are taken as label numbers and never averaged. It may write into what it is
+        given, which is the image itself when that is one window and no other image is run; and the
+        result is then its answer itself.
     window : None for whole images, of which only neighbours of one shape share a batch.
     batch : windows, or whole images, per call; the last batch is filled up with copies.
     flips : spatial axes, counted from 0, that are mirrored: the answers to all 2^k combinations
@@ -228,8 +231,12 @@ def run_images(
     canvases = [_Canvas(image, window) for image in images]
     places = [(canvas, corner) for canvas in canvases for corner in canvas.corners]
     cut = (canvas.cut(corner) for canvas, corner in places)
-    for (canvas, corner), answer in zip(places, _answers(cut, predict, batch, flips), strict=True):
-        canvas.add(corner, answer)
+    answers = _answers(cut, predict, batch, flips, once=len(places) == 1)
+    for (canvas, corner), answer in zip(places, answers, strict=True):
+        if len(places) == 1:
+            canvas.take(answer)
+        else:
+            canvas.add(corner, answer)
         if corner == canvas.corners[-1]:
             canvas.finish()
     return [canvas.result for canvas in canvases]
@@ -245,11 +252,19 @@ def _check_flips(flips: Sequence[int], axes: int) -> None:
 
 
 def _answers(
-    arrays: Iterable[NDArray[np.float32]], predict: Predict, batch: int, flips: Sequence[int]
+    arrays: Iterable[NDArray[np.float32]],
+    predict: Predict,
+    batch: int,
+    flips: Sequence[int],
+    *,
+    once: bool = False,
 ) -> Iterator[NDArray[Any]]:
-    """Answer (channel, *sizes) by (class, *sizes) one after the other, in batches of one size."""
+    """Answer (channel, *sizes) by (class, *sizes) one after the other, in batches of one size.
+
+    once : there is one array, which nobody looks at again: a system may have it, and write into it.
+    """
     if not flips:
-        yield from _in_batches(iter(arrays), predict, batch)
+        yield from _in_batches(iter(arrays), predict, batch, once=once)
         return
     mirrors = [
         tuple(axis + 1 for axis in chosen)
@@ -272,10 +287,11 @@ def _answers(
 
 
 def _in_batches(
-    arrays: Iterator[NDArray[np.float32]], predict: Predict, batch: int
+    arrays: Iterator[NDArray[np.float32]], predict: Predict, batch: int, *, once: bool = False
 ) -> Iterator[NDArray[Any]]:
     while chunk := list(itertools.islice(arrays, batch)):
-        yield from _call(predict, np.stack(chunk), batch)[: len(chunk)]
+        fed = chunk[0][None] if once else np.stack(chunk)
+        yield from _call(predict, fed, batch)[: len(chunk)]
 
 
 class _Canvas:
@@ -292,7 +308,7 @@ class _Canvas:
         missing = [max(0, w - n) for n, w in zip(sizes, window.size, strict=True)]
         before = [m // 2 for m in missing]
         padding = [(b, m - b) for b, m in zip(before, missing, strict=True)]
-        self.image = _padded(image, padding, window.padding)
+        self.image = padded(image, padding, window.padding)
         starts = window_starts(self.image.shape[1:], window.size, window.overlap, window.placement)
         self.corners = list(itertools.product(*starts))
         self.inside = tuple(slice(b, b + n) for b, n in zip(before, sizes, strict=True))
@@ -311,7 +327,7 @@ class _Canvas:
         labels = np.issubdtype(part.dtype, np.integer)
         if len(self.corners) == 1:
             # nothing to blend; a copy, as a system may use its memory again
-            self.answer = np.array(part, dtype=part.dtype if labels else np.float32)
+            self.take(np.array(part))
             return
         if self.answer is None or self.total is None:
             shape = (part.shape[0], *self.image.shape[1:])
@@ -329,6 +345,11 @@ class _Canvas:
             moved *= self.weights / total
             here += moved
 
+    def take(self, part: NDArray[Any]) -> None:
+        """Hold the answer to the only window there is."""
+        labels = np.issubdtype(part.dtype, np.integer)
+        self.answer = part if labels else part.astype(np.float32, copy=False)
+
     def finish(self) -> None:
         """Let the padded image and the weights go: later images may still be on their way."""
         self.image = self.image[:, :0]
@@ -340,54 +361,6 @@ class _Canvas:
             msg = "no window was run"
             raise ValueError(msg)
         return np.ascontiguousarray(self.answer[(slice(None), *self.inside)])
-
-
-def pad_with_minimum(
-    image: NDArray[np.float32], padding: Sequence[tuple[int, int]]
-) -> NDArray[np.float32]:
-    """Pad each channel of an image with its own minimum.
-
-    Parameters
-    ----------
-    image : (channel, *sizes).
-    padding : voxels before and after, along each spatial axis, none negative.
-
-    Returns
-    -------
-    (channel, *padded sizes); the image itself when nothing is to be padded.
-    """
-    if not any(before or after for before, after in padding):
-        return image
-    sizes = [n + b + a for n, (b, a) in zip(image.shape[1:], padding, strict=True)]
-    lowest = image.reshape(image.shape[0], -1).min(axis=1)
-    padded = np.empty((image.shape[0], *sizes), dtype=image.dtype)
-    padded[:] = lowest.reshape(-1, *([1] * len(sizes)))
-    inner = tuple(slice(b, b + n) for n, (b, _) in zip(image.shape[1:], padding, strict=True))
-    padded[(slice(None), *inner)] = image
-    return padded
-
-
-_PADDING: dict[str, dict[str, Any]] = {
-    "zero": {"mode": "constant", "constant_values": 0.0},
-    "edge": {"mode": "edge"},
-    "reflect": {"mode": "reflect"},
-}
-
-
-def _padded(
-    image: NDArray[np.float32], padding: Sequence[tuple[int, int]], how: str
-) -> NDArray[np.float32]:
-    if how == "minimum" or not any(before or after for before, after in padding):
-        return pad_with_minimum(image, padding)
-    if how == "reflect" and any(
-        after >= n for n, (_, after) in zip(image.shape[1:], padding, strict=True)
-    ):
-        msg = (
-            f"an image of sizes {image.shape[1:]} is too small to be padded by reflection; choose "
-            "another window.padding"
-        )
-        raise ValueError(msg)
-    return np.pad(image, [(0, 0), *padding], **_PADDING[how])
 
 
 def _run_whole(
