@@ -10,18 +10,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from auditor.config.inference import TrainingShape
 from auditor.config.kinds import KINDS, kind_problems, runs_without_checkpoint, unfit
 from auditor.config.problems import Problems
 from auditor.config.settings import Settings
 from auditor.config.shape import SystemShape
 from auditor.config.shipped import told_by, unanswered, with_labels, without_doubles
+from auditor.config.sweeps import expanded
 from auditor.errors import CheckpointError, ConfigError
 from auditor.metrics.catalog import get
-from auditor.schema import Certainty, SystemSpec
+from auditor.schema import Certainty, SystemSpec, TrainingFacts
 from auditor.systems.contract import (
     PARTS,
     ContractParts,
     Told,
+    fed_axes,
     find_contract_file,
     parse_contract,
     read_contract_file,
@@ -31,8 +34,8 @@ from auditor.systems.sidecars import Located, locate
 __all__ = ["Surroundings", "read_systems"]
 
 _SAME_NAME = (
-    "golden_agree_at_least", "contract_sensitivity", "family", "training_seed", "batch", "threads",
-    "device", "timeout_s", "memory_gb",
+    "golden_agree_at_least", "contract_sensitivity", "family", "training_seed", "precision", "batch",
+    "threads", "device", "timeout_s", "memory_gb",
 )  # fmt: skip
 """Keys of the file that are fields of the record."""
 
@@ -85,7 +88,7 @@ def read_systems(
             if shape.like not in around.names or shape.like in given:
                 problems.append(str(error))
             continue
-        variants = _expanded(name, content, shape, problems)
+        variants = expanded(name, content, shape, problems)
         entries += [(name, f"{name}{suffix}", variant) for suffix, variant in variants]
     known = {*around.names, *(name for _, name, _ in entries)}
     specs: list[SystemSpec] = []
@@ -122,35 +125,6 @@ def _merged(name: str, given: Mapping[str, SystemShape], seen: tuple[str, ...]) 
     return base
 
 
-def _expanded(
-    name: str, content: dict[str, Any], shape: SystemShape, problems: Problems
-) -> list[tuple[str, dict[str, Any]]]:
-    """One variant per value of the expanded field; several fields are crossed."""
-    variants = [("", content)]
-    for path, values in (shape.expand or {}).items():
-        part, _, key = path.partition(".")
-        if part not in PARTS or not key:
-            problems.append(
-                f"systems.{name}.expand.{path}: must name a field of input, window or output, as "
-                "window.size"
-            )
-            continue
-        variants = [
-            (f"{suffix}-{_short(value)}", {**known, part: {**(known.get(part) or {}), key: value}})
-            for suffix, known in variants
-            for value in values
-        ]
-    return variants
-
-
-def _short(value: object) -> str:
-    """Write a value as the end of a name: 64 for [64, 64, 64], 64x64x32 for unequal sizes."""
-    if isinstance(value, list):
-        parts = [_short(inner) for inner in value]
-        return parts[0] if len(set(parts)) == 1 else "x".join(parts)
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def _system(
     where: str,
     content: Mapping[str, Any],
@@ -183,6 +157,7 @@ def _system(
         problems += unfit(where, content, parts.sources, activation=parts.output.activation)
     if located is not None:
         warnings += told_by(located, where)
+    flips = _flips(where, content.get("flips") or (), parts, problems)
     golden = content.get("golden")
     if golden is not None and not (around.folder / golden).is_file():
         problems.append(f"{where}.golden: must be a file, {golden!r} is none")
@@ -198,7 +173,46 @@ def _system(
         claimed=claimed,
         claimed_source=source,
         **runs,
+        flips=flips,
+        training=_training(content.get("training")),
         **{key: content[key] for key in _SAME_NAME if key in content},
+    )
+
+
+def _flips(
+    where: str, given: str | Sequence[int], parts: ContractParts, problems: Problems
+) -> tuple[int, ...]:
+    """Resolve `all`, and compare with the axes and the output of the contract."""
+    if not given:
+        return ()
+    count = fed_axes(parts.input, parts.window)
+    if given == "all" and count is None:
+        problems.append(
+            f"{where}.flips: must name the axes, as [0, 1, 2]: how many `all` are is told neither by "
+            "window.size nor by input.axes, .size or .dims"
+        )
+        return ()
+    axes = tuple(range(count or 0)) if isinstance(given, str) else tuple(sorted(given))
+    if count is not None and max(axes) >= count:
+        problems.append(
+            f"{where}.flips: must be axes from 0 to {count - 1}, as the system is fed with {count}, was "
+            f"{list(axes)}"
+        )
+    if parts.output.activation == "labels":
+        problems.append(
+            f"{where}.flips: must be left out for output.activation: labels, as label numbers cannot be "
+            "averaged"
+        )
+    return axes
+
+
+def _training(given: TrainingShape | None) -> TrainingFacts | None:
+    if given is None:
+        return None
+    patch, ratio = given.patch, given.foreground_ratio
+    return TrainingFacts(
+        patch=None if patch is None else tuple(patch),
+        foreground_ratio=None if ratio is None else (ratio[0], ratio[1]),
     )
 
 

@@ -1,8 +1,9 @@
 """The shape of audit.yaml: keys, types, ranges, and its JSON Schema.
 
-Only this file and `auditor.config.sentences` know pydantic. What the keys `input`, `window` and
-`output` of a system may hold is said once, by `auditor.systems.contract`, for the configuration and
-for contract files alike; here they are mappings whose schema is derived from the same records.
+Only this file, `auditor.config.inference` and `auditor.config.sentences` know pydantic. What the keys
+`input`, `window` and `output` of a system may hold is said once, by `auditor.systems.contract`, for the
+configuration and for contract files alike; here they are mappings whose schema is derived from the same
+records.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from auditor.config.inference import Flips, TrainingShape
 from auditor.schema import CONTROLS, InputSpec, OutputSpec, WindowSpec
 from auditor.systems.command_line import read_command
 from auditor.systems.contract_values import INPUT_VALUES, OUTPUT_VALUES, WINDOW_VALUES, Value
@@ -36,7 +38,14 @@ __all__ = ["Shape", "json_schema"]
 _NUMBER = {"type": "number"}
 
 
-def _name(value: str) -> str:
+def valid_name(value: str) -> str:
+    """Return the name of a system, a criterion or an audit.
+
+    Raises
+    ------
+    ValueError
+        In words, when it is none.
+    """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,79}", value) or value == CONTROLS:
         msg = (
             "must be a name of at most 80 letters, digits and . _ + -, beginning with a letter or "
@@ -123,6 +132,9 @@ def _part(record: type, known: Mapping[str, Value]) -> dict[str, Any]:
     properties = {key: dict(schema["properties"][key]) for key in known}
     for key, value in known.items():
         properties[key]["description"] = f"Must be {value.must_be}."
+        if record is WindowSpec and key == "size":
+            sizes = {name: properties[key].pop(name) for name in ("type", "items")}
+            properties[key]["anyOf"] = [sizes, {"type": "integer", "minimum": 1}]
         if key == "labels":
             properties[key] |= {"type": "object", "additionalProperties": {"type": "integer"}}
             for unfit in ("items", "default"):
@@ -130,7 +142,7 @@ def _part(record: type, known: Mapping[str, Value]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
-Name = Annotated[str, AfterValidator(_name)]
+Name = Annotated[str, AfterValidator(valid_name)]
 Share = Annotated[float, Field(gt=0.5, lt=1.0)]
 Rate = Annotated[float, Field(gt=0.0, lt=1.0)]
 Severities = Annotated[list[float], AfterValidator(_severities)]
@@ -213,7 +225,7 @@ class SystemShape(_Strict):
     like: str | None = None
     """Another system, whose entries hold unless they stand here."""
     expand: dict[str, Annotated[list[Any], Field(min_length=1)]] | None = None
-    """One system per value: {window.size: [[64, 64, 64], [96, 96, 96]]}."""
+    """One system per value: {window.size: [64, 96], flips: [[], [0, 1, 2]], precision: [float32]}."""
     input: Input | None = None
     """Preprocessing."""
     window: Window | None = None
@@ -232,6 +244,12 @@ class SystemShape(_Strict):
     """Architecture that this is an instance of."""
     training_seed: int | None = None
     """Which training run of the family."""
+    training: TrainingShape | None = None
+    """Declared facts of the training."""
+    flips: Flips = []
+    """Fed axes, counted from 0, that are mirrored, or all; answers are averaged."""
+    precision: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Number type of the weights while they run."""
     batch: Annotated[int, Field(ge=1)] = 1
     """Windows or images per forward pass."""
     threads: Annotated[int, Field(ge=1)] = 1

@@ -33,7 +33,7 @@ from auditor.schema import (
     SystemSpec,
 )
 from auditor.systems.completion import Completion, complete, filled, undeclared
-from auditor.systems.contract import build_contract
+from auditor.systems.contract import build_contract, canonical_text
 from auditor.systems.golden import GoldenOutcome, Pair, compare_golden, read_golden_table
 from auditor.systems.numeric_floor import NOT_RUN, UNSTEADY, NumericFloor, numeric_floor
 from auditor.systems.runners import CallableSystem
@@ -275,5 +275,13 @@ def _examined(
             *looked.findings.get(spec.name, ()),
             *(() if floor.steady else (UNSTEADY,)),
         ),
+        settings=_settings(spec),
+        training=spec.training,
     )
     return Examined(record, floor)
+
+
+def _settings(spec: SystemSpec) -> tuple[tuple[str, str], ...]:
+    """List what is set beside the contract, as it is written in the configuration."""
+    names = ("batch", "device", "flips", "precision", "threads")
+    return tuple((name, canonical_text(getattr(spec, name))) for name in names)

@@ -211,6 +211,12 @@ class WindowSpec:
     """Share of a window that neighbouring windows share, in [0, 1)."""
     blend: Literal["gaussian", "constant"] = "gaussian"
     """Weight of a voxel inside its window."""
+    placement: Literal["even", "monai"] = "even"
+    """Windows are spread evenly (nnU-Net), or follow each other by the whole step, the last one moved
+    back to the end (MONAI)."""
+    padding: Literal["minimum", "zero", "edge", "reflect"] = "minimum"
+    """With what an image smaller than the window is filled up: the minimum of each channel, zero, its
+    edge, or its reflection."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from auditor.schema.inputs import Contract
+from auditor.schema.inputs import Contract, TrainingFacts
 
 RESULTS_VERSION = 1
 """Raised when a field is added or its meaning changes."""
@@ -113,6 +113,10 @@ class SystemRecord:
     """Of its planned evaluations."""
     findings: tuple[str, ...] = ()
     """Safety and contract findings in words."""
+    settings: tuple[tuple[str, str], ...] = ()
+    """(name, value) of what is set beside the contract: batch, device, flips, precision, threads."""
+    training: TrainingFacts | None = None
+    """Declared facts of the training."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ def chosen(
         When no output fits.
     """
     if not outputs:
-        msg = "the model must return a tensor, it returned none"
+        msg = "the model must return a tensor of numbers, it returned none"
         raise Refusal(msg)
     if spec.index is None:
         fitting = [

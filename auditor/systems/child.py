@@ -28,7 +28,7 @@ from typing import Any
 
 from auditor.systems.peak_memory import peak_mb
 from auditor.systems.sandbox import confine
-from auditor.systems.transport import TransportError, receive, send
+from auditor.systems.transport import SharedMemory, TransportError, receive, send
 
 __all__ = ["main"]
 
@@ -69,14 +69,20 @@ def main(channel: socket.socket) -> None:
         # from here on torch or onnxruntime is in this process
         kind = _runtime(settings["format"])
         send(channel, {"ok": True, "ready": True})
-        model = kind(checkpoint, device=settings["device"], threads=settings["threads"])
+        model = kind(
+            checkpoint,
+            device=settings["device"],
+            threads=settings["threads"],
+            precision=settings["precision"],
+        )
     except BaseException as error:  # noqa: BLE001  # whatever a checkpoint does while it is loaded
         send(channel, {"ok": False, **_told(error, doing="it cannot be loaded")})
         return
     known = {"inputs": model.inputs, "outputs": model.outputs, "findings": list(model.findings)}
     send(channel, {"ok": True, "sandbox": [*layers, "ends with its parent"], **known})
+    memory = SharedMemory()
     while True:
-        _serve(channel, model, settings["batch"])
+        _serve(channel, model, settings["batch"], memory)
 
 
 def _runtime(format_: str) -> Any:  # noqa: ANN401  # a class of either kind of model
@@ -86,7 +92,12 @@ def _runtime(format_: str) -> Any:  # noqa: ANN401  # a class of either kind of 
     return kind
 
 
-def _serve(channel: socket.socket, model: Any, batch: int) -> None:  # noqa: ANN401  # either kind
+def _serve(
+    channel: socket.socket,
+    model: Any,  # noqa: ANN401  # either kind
+    batch: int,
+    memory: SharedMemory,
+) -> None:
     from auditor.schema import InputSpec, OutputSpec, WindowSpec
     from auditor.systems.window import run_images
 
@@ -100,10 +111,14 @@ def _serve(channel: socket.socket, model: Any, batch: int) -> None:  # noqa: ANN
     spec = None if window is None else WindowSpec(**{**window, "size": tuple(window["size"])})
     try:
         answers = run_images(
-            images, lambda b: model(b, inputs, output), spec, header.get("batch") or batch
+            images,
+            lambda b: model(b, inputs, output),
+            spec,
+            header.get("batch") or batch,
+            header["flips"],
         )
         del images
-        send(channel, {"ok": True}, answers)
+        send(channel, {"ok": True}, answers, memory=memory)
     except TransportError:
         raise
     except BaseException as error:  # noqa: BLE001  # whatever a checkpoint raises is a row

@@ -204,6 +204,7 @@ def parse_contract(told: Sequence[Told], where: str) -> ContractParts:
                 sources = {n: s for n, s in sources.items() if not n.startswith(f"{part}.")}
             if isinstance(value, Mapping):
                 sources |= {f"{part}.{key}": source for key in value}
+    _write_out(merged, told)
     read_input, input_problems = parse_input(merged.get("input") or {}, f"{where}.input")
     read_output, output_problems = parse_output(merged.get("output") or {}, f"{where}.output")
     window, window_problems = parse_window(merged.get("window"), f"{where}.window")
@@ -220,10 +221,51 @@ def parse_contract(told: Sequence[Told], where: str) -> ContractParts:
     )
 
 
+def _write_out(merged: dict[str, Any], told: Sequence[Told]) -> None:
+    """Write one number for the size of a window out for each axis that anybody named."""
+    window = merged.get("window")
+    size = window.get("size") if isinstance(window, Mapping) else None
+    if not isinstance(window, Mapping) or isinstance(size, bool) or not isinstance(size, int):
+        return
+    spec, _ = parse_input(merged.get("input") or {}, "")
+    weaker = [
+        mapping["window"] for _, mapping in told if isinstance(mapping.get("window"), Mapping)
+    ]
+    named = [len(it["size"]) for it in weaker if isinstance(it.get("size"), list | tuple)]
+    count = fed_axes(spec, None) or (named[-1] if named else None)
+    if count is not None:
+        merged["window"] = {**window, "size": [size] * count}
+
+
+def fed_axes(spec: InputSpec, window: WindowSpec | None) -> int | None:
+    """Count the spatial axes of the array that a system is fed with.
+
+    Parameters
+    ----------
+    spec : its input.
+    window : its window.
+
+    Returns
+    -------
+    2 or 3; None when the contract says nothing of them, so that each scan decides.
+    """
+    if spec.dims is not None:
+        return spec.dims
+    lists = (window.size if window is not None else None, spec.size, spec.divisor, spec.spacing_mm)
+    if spec.axes != NATIVE:
+        return len(spec.axes)
+    return next((len(values) for values in lists if values is not None), None)
+
+
 def _window_problems(spec: InputSpec, window: WindowSpec, where: str) -> list[str]:
     problems = []
     dims = spec.dims or (len(spec.axes) if spec.axes != NATIVE else len(window.size))
-    if len(window.size) != dims:
+    if len(window.size) == 1:
+        problems.append(
+            f"{where}.window.size: must be one number per axis, as [96, 96, 96]: neither input.axes nor "
+            f"another list says how many axes {window.size[0]} is for"
+        )
+    elif len(window.size) != dims:
         problems.append(f"{where}.window.size: must have {dims} numbers, got {window.size}")
     elif spec.divisor is not None and any(
         w % d for w, d in zip(window.size, spec.divisor, strict=False)

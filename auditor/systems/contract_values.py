@@ -98,6 +98,10 @@ def _sizes(value: object) -> tuple[int, ...]:
     return _two_or_three([_count(item) for item in _items(value)])
 
 
+def _window_size(value: object) -> tuple[int, ...]:
+    return _sizes(value) if isinstance(value, list | tuple) else (_count(value),)
+
+
 def _spacing(value: object) -> tuple[float, ...]:
     return _two_or_three([_positive(item) for item in _items(value)])
 
@@ -223,8 +227,10 @@ OUTPUT_VALUES: Mapping[str, Value] = {
 """Keys of ``output``."""
 
 WINDOW_VALUES: Mapping[str, Value] = {
-    "size": _SIZES,
+    "size": Value(f"{_SIZES.must_be}, or one number for all axes", _window_size),
     "overlap": Value("a number from 0 to below 1", _overlap),
     "blend": _choice("gaussian", "constant"),
+    "placement": _choice("even", "monai"),
+    "padding": _choice("minimum", "zero", "edge", "reflect"),
 }
 """Keys of ``window``."""

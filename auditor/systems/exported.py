@@ -55,6 +55,8 @@ class ExportedModel:
         cpu, cuda or cuda:1.
     threads : int
         Of one forward pass.
+    precision : str
+        float32; another one is refused.
 
     Raises
     ------
@@ -66,8 +68,17 @@ class ExportedModel:
     findings: tuple[str, ...] = ()
     """A program of the allowed operators reads and writes nothing."""
 
-    def __init__(self, path: Path, *, device: str, threads: int) -> None:
+    def __init__(
+        self, path: Path, *, device: str, threads: int, precision: str = "float32"
+    ) -> None:
         import torch
+
+        if precision != "float32":
+            msg = (
+                f"precision must be float32 for torch.export, was {precision}: its program fixes the types "
+                "of its numbers itself; leave precision out, or ask the maker for a program in that type"
+            )
+            raise Refusal(msg)
 
         if _READER not in sys.modules:
             msg = (

@@ -1,7 +1,8 @@
 """Run an ONNX graph in the child, by onnxruntime. torch is not needed.
 
 One graph optimisation level for every audit (all of them): levels change results in the fifth digit,
-and this is what makers run.
+and this is what makers run. Images and answers are bound to the device's memory, on a CPU as on a GPU,
+so that there is one way through this file.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ _TYPES = {
     "tensor(int32)": np.int32,
     "tensor(int64)": np.int64,
 }
+_ANSWERS = frozenset(_TYPES) | {
+    f"tensor({kind})" for kind in ("bool", "int8", "int16", "uint16", "uint32", "uint64")
+}
+"""What can be bound and read; words would end the process, sequences and maps are no answers."""
 
 
 def check_onnxruntime_installation() -> str:
@@ -73,11 +78,13 @@ class OnnxModel:
         cpu, cuda or cuda:1.
     threads : int
         Of one forward pass.
+    precision : str
+        Must be float32: a graph fixes the types of its numbers itself.
 
     Raises
     ------
     Refusal
-        When the device is not there, or the graph is none of one image.
+        When the device is not there, another precision is asked for, or the graph is none of one image.
     CheckpointError
         When onnxruntime is not properly installed.
     """
@@ -85,11 +92,19 @@ class OnnxModel:
     findings: tuple[str, ...] = ()
     """A graph of the standard's operators reads and writes nothing."""
 
-    def __init__(self, path: Path, *, device: str, threads: int) -> None:
+    def __init__(
+        self, path: Path, *, device: str, threads: int, precision: str = "float32"
+    ) -> None:
         import onnxruntime as ort
 
         self._path = path
         check_onnxruntime_installation()
+        if precision != "float32":
+            msg = (
+                f"precision must be float32 for ONNX, was {precision}: a graph fixes the types of its "
+                "numbers itself; leave precision out, or ask the maker for a graph in that type"
+            )
+            raise Refusal(msg)
         ort.set_default_logger_severity(3)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
@@ -97,6 +112,7 @@ class OnnxModel:
         # threads that wait in a loop take the processor from the other streams
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.use_deterministic_compute = True
         self._session = ort.InferenceSession(
             str(path), sess_options=options, providers=_providers(device)
         )
@@ -113,6 +129,10 @@ class OnnxModel:
             msg = f"the input must be a tensor of numbers, it is {self._input.type}"
             raise Refusal(msg)
         self._declared = _sizes(self._input)
+        self._place = (device.partition(":")[0], int(device.partition(":")[2] or 0))
+        self._tensors = [
+            str(node.name) for node in self._session.get_outputs() if str(node.type) in _ANSWERS
+        ]
         self.inputs = (_described(self._input),)
         """Name, type and sizes of the input."""
         self.outputs = tuple(map(_described, self._session.get_outputs()))
@@ -134,12 +154,10 @@ class OnnxModel:
         """Run what is fed as it is; (name, array) of each output that is a tensor."""
         values = as_type(fed_values, _TYPES[self._input.type])
         require_declared_sizes(self._declared, values.shape)
+        if not self._tensors:
+            return []
         answers = in_fixed_batches(values, self._declared, self._run)
-        return [
-            (str(node["name"]), array)
-            for node, array in zip(self.outputs, answers, strict=True)
-            if hasattr(array, "dtype")  # sequences and maps are no tensors
-        ]
+        return list(zip(self._tensors, answers, strict=True))
 
     def facts(self, fed_values: NDArray[np.float32], inputs: InputSpec) -> Facts:
         """Tell what the graph is made of; see `auditor.systems.describing`."""
@@ -151,7 +169,17 @@ class OnnxModel:
         return facts_of_onnx(self._path, batch, inputs)
 
     def _run(self, values: NDArray[Any]) -> list[Any]:
-        return list(self._session.run(None, {self._input.name: values}))
+        import onnxruntime as ort
+
+        binding = self._session.io_binding()
+        image = ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(values), *self._place)
+        binding.bind_ortvalue_input(self._input.name, image)
+        for name in self._tensors:
+            binding.bind_output(name, *self._place)
+        self._session.run_with_iobinding(binding)
+        if self._place[0] == "cpu":
+            return [value.numpy() for value in binding.get_outputs()]  # where they are, not copied
+        return list(binding.copy_outputs_to_cpu())
 
 
 def _sizes(node: Any) -> tuple[int | None, ...]:  # noqa: ANN401  # of onnxruntime, without types
@@ -182,5 +210,10 @@ def _providers(device: str) -> list[Any]:
         ort.preload_dlls()
     number = int(device.partition(":")[2] or 0)
     # audit-grade numbers: full float32, and an algorithm that does not change from run to run
-    settings = {"device_id": number, "use_tf32": 0, "cudnn_conv_algo_search": "HEURISTIC"}
+    settings = {
+        "device_id": number,
+        "use_tf32": 0,
+        "cudnn_conv_algo_search": "HEURISTIC",
+        "arena_extend_strategy": "kSameAsRequested",
+    }
     return [("CUDAExecutionProvider", settings)]

@@ -38,8 +38,8 @@ from auditor.schema import Geometry, InputSpec, OutputSpec, WindowSpec
 from auditor.systems.decision import decide, has_rest_channel, scores_of
 from auditor.systems.intensity import normalise
 from auditor.systems.orientation import Orientation, match_axes
+from auditor.systems.padding import pad_with_minimum
 from auditor.systems.resampling import Resampling, resample, to_sizes, to_spacing
-from auditor.systems.window import pad_with_minimum
 
 __all__ = ["Prepared", "Resampling", "decide", "fed_sizes", "prepare", "resample", "restore"]
 

@@ -34,7 +34,7 @@ from auditor.systems.environment import child_environment
 from auditor.systems.reasons import how_it_ended, plain
 from auditor.systems.sandbox import missing_layers
 from auditor.systems.sniff import files_beside
-from auditor.systems.transport import TransportError, receive, send
+from auditor.systems.transport import SharedMemory, TransportError, receive, send
 
 __all__ = ["ModelFailure", "ModelInfo", "ModelProcess", "TensorInfo"]
 
@@ -98,6 +98,8 @@ class ModelProcess:
         cpu, cuda or cuda:1.
     threads, batch : int
         Of one stream; windows per forward pass.
+    precision : str
+        Number type of the weights while they run: float32, float16 or bfloat16.
     timeout_s : float
         Longest time of one call, and of loading the checkpoint; wall clock.
     memory_gb : float
@@ -112,6 +114,7 @@ class ModelProcess:
         device: str = "cpu",
         threads: int = 1,
         batch: int = 1,
+        precision: str = "float32",
         timeout_s: float = 600.0,
         memory_gb: float = 8.0,
     ) -> None:
@@ -123,10 +126,12 @@ class ModelProcess:
             "device": device,
             "threads": threads,
             "batch": batch,
+            "precision": precision,
             "memory_gb": memory_gb,
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
+        self._memory = SharedMemory()
         self._reader: threading.Thread | None = None
         self._scratch = ""
         self._printed = b""
@@ -192,6 +197,7 @@ class ModelProcess:
         input: InputSpec,  # noqa: A002  # the word of the contract
         *,
         batch: int | None = None,
+        flips: Sequence[int] = (),
     ) -> list[NDArray[Any]]:
         """Run images in the system's own axes.
 
@@ -201,6 +207,7 @@ class ModelProcess:
         window : sliding window, or None for whole images.
         output, input : of the contract: which output, where the channels stand.
         batch : windows per forward pass in this call, instead of the process's own number.
+        flips : axes that are mirrored, see `auditor.systems.window.run_images`.
 
         Returns
         -------
@@ -223,6 +230,7 @@ class ModelProcess:
             },
             "input_layout": input.layout,
             "batch": batch,
+            "flips": list(flips),
         }
         asked = [np.ascontiguousarray(image, np.float32) for image in images]
         _, answers = self._ask(header, asked, limit_s=self._timeout)
@@ -267,6 +275,7 @@ class ModelProcess:
         """End the child and everything that it started."""
         process, self._process = self._process, None
         self._info = None
+        self._memory.close()
         if self._channel is not None:
             self._channel.close()
             self._channel = None
@@ -331,7 +340,7 @@ class ModelProcess:
         assert self._channel is not None  # called after start
         deadline = time.monotonic() + limit_s if math.isfinite(limit_s) else math.inf
         try:
-            send(self._channel, header, arrays, deadline=deadline)
+            send(self._channel, header, arrays, deadline=deadline, memory=self._memory)
         except TransportError as error:
             raise self._gone() from error
         except TimeoutError as error:

@@ -101,13 +101,16 @@ class CallableRunner:
         """
         try:
             predict = self._labels if spec.output.activation == "labels" else self._predict
-            return [run_windows(p, predict, window=spec.window, batch=1) for p in pieces]
+            return [
+                run_windows(p, predict, window=spec.window, batch=1, flips=spec.flips)
+                for p in pieces
+            ]
         except ValueError as error:
             raise RunFailure(Status.REJECTED, str(error)) from error
 
     def _predict(self, batch: NDArray[np.float32]) -> NDArray[Any]:
         try:
-            answer = np.asarray(self._function(batch[0].copy()))
+            answer = np.array(self._function(batch[0].copy()))  # its memory may be used again
         except Exception as error:  # whatever a user's model raises is a row
             reason = f"the system raised {type(error).__name__}: {_one_line(error)}"
             raise RunFailure(Status.FAILED, reason) from error
@@ -161,6 +164,7 @@ class ProcessRunner:
                 device=self._spec.device,
                 threads=self._spec.threads,
                 batch=self._spec.batch,
+                precision=self._spec.precision,
                 timeout_s=self._spec.timeout_s,
                 memory_gb=self._spec.memory_gb,
             )
@@ -193,7 +197,9 @@ class ProcessRunner:
 
         process = self._started()
         try:
-            return process.run(pieces, spec.window, spec.output, spec.input, batch=spec.batch)
+            return process.run(
+                pieces, spec.window, spec.output, spec.input, batch=spec.batch, flips=spec.flips
+            )
         except ModelFailure as failure:
             if failure.status in {Status.CRASHED, Status.TIMED_OUT}:
                 self.close()

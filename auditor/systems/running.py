@@ -276,6 +276,12 @@ def open_system(spec: SystemSpec, *, callable: CallableSystem | None = None) -> 
         msg = f"system {spec.name!r} must declare output.labels, as {{spleen: 1}}"
         raise CheckpointError(msg)
     if callable is not None:
+        if spec.precision != "float32":
+            msg = (
+                f"systems.{spec.name}.precision: must be float32 for a Python callable, which casts its "
+                f"own weights, was {spec.precision}"
+            )
+            raise CheckpointError(msg)
         runner: Runner = CallableRunner(callable)
         return RunningSystem(spec, runner, runner.info)
     if spec.checkpoint is None:

@@ -36,11 +36,14 @@ class TorchScriptModel:
         cpu, cuda or cuda:1.
     threads : int
         Of one forward pass.
+    precision : str
+        float16 or bfloat16: weights and images are cast to it. float32: as they are stored, which is
+        another type only in archives that were saved so.
 
     Raises
     ------
     Refusal
-        When the device is not there, or the archive is damaged.
+        When the device is not there or cannot compute in this precision, or the archive is damaged.
     """
 
     inputs: tuple[dict[str, Any], ...] = ()
@@ -48,7 +51,9 @@ class TorchScriptModel:
     outputs: tuple[dict[str, Any], ...] = ()
     """... nor its outputs."""
 
-    def __init__(self, path: Path, *, device: str, threads: int) -> None:
+    def __init__(
+        self, path: Path, *, device: str, threads: int, precision: str = "float32"
+    ) -> None:
         import torch
 
         self.findings = examine_archive(path)
@@ -61,8 +66,15 @@ class TorchScriptModel:
             warnings.filterwarnings("ignore", message=r".*torch\.jit\..* is deprecated.*")
             module = _loaded(path, self._device)
             module.eval()
+        self._precision = precision
+        if precision != "float32":
+            _check_precision(precision, self._device)
+            module.to(getattr(torch, precision))
         self._module = module
-        self._dtype = _common_dtype(module)
+        self._dtype = _common_dtype(module) if precision == "float32" else getattr(torch, precision)
+        if precision == "float32" and self._dtype != torch.float32:
+            kind = str(self._dtype).removeprefix("torch.")
+            self.findings = (*self.findings, f"its weights are stored as {kind} and run as such")
 
     @staticmethod
     def import_runtime() -> None:
@@ -80,7 +92,7 @@ class TorchScriptModel:
         torch = self._torch
         # the profiling executor compiles after the first calls, and compiled code has other last bits
         with torch.inference_mode(), torch.jit.optimized_execution(should_optimize=False):
-            return tensors_of(self._module(self._tensor(fed_values)))
+            return tensors_of(self._answer(self._tensor(fed_values)))
 
     def facts(self, fed_values: NDArray[np.float32], inputs: InputSpec) -> Facts:
         """Tell what the program is made of; see `auditor.systems.describing`."""
@@ -97,6 +109,18 @@ class TorchScriptModel:
 
     def _tensor(self, fed_values: NDArray[np.float32]) -> Any:  # noqa: ANN401  # a tensor
         return self._torch.from_numpy(fed_values).to(self._device, self._dtype)
+
+    def _answer(self, values: Any) -> Any:  # noqa: ANN401  # a tensor, and whatever comes back
+        try:
+            return self._module(values)
+        except RuntimeError as error:
+            if self._precision == "float32":
+                raise
+            msg = (
+                f"the model does not run with precision: {self._precision} (constants of its code "
+                f"may be float32): {_last_line(error)}"
+            )
+            raise Refusal(msg) from error
 
 
 def _loaded(path: Path, device: Any) -> Any:  # noqa: ANN401  # a ScriptModule
@@ -122,7 +146,12 @@ def prepared_device(name: str, threads: int) -> Any:  # noqa: ANN401  # torch is
 
     torch.set_num_threads(threads)
     torch.set_num_interop_threads(1)
-    device = torch.device(name)
+    return _found(torch.device(name))
+
+
+def _found(device: Any) -> Any:  # noqa: ANN401  # a torch.device
+    import torch
+
     if device.type == "cpu":
         return device
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -131,11 +160,40 @@ def prepared_device(name: str, threads: int) -> Any:  # noqa: ANN401  # torch is
             f"device {device} was asked for, but torch sees {count} GPUs here; declare device: cpu"
         )
         raise Refusal(msg)
+    _make_repeatable()
+    return device
+
+
+def _make_repeatable() -> None:
+    """Ask for the same bits in every run, and for full float32; on a CPU they are so already."""
+    import torch
+
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
-    return device
+    # a few operations have no deterministic form on a GPU: better run than refused
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)
+
+
+def _check_precision(precision: str, device: Any) -> None:  # noqa: ANN401  # a torch.device
+    """Refuse a precision in which this device cannot convolve."""
+    import torch
+
+    kind = getattr(torch, precision)
+    try:
+        with torch.inference_mode():
+            for dims in (2, 3):
+                image = torch.ones((1, 1, *[3] * dims), dtype=kind, device=device)
+                (torch.nn.functional.conv2d, torch.nn.functional.conv3d)[dims - 2](image, image)
+    except RuntimeError as error:
+        msg = f"precision {precision} cannot be used on device {device}: {_last_line(error)}"
+        raise Refusal(msg) from error
+
+
+def _last_line(error: RuntimeError) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:300] if lines else type(error).__name__
 
 
 def _common_dtype(module: Any) -> Any:  # noqa: ANN401  # a ScriptModule

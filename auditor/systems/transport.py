@@ -3,7 +3,8 @@
 **Conventions.** A message is the length of its header (8 bytes, little endian), the header as JSON, and,
 when it carries arrays, the descriptor of one anonymous memory file that holds them one after the
 other. Nothing has a name, so nothing is left behind by a killed process. Where descriptors cannot travel
-(Windows) the arrays follow the header in the stream.
+(Windows) the arrays follow the header in the stream. A sender of questions and answers may keep its memory
+file (`SharedMemory`): making its pages anew for every message costs five times as much as the copy.
 
 The child may be hostile. The receiver believes no number of the header; it reads the memory like a file,
 because a mapping of it would end this process if the sender made it shorter meanwhile; and it waits until
@@ -26,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["TransportError", "receive", "send"]
+__all__ = ["SharedMemory", "TransportError", "receive", "send"]
 
 _MOST_HEADER = 1 << 20
 _SHARED = hasattr(socket, "send_fds")
@@ -37,8 +38,36 @@ _DTYPES = frozenset(
 )
 
 
+_MOST_KEPT = 64 << 20
+"""Bytes of the largest memory file that is kept from message to message."""
+
+
 class TransportError(Exception):
     """The other side is gone, or sent what is no message."""
+
+
+class SharedMemory:
+    """The memory file of one sender, written anew for each message.
+
+    For talks of question and answer only: the other side has read a message before the next is sent.
+    """
+
+    def __init__(self) -> None:
+        self._handle: int | None = None
+
+    def close(self) -> None:
+        """Give the memory back."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def filled(self, views: Sequence[memoryview]) -> int:
+        """Put bytes into it; the descriptor stays its own."""
+        if self._handle is None:
+            self._handle = _memory(views)
+        else:
+            _refill(self._handle, views)
+        return self._handle
 
 
 def send(
@@ -48,6 +77,7 @@ def send(
     *,
     deadline: float = math.inf,
     shared: bool = _SHARED,
+    memory: SharedMemory | None = None,
 ) -> None:
     """Send one message.
 
@@ -58,6 +88,8 @@ def send(
     arrays : of numbers.
     deadline : moment of `time.monotonic` by which everything must be sent.
     shared : through shared memory, where descriptors can travel; else in the stream.
+    memory : of this sender, to be used again; a new one for this message when there is none, or when the
+        arrays are larger than what is worth keeping.
 
     Raises
     ------
@@ -72,7 +104,9 @@ def send(
     text = json.dumps({**header, "arrays": described}).encode()
     length = struct.pack("<Q", len(text))
     views = [_bytes_of(np.ascontiguousarray(array)) for array in arrays]
-    handle = _memory(views) if arrays and shared else None
+    handle, kept = None, memory is not None and sum(view.nbytes for view in views) <= _MOST_KEPT
+    if arrays and shared:
+        handle = memory.filled(views) if memory is not None and kept else _memory(views)
     try:
         channel.settimeout(_left(deadline))
         if handle is not None:
@@ -90,7 +124,7 @@ def send(
         msg = f"the other process is gone ({error.strerror or error})"
         raise TransportError(msg) from error
     finally:
-        if handle is not None:
+        if handle is not None and not kept:
             os.close(handle)
 
 
@@ -196,21 +230,28 @@ def _memory(views: Sequence[memoryview]) -> int:
         else:
             with tempfile.TemporaryFile() as file:  # has no name from the beginning
                 handle = os.dup(file.fileno())
-        try:
-            for view in views:
-                _write_all(handle, view)
-        except OSError:
-            os.close(handle)
-            raise
     except OSError as error:
-        msg = f"no shared memory for {sum(view.nbytes for view in views)} bytes ({error.strerror})"
+        msg = f"no shared memory ({error.strerror})"
         raise MemoryError(msg) from error
+    try:
+        _refill(handle, views)
+    except MemoryError:
+        os.close(handle)
+        raise
     return handle
 
 
-def _write_all(handle: int, view: memoryview) -> None:
-    while view:
-        view = view[os.write(handle, view) :]
+def _refill(handle: int, views: Sequence[memoryview]) -> None:
+    place = 0
+    try:
+        for whole in views:
+            view = whole
+            while view:
+                count = os.pwrite(handle, view, place)
+                view, place = view[count:], place + count
+    except OSError as error:
+        msg = f"no shared memory for {sum(view.nbytes for view in views)} bytes ({error.strerror})"
+        raise MemoryError(msg) from error
 
 
 def _empty_arrays(described: object, most_bytes: float) -> list[NDArray[Any]]:

@@ -4,11 +4,18 @@
 ``(channel, *sizes)``, windows travel as ``(batch, channel, *window)``; every tuple of sizes follows
 the array. Nothing here knows axes, spacing or activations.
 
-* *Starts* are spread evenly between the two ends, as in nnU-Net (Isensee et al., Nature Methods
-  2021, ``compute_steps_for_sliding_window``), with the step rounded down to whole voxels, so that
-  neighbours never share less than the asked overlap.
-* *Padding.* An image smaller than the window is padded on both sides with the minimum of each
-  channel (background in most modalities), and the answer is cut back.
+* *Starts* (``placement: even``) are spread evenly between the two ends, as in nnU-Net (Isensee et
+  al., Nature Methods 2021, ``compute_steps_for_sliding_window``), with the step rounded down to
+  whole voxels, so that neighbours never share less than the asked overlap. ``placement: monai`` goes
+  on by the whole step and moves the last window back to the end, as MONAI's
+  ``sliding_window_inference`` does. Both have the same number of windows, and the same windows where
+  the step divides what is left of the axis behind the first one.
+* *Padding.* An image smaller than the window is padded on both sides, the odd voxel behind, and the
+  answer is cut back: with the minimum of each channel (background in most modalities), with zero
+  (nnU-Net, and MONAI by default), with the edge, or by reflection.
+* *Flips.* Each window is also mirrored along every combination of the asked axes; what the system
+  answers is mirrored back and averaged before windows are blended and before any activation, as in
+  nnU-Net. Mirrored windows fill the same batches as others.
 * *Weights* are those of MONAI's ``compute_importance_map``: a Gaussian of sigma = size / 8
   (nnU-Net uses the same sigma), no smaller than 0.001, or one everywhere.
 * *Blending* is a running weighted mean, which reproduces a value exactly wherever all windows
@@ -21,20 +28,20 @@ the array. Nothing here knows axes, spacing or activations.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor.schema import WindowSpec
+from auditor.systems.padding import padded
 
 Predict = Callable[[NDArray[np.float32]], NDArray[Any]]
 """(batch, channel, *window) float32 -> (batch, class, *window): floats, or integers for labels."""
-
-_Item = TypeVar("_Item")
 
 SIGMA_SCALE = 0.125
 """Sigma of the Gaussian weight over the window's size; the default of nnU-Net and MONAI."""
@@ -43,7 +50,12 @@ SMALLEST_WEIGHT = 1e-3
 """Weights are never below this (the centre has 1), so that corners seen once are still defined."""
 
 
-def window_starts(sizes: Sequence[int], window: Sequence[int], overlap: float) -> list[list[int]]:
+def window_starts(
+    sizes: Sequence[int],
+    window: Sequence[int],
+    overlap: float,
+    placement: Literal["even", "monai"] = "even",
+) -> list[list[int]]:
     """Return the first voxel of every window along each axis.
 
     Parameters
@@ -51,6 +63,7 @@ def window_starts(sizes: Sequence[int], window: Sequence[int], overlap: float) -
     sizes : voxels of the image along each axis, each at least as large as the window's.
     window : voxels of the window along each axis.
     overlap : share of a window that neighbours share at least, in [0, 1).
+    placement : ``even``, or ``monai``: whole steps, the last window moved back to the end.
 
     Returns
     -------
@@ -62,10 +75,16 @@ def window_starts(sizes: Sequence[int], window: Sequence[int], overlap: float) -
     ValueError
         For an overlap outside [0, 1), an empty window, or an image smaller than its window.
 
+    References
+    ----------
+    MONAI 1.6, ``monai.inferers.utils._get_scan_interval`` and ``monai.data.utils.dense_patch_slices``.
+
     Examples
     --------
-    >>> window_starts((10, 4), (4, 4), 0.5)
-    [[0, 2, 4, 6], [0]]
+    >>> window_starts((11, 4), (4, 4), 0.25)
+    [[0, 2, 5, 7], [0]]
+    >>> window_starts((11, 4), (4, 4), 0.25, "monai")
+    [[0, 3, 6, 7], [0]]
     """
     if not 0 <= overlap < 1:
         msg = f"overlap must be in [0, 1), got {overlap!r}"
@@ -73,18 +92,26 @@ def window_starts(sizes: Sequence[int], window: Sequence[int], overlap: float) -
     if len(sizes) != len(window):
         msg = f"the window must have {len(sizes)} sizes as the image has, got {tuple(window)}"
         raise ValueError(msg)
-    return [_axis_starts(n, w, overlap) for n, w in zip(sizes, window, strict=True)]
+    starts = _even_starts if placement == "even" else _monai_starts
+    for size, length in zip(sizes, window, strict=True):
+        if length < 1 or size < length:
+            msg = f"the window must have 1 to {size} voxels on an axis of {size}, got {length}"
+            raise ValueError(msg)
+    return [starts(n, w, overlap) for n, w in zip(sizes, window, strict=True)]
 
 
-def _axis_starts(size: int, window: int, overlap: float) -> list[int]:
-    if window < 1 or size < window:
-        msg = f"the window must have 1 to {size} voxels on an axis of {size}, got {window}"
-        raise ValueError(msg)
+def _even_starts(size: int, window: int, overlap: float) -> list[int]:
     # 10 * (1 - 0.8) is 1.9999999999999996 in floating point and means 2
     step = max(1, math.floor(window * (1 - overlap) + 1e-9))
     span = size - window
     gaps = math.ceil(span / step)
     return [round(i * span / gaps) for i in range(gaps + 1)] if gaps else [0]
+
+
+def _monai_starts(size: int, window: int, overlap: float) -> list[int]:
+    step = max(1, int(window * (1 - overlap)))  # 1.9999999999999996 is 1 there
+    span = size - window
+    return [min(i * step, span) for i in range(math.ceil(span / step) + 1)]
 
 
 def importance(window: Sequence[int], blend: str) -> NDArray[np.float32]:
@@ -97,7 +124,7 @@ def importance(window: Sequence[int], blend: str) -> NDArray[np.float32]:
 
     Returns
     -------
-    (*window), in [0.001, 1]; symmetric about the centre.
+    (*window), in [0.001, 1]; symmetric about the centre; read-only.
 
     Raises
     ------
@@ -114,21 +141,32 @@ def importance(window: Sequence[int], blend: str) -> NDArray[np.float32]:
     MONAI, ``monai.data.utils.compute_importance_map`` (mode gaussian, sigma_scale 0.125);
     nnU-Net v2, ``compute_gaussian`` (sigma_scale 1/8).
     """
-    weights = np.ones(tuple(window), dtype=np.float64)
-    if blend == "constant":
-        return weights.astype(np.float32)
-    if blend != "gaussian":
+    return _weights(tuple(window), blend)
+
+
+@functools.lru_cache(maxsize=8)
+def _weights(window: tuple[int, ...], blend: str) -> NDArray[np.float32]:
+    """Make the weights once for all windows of a system; nobody may write into them."""
+    weights = np.ones(window, dtype=np.float64)
+    if blend not in {"gaussian", "constant"}:
         msg = f"blend must be 'gaussian' or 'constant', got {blend!r}"
         raise ValueError(msg)
-    for axis, size in enumerate(window):
+    for axis, size in enumerate(window if blend == "gaussian" else ()):
         x = np.arange(size) - (size - 1) / 2
         profile = np.exp(-(x**2) / (2 * (SIGMA_SCALE * size) ** 2))
         weights *= profile.reshape([-1 if i == axis else 1 for i in range(len(window))])
-    return np.maximum(weights, SMALLEST_WEIGHT).astype(np.float32)
+    made = np.maximum(weights, SMALLEST_WEIGHT).astype(np.float32)
+    made.setflags(write=False)
+    return made
 
 
 def run_windows(
-    image: NDArray[np.float32], predict: Predict, *, window: WindowSpec | None, batch: int
+    image: NDArray[np.float32],
+    predict: Predict,
+    *,
+    window: WindowSpec | None,
+    batch: int,
+    flips: Sequence[int] = (),
 ) -> NDArray[Any]:
     """Run one image; see `run_images`.
 
@@ -138,6 +176,7 @@ def run_windows(
     predict : the system.
     window : None for the whole image in one call.
     batch : windows per call.
+    flips : mirrored axes.
 
     Returns
     -------
@@ -148,7 +187,7 @@ def run_windows(
     ValueError
         As `run_images`.
     """
-    return run_images([image], predict, window=window, batch=batch)[0]
+    return run_images([image], predict, window, batch, flips)[0]
 
 
 def run_images(
@@ -156,6 +195,7 @@ def run_images(
     predict: Predict,
     window: WindowSpec | None,
     batch: int,
+    flips: Sequence[int] = (),
 ) -> list[NDArray[Any]]:
     """Run several images; their windows share batches of exactly `batch` windows.
 
@@ -163,9 +203,13 @@ def run_images(
     ----------
     images : each (channel, *sizes); sizes may differ between images.
     predict : called with (batch, channel, *window); must return (batch, class, *window).
-        Integer answers are taken as label numbers and never averaged.
+        Integer answers are taken as label numbers and never averaged. It may write into what it is
+        given, which is the image itself when that is one window and no other image is run; and the
+        result is then its answer itself.
     window : None for whole images, of which only neighbours of one shape share a batch.
     batch : windows, or whole images, per call; the last batch is filled up with copies.
+    flips : spatial axes, counted from 0, that are mirrored: the answers to all 2^k combinations
+        are mirrored back and averaged in float32; every window costs 2^k times as much.
 
     Returns
     -------
@@ -174,30 +218,80 @@ def run_images(
     Raises
     ------
     ValueError
-        For a batch below 1, a window with other axes than the image, or an answer of another
-        shape than asked for.
+        For a batch below 1, a window with other axes than the image, an answer of another shape
+        than asked for, flips that are no axes of the image, or label numbers with flips.
     """
     if batch < 1:
         msg = f"batch must be at least 1, got {batch}"
         raise ValueError(msg)
+    for image in images:
+        _check_flips(flips, image.ndim - 1)
     if window is None:
-        return _run_whole(images, predict, batch)
+        return _run_whole(images, predict, batch, flips)
     canvases = [_Canvas(image, window) for image in images]
-    pieces = (
-        (canvas, corner, last)
-        for canvas in canvases
-        for corner, last in zip(
-            canvas.corners, [*[False] * (len(canvas.corners) - 1), True], strict=True
-        )
-    )
-    for chunk in _chunks(pieces, batch):
-        fed = np.stack([canvas.cut(corner) for canvas, corner, _ in chunk])
-        answer = _call(predict, fed, batch)
-        for (canvas, corner, last), part in zip(chunk, answer, strict=False):
-            canvas.add(corner, part)
-            if last:
-                canvas.finish()
+    places = [(canvas, corner) for canvas in canvases for corner in canvas.corners]
+    cut = (canvas.cut(corner) for canvas, corner in places)
+    answers = _answers(cut, predict, batch, flips, once=len(places) == 1)
+    for (canvas, corner), answer in zip(places, answers, strict=True):
+        if len(places) == 1:
+            canvas.take(answer)
+        else:
+            canvas.add(corner, answer)
+        if corner == canvas.corners[-1]:
+            canvas.finish()
     return [canvas.result for canvas in canvases]
+
+
+def _check_flips(flips: Sequence[int], axes: int) -> None:
+    if len(set(flips)) < len(flips) or not all(0 <= axis < axes for axis in flips):
+        msg = (
+            f"flips must be different axes from 0 to {axes - 1} of the {axes} that the system is fed "
+            f"with, got {list(flips)}"
+        )
+        raise ValueError(msg)
+
+
+def _answers(
+    arrays: Iterable[NDArray[np.float32]],
+    predict: Predict,
+    batch: int,
+    flips: Sequence[int],
+    *,
+    once: bool = False,
+) -> Iterator[NDArray[Any]]:
+    """Answer (channel, *sizes) by (class, *sizes) one after the other, in batches of one size.
+
+    once : there is one array, which nobody looks at again: a system may have it, and write into it.
+    """
+    if not flips:
+        yield from _in_batches(iter(arrays), predict, batch, once=once)
+        return
+    mirrors = [
+        tuple(axis + 1 for axis in chosen)
+        for count in range(len(flips) + 1)
+        for chosen in itertools.combinations(flips, count)
+    ]
+    fed = (np.flip(array, axes) for array in arrays for axes in mirrors)
+    answers = _in_batches(fed, predict, batch)
+    for first in answers:  # the first of the mirrors mirrors nothing
+        if np.issubdtype(first.dtype, np.integer):
+            msg = (
+                "flips average answers, and label numbers cannot be averaged; leave flips out, or "
+                "name an output that holds scores by output.index and output.activation"
+            )
+            raise ValueError(msg)
+        total = first.astype(np.float32)
+        for axes in mirrors[1:]:
+            total += np.flip(next(answers), axes)
+        yield total / np.float32(len(mirrors))
+
+
+def _in_batches(
+    arrays: Iterator[NDArray[np.float32]], predict: Predict, batch: int, *, once: bool = False
+) -> Iterator[NDArray[Any]]:
+    while chunk := list(itertools.islice(arrays, batch)):
+        fed = chunk[0][None] if once else np.stack(chunk)
+        yield from _call(predict, fed, batch)[: len(chunk)]
 
 
 class _Canvas:
@@ -214,8 +308,8 @@ class _Canvas:
         missing = [max(0, w - n) for n, w in zip(sizes, window.size, strict=True)]
         before = [m // 2 for m in missing]
         padding = [(b, m - b) for b, m in zip(before, missing, strict=True)]
-        self.image = pad_with_minimum(image, padding)
-        starts = window_starts(self.image.shape[1:], window.size, window.overlap)
+        self.image = padded(image, padding, window.padding)
+        starts = window_starts(self.image.shape[1:], window.size, window.overlap, window.placement)
         self.corners = list(itertools.product(*starts))
         self.inside = tuple(slice(b, b + n) for b, n in zip(before, sizes, strict=True))
         self.window = window.size
@@ -231,6 +325,10 @@ class _Canvas:
 
     def add(self, corner: tuple[int, ...], part: NDArray[Any]) -> None:
         labels = np.issubdtype(part.dtype, np.integer)
+        if len(self.corners) == 1:
+            # nothing to blend; a copy, as a system may use its memory again
+            self.take(np.array(part))
+            return
         if self.answer is None or self.total is None:
             shape = (part.shape[0], *self.image.shape[1:])
             self.answer = np.zeros(shape, dtype=part.dtype if labels else np.float32)
@@ -243,7 +341,14 @@ class _Canvas:
             np.maximum(total, self.weights, out=total)
         else:
             total += self.weights
-            here += (part.astype(np.float32, copy=False) - here) * (self.weights / total)
+            moved = part.astype(np.float32, copy=False) - here
+            moved *= self.weights / total
+            here += moved
+
+    def take(self, part: NDArray[Any]) -> None:
+        """Hold the answer to the only window there is."""
+        labels = np.issubdtype(part.dtype, np.integer)
+        self.answer = part if labels else part.astype(np.float32, copy=False)
 
     def finish(self) -> None:
         """Let the padded image and the weights go: later images may still be on their way."""
@@ -258,48 +363,15 @@ class _Canvas:
         return np.ascontiguousarray(self.answer[(slice(None), *self.inside)])
 
 
-def pad_with_minimum(
-    image: NDArray[np.float32], padding: Sequence[tuple[int, int]]
-) -> NDArray[np.float32]:
-    """Pad each channel of an image with its own minimum.
-
-    Parameters
-    ----------
-    image : (channel, *sizes).
-    padding : voxels before and after, along each spatial axis, none negative.
-
-    Returns
-    -------
-    (channel, *padded sizes); the image itself when nothing is to be padded.
-    """
-    if not any(before or after for before, after in padding):
-        return image
-    sizes = [n + b + a for n, (b, a) in zip(image.shape[1:], padding, strict=True)]
-    lowest = image.reshape(image.shape[0], -1).min(axis=1)
-    padded = np.empty((image.shape[0], *sizes), dtype=image.dtype)
-    padded[:] = lowest.reshape(-1, *([1] * len(sizes)))
-    inner = tuple(slice(b, b + n) for n, (b, _) in zip(image.shape[1:], padding, strict=True))
-    padded[(slice(None), *inner)] = image
-    return padded
-
-
 def _run_whole(
-    images: Sequence[NDArray[np.float32]], predict: Predict, batch: int
+    images: Sequence[NDArray[np.float32]], predict: Predict, batch: int, flips: Sequence[int]
 ) -> list[NDArray[Any]]:
     results: list[NDArray[Any]] = []
     for _, group in itertools.groupby(images, key=lambda image: image.shape):
-        for chunk in _chunks(iter(group), batch):
-            answer = _call(predict, np.stack(chunk), batch)[: len(chunk)]
+        for answer in _answers(group, predict, batch, flips):
             labels = np.issubdtype(answer.dtype, np.integer)
-            results.extend(
-                np.array(part, dtype=None if labels else np.float32, order="C") for part in answer
-            )
+            results.append(np.array(answer, dtype=None if labels else np.float32, order="C"))
     return results
-
-
-def _chunks(items: Iterator[_Item], size: int) -> Iterator[list[_Item]]:
-    while chunk := list(itertools.islice(items, size)):
-        yield chunk
 
 
 def _call(predict: Predict, fed: NDArray[np.float32], batch: int) -> NDArray[Any]:

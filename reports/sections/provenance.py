@@ -82,7 +82,8 @@ def _systems(view: View) -> Table:
     columns = (
         *(Column("System"), Column("Family"), Column("Training run"), Column("Format")),
         *(Column("SHA-256"), Column("Bytes", "number"), Column("Contract")),
-        *(Column("Golden pairs", "number"), Column("Sandbox"), Column("Findings", "wide")),
+        *(Column("Golden pairs", "number"), Column("Settings"), Column("Trained on")),
+        *(Column("Sandbox"), Column("Findings", "wide")),
     )
     return Table("Systems.", columns, rows)
 
@@ -103,9 +104,24 @@ def _system(system: SystemRecord) -> tuple[Text, ...]:
         count(system.size_bytes),
         str(system.contract.status),
         golden,
+        ", ".join(f"{name} {value}" for name, value in system.settings) or "not stored",
+        _training(system),
         ", ".join(system.sandbox) or _WITHOUT_SANDBOX.get(system.format, "none"),
         "; ".join(system.findings) or "none",
     )
+
+
+def _training(system: SystemRecord) -> Text:
+    """Print what the maker says of the training."""
+    facts = system.training
+    told: list[Markup] = []
+    if facts is not None and facts.patch is not None:
+        sizes = Markup(" x ").join(count(size) for size in facts.patch)
+        told.append(Markup("patches of {}").format(sizes))
+    if facts is not None and facts.foreground_ratio is not None:
+        low, high = map(number, facts.foreground_ratio)
+        told.append(Markup("foreground {} to {} of a patch").format(low, high))
+    return Markup(", ").join(told) if told else "not stated"
 
 
 def _contract(system: SystemRecord) -> Table:

@@ -319,7 +319,7 @@ def test_the_json_schema_knows_every_key_with_a_description(folder: Path) -> Non
         assert not undescribed, name
     parts = _properties(schema, "SystemShape")
     window = next(it for it in parts["window"]["anyOf"] if it.get("type") == "object")
-    assert set(window["properties"]) == {"size", "overlap", "blend"}
+    assert set(window["properties"]) == {"size", "overlap", "blend", "placement", "padding"}
     assert window["additionalProperties"] is False
 
 

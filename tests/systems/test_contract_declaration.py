@@ -263,6 +263,8 @@ def test_a_contract_lists_every_field_sorted_with_its_source() -> None:
     assert [n for n in names if n.startswith("window")] == [
         "window.blend",
         "window.overlap",
+        "window.padding",
+        "window.placement",
         "window.size",
     ]
     contract = build_contract(spec, status=ContractStatus.IN_DOUBT, note="axes")

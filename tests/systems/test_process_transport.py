@@ -7,6 +7,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from auditor.systems.transport import TransportError, receive, send
+from auditor.systems import transport
+from auditor.systems.transport import SharedMemory, TransportError, receive, send
 
 Pair = tuple[socket.socket, socket.socket]
 ARRAYS: list[NDArray[Any]] = [
@@ -55,6 +57,59 @@ def test_messages_arrive_as_they_were_sent(pair: Pair, shared: Any) -> None:
         assert np.array_equal(sent, come, equal_nan=sent.dtype.kind == "f")
         assert come.flags.writeable
     assert receive(theirs, deadline=soon()) == ({"number": 2}, [])
+
+
+def test_a_memory_file_that_is_used_again_carries_each_message_and_nothing_of_the_last(
+    pair: Pair,
+) -> None:
+    ours, theirs = pair
+    memory = SharedMemory()
+    own = Path("/proc/self/fd")
+    before = len(list(own.iterdir())) if own.is_dir() else 0
+    for sizes in ((5, 3), (2,), (), (7, 1, 4)):  # larger, smaller, none at all, larger again
+        arrays = [np.full(size, size, np.float32) for size in sizes]
+        send(ours, {}, arrays, memory=memory)
+        for sent, come in zip(arrays, receive(theirs, deadline=soon())[1], strict=True):
+            assert np.array_equal(sent, come)
+    if before:
+        assert len(list(own.iterdir())) == before + 1  # one, however many messages
+    memory.close()
+    memory.close()
+    send(ours, {}, [np.ones(3)], memory=memory)  # begins anew after it was closed
+    assert receive(theirs, deadline=soon())[1][0].tolist() == [1, 1, 1]
+    memory.close()
+
+
+def test_a_memory_file_that_the_other_side_made_shorter_or_longer_is_written_in_full(
+    pair: Pair,
+) -> None:
+    ours, theirs = pair
+    memory = SharedMemory()
+    send(ours, {}, [np.ones(1000)], memory=memory)
+    length, (stolen,), _, _ = socket.recv_fds(theirs, 8, 1)
+    theirs.recv(*struct.unpack("<Q", length))  # the header of that message
+    for size in (0, 1 << 20):
+        os.ftruncate(stolen, size)
+        os.lseek(stolen, 17, os.SEEK_SET)  # the place of reading is shared, too
+        send(ours, {}, [np.arange(1000.0)], memory=memory)
+        assert np.array_equal(receive(theirs, deadline=soon())[1][0], np.arange(1000.0))
+    os.close(stolen)
+    memory.close()
+
+
+def test_memory_that_is_too_large_to_be_kept_is_given_back(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "_MOST_KEPT", 1000)
+    ours, theirs = pair
+    memory = SharedMemory()
+    for count in (100, 400, 100):
+        send(ours, {}, [np.arange(count, dtype=np.float32)], memory=memory)
+        (_, (come,)) = receive(theirs, deadline=soon())
+        assert np.array_equal(come, np.arange(count))
+        assert memory._handle is not None
+        assert os.fstat(memory._handle).st_size == 400  # of 100 numbers, never of 400
+    memory.close()
 
 
 def test_large_arrays_pass_in_the_stream(pair: Pair) -> None:

@@ -42,7 +42,7 @@ class Attempts:
 
     def __init__(self, runner: Runner, spec: SystemSpec, limit_s: float) -> None:
         self._runner = runner
-        self._spec = replace(spec, window=None)
+        self._spec = replace(spec, window=None, flips=())
         self._limit_s = limit_s
         self._until = time.monotonic() + limit_s
         self.lost = 0

@@ -1,0 +1,72 @@
+"""A sweep as its user runs it: systems of one entry, what they cost, and what the report says of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tiny_audits import bright, callable_fields, tiny_config, unet
+
+from auditor.cli import _run
+from auditor.config import parse_config
+from auditor.pipeline.preflight import look
+
+
+def test_check_counts_the_forward_passes_of_flips(tmp_path: Path) -> None:
+    calls = {"plain": 0, "flipped": 0}
+
+    def slow(name: str) -> Any:
+        def call(image: NDArray[np.float32]) -> NDArray[np.float32]:
+            calls[name] += 1
+            time.sleep(0.03)
+            return bright(image)
+
+        return call
+
+    systems = {"plain": {}, "flipped": {"flips": [0, 1, 2]}}
+    fields = {**callable_fields(tmp_path), "systems": systems}
+    config = parse_config(fields, folder=tmp_path, callables=tuple(calls))
+    found = look(config, callables={name: slow(name) for name in calls})
+    assert not found.problems
+    # the dry case is predicted twice; three mirrored axes are 2^3 passes
+    assert calls == {"plain": 2, "flipped": 16}
+    seconds = {it.system: it.seconds for it in found.dry}
+    assert seconds["flipped"] >= 8 * 0.03
+    units = found.plan.evaluations / 2
+    assert found.estimates.seconds == pytest.approx(units * sum(seconds.values()))
+
+
+@pytest.mark.slow
+def test_a_sweep_runs_and_its_report_names_settings_and_facts_of_the_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = unet(
+        window={"overlap": 0.25, "blend": "gaussian"},
+        training={"patch": [32, 32, 16], "foreground_ratio": [0.004, 0.25]},
+        expand={"window.size": [[32, 32, 16]], "flips": [[], [0, 1]]},
+    )
+    config = tiny_config(
+        tmp_path,
+        purpose="exploratory",
+        criteria={},
+        systems={"u": entry},
+        perturbations={"rotation": {"severities": [2]}},
+    )
+    run = tmp_path / "run"
+    assert _run(["run", str(config), "-o", str(run), "-j", "1", "-q"]) == 0, capsys.readouterr()
+    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    names = ["u-32x32x16-flips-none", "u-32x32x16-flips-01"]
+    assert [it["name"] for it in results["systems"]] == names
+    for system, flips in zip(results["systems"], ["[]", "[0, 1]"], strict=True):
+        assert dict(system["settings"])["flips"] == flips
+        assert dict(system["settings"])["precision"] == "float32"
+        assert system["training"] == {"patch": [32, 32, 16], "foreground_ratio": [0.004, 0.25]}
+        assert {it["status"] for it in system["statuses"]} == {"ok"}
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "flips [0, 1]" in page
+    assert "patches of" in page
