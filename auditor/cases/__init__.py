@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from auditor.cases.checking import Checked, check_cases, contradiction
+from auditor.cases.exclusion import left_out
 from auditor.cases.geometry import difference
 from auditor.cases.images import read_mask, read_volume, write_mask
 from auditor.cases.layouts import CasesSource, find_scans, read_manifest
@@ -17,6 +18,7 @@ __all__ = [
     "contradiction",
     "difference",
     "find_scans",
+    "left_out",
     "load_case",
     "read_manifest",
     "read_mask",

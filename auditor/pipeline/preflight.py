@@ -17,6 +17,7 @@ from auditor.analysis import attainable
 from auditor.cases import (
     Checked,
     check_cases,
+    left_out,
     load_case,
     read_manifest,
     read_mask,
@@ -88,6 +89,8 @@ class Preflight:
     """Worth knowing; stop nothing."""
     unattainable: tuple[str, ...]
     """Ids of criteria that no data of this many patients could meet."""
+    excluded: int = 0
+    """Patients that `cases.exclude` leaves out."""
 
 
 def identities(config: AuditConfig, callables: Callables) -> dict[str, str]:
@@ -128,7 +131,7 @@ def require(config: AuditConfig) -> tuple[tuple[CaseRecord, ...], Checked]:
     DataError
         With all problems at once.
     """
-    cases = read_manifest(config.cases)
+    cases = left_out(read_manifest(config.cases), config.cases.excluded)
     checked = check_cases(cases, config.cases, labels=config.labels)
     if checked.problems:
         msg = f"{len(checked.problems)} problem(s) with the cases:"
@@ -199,6 +202,7 @@ def look(config: AuditConfig, *, callables: Callables | None = None) -> Prefligh
             for spec in config.criteria
             if not attainable(spec, patients, level=config.criteria_level)
         ),
+        excluded=len(config.cases.excluded),
     )
 
 
