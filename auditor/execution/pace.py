@@ -92,6 +92,10 @@ class Pace:
         """Seconds to the limit, at least 0."""
         return max(0.0, self._deadline - self.now())
 
+    def remember(self, earlier: Sequence[Timing]) -> None:
+        """Take what was measured before, by an execution that is now continued."""
+        self._measured = [*earlier, *self._measured]
+
     def note(self, unit: Unit, seconds: float, *, warm: bool) -> None:
         """Remember what a unit took."""
         controls = CONTROLS in dict(unit.shards)

@@ -6,21 +6,23 @@ the maker knows, stands there as a line to fill in, so that `segaudit check` ask
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from auditor.cases import read_manifest, read_mask
 from auditor.errors import DataError
+from auditor.pipeline.audit_text import (
+    PRESET_OF,
+    AuditText,
+    relative,
+    system_name,
+    write_audit,
+)
 from auditor.schema import CaseRecord, ReferenceRule
 from auditor.systems.probe import ProbeReport, probe
 
 __all__ = ["draft"]
-
-_PRESETS = {
-    "mr": "mri", "ct": "ct", "us": "ultrasound", "xray": "xray", "microscopy": "microscopy",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,10 @@ def draft(
     cases = read_manifest(source)
     report = probe(checkpoint)
     numbers = _labels(cases)
-    name = checkpoint.stem.replace(" ", "-")
+    name = system_name(checkpoint)
     patients = len({case.patient for case in cases})
     raters = max(len(case.raters) for case in cases)
+    several = raters > 1 and any(case.reference is None for case in cases)
     notes = [
         (
             f"recognised {len(cases)} cases of {patients} patients, {raters} rater(s) each, labels "
@@ -83,54 +86,40 @@ def draft(
         ),
         *(f"fill in: {question.name}: {question.why}" for question in report.questions),
     ]
-    lines = [
-        f"audit: {name}",
-        "seed: 1",
-        "purpose: exploratory          # confirmatory: declare criteria before the first run",
-        "",
-        "cases:",
-        f"  {'folder' if data.is_dir() else 'table'}: {_relative(data, folder)}",
-        f"  modality: {modality or '   # fill in: ct, mr, us, xray, microscopy, other'}",
-        "  state: raw                  # or windowed, normalised, skull_stripped",
-    ]
-    if raters > 1 and any(case.reference is None for case in cases):
-        lines.append("  reference: {use: majority, tie: above_half}")
-    lines += ["", "systems:", f"  {name}:", f"    checkpoint: {_relative(checkpoint, folder)}"]
-    lines += _contract(report, numbers)
-    preset = _PRESETS.get(modality or "", "generic")
     label = f"label_{numbers[0]}"
-    lines += [
-        "",
-        f"perturbations: {{preset: {preset}, severities: [1, 2, 3, 4, 5]}}",
-        "metrics: {dsc: {}, hd95: {}, volume_difference: {}}     # nsd: {tolerance_mm: ..}",
-        "strata:",
-        f"  foreground_ratio: {{label: {label}, edges: tertiles}}",
-        "",
-        "# criteria:                    # for purpose: confirmatory",
-        f"#   C-01: {{label: {label}, metric: dsc, at: clean, mean_at_least: .., evidence: assured}}",
-        "",
+    text = AuditText(
+        name=name,
+        seed=1,
+        data=("folder" if data.is_dir() else "table", relative(data, folder)),
+        modality=modality,
+        reference="{use: majority, tie: above_half}" if several else "",
+        system=name,
+        checkpoint=relative(checkpoint, folder),
+        contract=_contract(report, numbers),
+        questions=tuple(
+            line
+            for question in report.questions
+            if question.name != "output.labels"
+            for line in (f"{question.name}: {question.why}", question.line)
+        ),
+        preset=PRESET_OF.get(modality or "", "generic"),
+        label=label,
+        criteria=(
+            f"C-01: {{label: {label}, metric: dsc, at: clean, mean_at_least: .., evidence: assured}}",
+        ),
+    )
+    return write_audit(text), tuple(notes)
+
+
+def _contract(report: ProbeReport, numbers: Sequence[int]) -> tuple[tuple[str, str, str], ...]:
+    """Return found values, and the labels by their numbers."""
+    labels = ", ".join(f"label_{number}: {number}" for number in numbers)
+    found = [
+        (it.name, it.value, it.source.value)
+        for it in report.fields
+        if it.name.startswith(("input.", "output.")) and it.name != "output.labels"
     ]
-    return "\n".join(lines), tuple(notes)
-
-
-def _contract(report: ProbeReport, numbers: Sequence[int]) -> list[str]:
-    """Lines of input, window and output: found values, then questions."""
-    parts: dict[str, list[str]] = {"input": [], "output": []}
-    for found in report.fields:
-        part, _, key = found.name.partition(".")
-        if part in parts and key != "labels":
-            parts[part].append(f"      {key}: {found.value}     # {found.source.value}")
-    lines = []
-    for part, own in parts.items():
-        lines += [f"    {part}:", *own]
-        if part == "output":
-            labels = ", ".join(f"label_{number}: {number}" for number in numbers)
-            lines.append(f"      labels: {{{labels}}}     # channel of each label; rename them")
-    for question in report.questions:
-        if question.name != "output.labels":
-            lines.append(f"      # {question.name}: {question.why}")
-            lines.append(f"      # {question.line}")
-    return lines
+    return (*found, ("output.labels", f"{{{labels}}}", "channel of each label; rename them"))
 
 
 def _labels(cases: Sequence[CaseRecord]) -> list[int]:
@@ -146,7 +135,3 @@ def _labels(cases: Sequence[CaseRecord]) -> list[int]:
         msg = "the references of the first five cases must hold a label, they are all empty"
         raise DataError(msg)
     return sorted(found)
-
-
-def _relative(path: Path, folder: Path) -> str:
-    return Path(os.path.relpath(path.resolve(), folder)).as_posix()

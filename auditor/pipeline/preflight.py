@@ -36,6 +36,7 @@ from auditor.systems.sniff import sniff
 from perturbations import realise
 
 __all__ = [
+    "SHARD_KB",
     "Dry",
     "Estimates",
     "Preflight",
@@ -47,7 +48,7 @@ __all__ = [
 
 Callables = Mapping[str, CallableSystem]
 
-_SHARD_KB = 40
+SHARD_KB = 40
 """Measured size of one shard with six severities, eight metrics and one label."""
 
 
@@ -294,7 +295,7 @@ def _estimates(
     return Estimates(
         evaluations=plan.evaluations,
         seconds=each * sum(timed) if timed else None,
-        disk_mb=len(plan.keys) * _SHARD_KB / 1024,
+        disk_mb=len(plan.keys) * SHARD_KB / 1024,
         free_mb=shutil.disk_usage(config.folder).free / 2**20,
         half_width=1.96 * 0.10 / math.sqrt(max(1, patients)),
     )

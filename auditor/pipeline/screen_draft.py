@@ -1,0 +1,144 @@
+"""The audit.yaml that a screen drafts: the full audit of the same system, on the patients not drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from auditor.config import AuditConfig
+from auditor.pipeline.audit_text import AuditText, flow, relative, write_audit
+from auditor.schema import Certainty, InputSpec, OutputSpec, SystemSpec, WindowSpec
+from auditor.schema.screen import Vulnerability
+
+__all__ = ["DRAWN", "DraftFacts", "draft_text"]
+
+DRAWN = "drawn_patients.csv"
+"""The drawn patients by name; it stays on this machine."""
+
+_SUGGESTED = 2
+"""Perturbations for which a criterion is suggested: the first ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class DraftFacts:
+    """What a draft is written from."""
+
+    config: AuditConfig
+    """Complete, with every severity."""
+    preset: str
+    data: Path
+    """As it was given."""
+    settings: Mapping[str, Any]
+    """Fields of the system from the command line."""
+    drawn: int
+    """Patients."""
+    patients: int
+    """Of the data."""
+    ranked: Sequence[Vulnerability]
+    """As found, most harmful first."""
+
+
+def draft_text(facts: DraftFacts, folder: Path) -> str:
+    """Write the draft.
+
+    Parameters
+    ----------
+    facts : DraftFacts
+    folder : Path
+        Of the file; paths in it are relative to this.
+
+    Returns
+    -------
+    str
+        audit.yaml.
+    """
+    config = facts.config
+    (spec,) = config.systems
+    label = config.labels[0][0]
+    cases = config.cases
+    nobody = facts.drawn == facts.patients
+    return write_audit(
+        AuditText(
+            name=spec.name,
+            seed=config.seed,
+            data=("folder" if facts.data.is_dir() else "table", relative(facts.data, folder)),
+            modality=cases.modality,
+            state=cases.state,
+            reference=(
+                ""
+                if cases.reference.use == "given"
+                else flow({"use": cases.reference.use, "tie": cases.reference.tie})
+            ),
+            exclude=(
+                DRAWN,
+                "# every patient was screened: nobody would be left; a confirmatory audit needs others"
+                if nobody
+                else "the screened patients: they were looked at before anything was declared",
+            ),
+            system=spec.name,
+            checkpoint=relative(Path(str(spec.checkpoint)), folder),
+            settings=_settings(facts.settings, folder),
+            contract=_contract(spec),
+            preset=facts.preset,
+            label=label,
+            criteria=_criteria(facts, label),
+            remarks=(
+                "Drafted by segaudit screen. Look it over, then: segaudit check audit.yaml",
+                "Behind each field of the contract stands who says so; what is probed was found by trying.",
+            ),
+        )
+    )
+
+
+def _settings(settings: Mapping[str, Any], folder: Path) -> tuple[tuple[str, str, str], ...]:
+    """Return what was set beside the contract; paths as seen from the folder of the draft."""
+    return tuple(
+        (
+            key,
+            flow(relative(Path(str(value)), folder) if key == "golden" else value),
+            Certainty.COMMAND_LINE.value,
+        )
+        for key, value in settings.items()
+        if "." not in key and not isinstance(value, dict)
+    )
+
+
+def _contract(spec: SystemSpec) -> tuple[tuple[str, str, str], ...]:
+    """Return every field that is no default, with its source."""
+    sources = dict(spec.sources)
+    parts: dict[str, InputSpec | OutputSpec | WindowSpec | None] = {
+        "input": spec.input, "window": spec.window, "output": spec.output,
+    }  # fmt: skip
+    found = []
+    for name, source in sorted({**sources, "output.labels": None}.items()):
+        part, _, key = name.partition(".")
+        record = parts[part]
+        if record is None:
+            continue
+        value = getattr(record, key)
+        plain = dict(value) if name == "output.labels" else _plain(value)
+        who = source.value if source is not None else "from the references"
+        found.append((name, flow(plain), who))
+    return tuple(found)
+
+
+def _plain(value: object) -> object:
+    """Write lists for tuples, as YAML has them."""
+    return [_plain(it) for it in value] if isinstance(value, tuple) else value
+
+
+def _criteria(facts: DraftFacts, label: str) -> tuple[str, ...]:
+    """Suggest claims about the clean scans and about what hurt most, without thresholds."""
+    about = f"label: {flow(label)}, metric: dsc"
+    first = f"C-01: {{{about}, at: clean, mean_at_least: .., evidence: assured}}"
+    worst = [it.perturbation for it in facts.ranked if it.rank is not None][:_SUGGESTED]
+    return (
+        first,
+        *(
+            f"C-{number:02d}: {{{about}, at: {{perturbation: {name}, severity: 3}}, mean_drop_at_most: .., "
+            "evidence: assured}"
+            for number, name in enumerate(worst, start=2)
+        ),
+    )
