@@ -243,16 +243,13 @@ def _contract(screen: Screen) -> Section:
             note="probed: found by trying; default: nobody says anything.",
         )
     )
-    size = Markup("{} MB").format(
-        number(system.size_bytes / 2**20, text=f"{system.size_bytes / 2**20:.1f}")
-    )
     lead = Markup(
-        "{} ({}, {}) was run as this contract says: {}. Sandbox: {}. Cases: {}, {}; reference: {}."
+        "Status: {}. {} is {}, {} bytes; sandbox: {}. Cases: {}, {}; reference: {}."
     ).format(
+        str(contract.status),
         system.name,
         system.format,
-        size,
-        str(contract.status),
+        count(system.size_bytes),
         ", ".join(system.sandbox) or "none",
         plain(screen.modality),
         plain(screen.state),
@@ -277,8 +274,8 @@ def _hurts(screen: Screen) -> Section:
         Column("Mean drop", "bound"),
         *(Column(f"Severity {severity:g}", "number") for severity in severities),
         Column("n", "number"),
-        Column("Failed", "number"),
-        Column("Remarks", "wide"),
+        Column("Failed", "number", fold=True),
+        Column("Remarks", "wide", fold=True),
     )
     rows = tuple(_ranked_row(row, severities, ranked) for row in ranked)
     table = Table(
@@ -305,7 +302,7 @@ def _interval_note(ranked: Sequence[Vulnerability]) -> str:
         if some
         else ""
     )
-    return told + (f"No interval is given with fewer patients: it {few}." if few else "")
+    return told + (f"No interval stands where it {few}." if few else "")
 
 
 def _ranked_row(
@@ -343,7 +340,7 @@ def _at(drop: Drop | None) -> Text:
         return "not planned"
     if drop.mean is None or drop.smallest is None or drop.largest is None:
         return statuses(drop.statuses) if drop.statuses else "not reached"
-    return Markup('{}<br><span class="quiet">{} to {}, n = {}</span>').format(
+    return Markup('{}<br><span class="quiet">{}\u00a0to\u00a0{}<br>n\u00a0=\u00a0{}</span>').format(
         number(drop.mean), number(drop.smallest), number(drop.largest), count(drop.n)
     )
 

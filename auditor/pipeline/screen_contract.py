@@ -7,7 +7,6 @@ what cannot be found is asked for by name, all at once, with the words to add to
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from auditor.schema import CaseRecord, Certainty, SystemSpec
 from auditor.systems.contract_values import INPUT_VALUES, OUTPUT_VALUES
 from auditor.systems.probe import ProbeReport, probe_system
 from auditor.systems.sniff import sniff
+from perturbations.catalog import PRESETS
 
 __all__ = ["Configured", "Wanted", "cases_of", "configured", "label_numbers", "read_settings"]
 
@@ -188,7 +188,9 @@ def configured(wanted: Wanted, cases: Sequence[CaseRecord], numbers: Sequence[in
     _recognised(wanted.checkpoint)
     modality, said = _modality(wanted, cases)
     preset = wanted.preset or PRESET_OF[modality or "other"]
-    content = _content(wanted, cases, modality or "other", preset)
+    # without the modality nothing fits which scans, but there still is a preset of that name or none
+    known = "generic" if modality is None and preset in PRESETS else preset
+    content = _content(wanted, cases, modality or "other", known)
     required = f"systems.{next(iter(content['systems']))}.output.labels: is required"
     config, problems = _parsed(content)
     guess = any(problem.startswith(required) for problem in problems)
@@ -197,9 +199,7 @@ def configured(wanted: Wanted, cases: Sequence[CaseRecord], numbers: Sequence[in
         # whatever the labels are: the rest of the contract is wanted now
         config, _ = _parsed({**content, "labels": {"label_1": 1}})
     if modality is None:
-        # what fits which scans cannot be said yet, but what there is
-        foreign = re.compile(r"perturbations\.(?!preset)")
-        problems = [*(it for it in problems if not foreign.match(it)), _NO_MODALITY]
+        problems.append(_NO_MODALITY)
     if config is None:
         raise _asked(problems)
     config, report, more = _completed(config, wanted.settings)
