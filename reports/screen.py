@@ -504,15 +504,16 @@ def _next(screen: Screen) -> Section:
             ),
         ),
     )
+    whom, apart = "on the patients that were not drawn", "the drawn patients excluded, "
+    if not screen.remaining:
+        whom, apart = "on all patients, as none would be left", ""
     table = Table(
-        caption="The drafted audit: every severity of every perturbation of the preset, on the patients "
-        "that were not drawn.",
+        caption=f"The drafted audit: every severity of every perturbation of the preset, {whom}.",
         columns=(Column("What"), Column("How much")),
         rows=rows,
     )
     lead = Markup(
         "audit.yaml beside this page is a draft of it (preset {}), with the contract as it stands above, "
-        "the drawn patients excluded, and suggestions of criteria. Look it over, then: "
-        "<code>segaudit check audit.yaml</code>"
-    ).format(screen.preset)
+        "{}and suggestions of criteria. Look it over, then: <code>segaudit check audit.yaml</code>"
+    ).format(screen.preset, apart)
     return Section("next", "The full audit", lead, (table,))

@@ -285,8 +285,10 @@ def _area(values: Floats, asked: _Asked, name: str) -> Estimate:
         return Estimate(mean, n, "descriptive", status=status, note=note)
     weights = bootstrap_weights(n, seed_of(asked.seed, "screen", name))
     low, high = studentized_interval(values[:, None], weights, level=_LEVEL, bounded=False)
+    # no drop of a DSC is beyond one
+    ends = np.clip([low[0], high[0]], -1.0, 1.0)
     return Estimate(
-        mean, n, "studentized bootstrap", "two-sided", _LEVEL, float(low[0]), float(high[0])
+        mean, n, "studentized bootstrap", "two-sided", _LEVEL, float(ends[0]), float(ends[1])
     )
 
 

@@ -17,7 +17,7 @@ from enum import StrEnum
 from auditor.plan import Unit
 from auditor.schema import CONTROLS
 
-__all__ = ["Ended", "Pace", "Timing", "whole_s"]
+__all__ = ["Ended", "Pace", "Timing", "representative", "whole_s"]
 
 
 class Ended(StrEnum):
@@ -120,6 +120,12 @@ class Pace:
         return None
 
 
+def representative(measured: Sequence[Timing]) -> tuple[Timing, ...]:
+    """Keep the units that took what they take in a whole audit: with controls and warm, where there are any."""
+    with_controls = [it for it in measured if it.controls] or list(measured)
+    return tuple([it for it in with_controls if it.warm] or with_controls)
+
+
 def whole_s(units: Sequence[tuple[str, int]], measured: Sequence[Timing]) -> float | None:
     """Tell what units would take that were not measured themselves.
 
@@ -128,16 +134,15 @@ def whole_s(units: Sequence[tuple[str, int]], measured: Sequence[Timing]) -> flo
     units : sequence of (perturbation, evaluations)
         Of one worker, with controls.
     measured : sequence of Timing
-        Those with controls count, and warm ones where there are any; a perturbation that was not
-        measured takes the mean of the others.
+        Of which the `representative` ones count; a perturbation that was not measured takes the mean of
+        the others.
 
     Returns
     -------
     float or None
         Seconds of one worker; None when nothing was measured.
     """
-    with_controls = [it for it in measured if it.controls] or list(measured)
-    known = [it for it in with_controls if it.warm] or with_controls
+    known = representative(measured)
     if not known:
         return None
     mean = math.fsum(it.each for it in known) / len(known)

@@ -25,7 +25,7 @@ from auditor.config import AuditConfig, digest
 from auditor.errors import CheckpointError, ConfigError, DataError, IntegrityError, NothingEvaluated
 from auditor.execution.job import Job
 from auditor.execution.local import Progress, run_local
-from auditor.execution.pace import Ended, Pace, Timing, whole_s
+from auditor.execution.pace import Ended, Pace, Timing, representative, whole_s
 from auditor.execution.store import has_shard, read_rows, write_bytes
 from auditor.metrics.catalog import metric_info
 from auditor.pipeline.folder import lock_run, manifest_digest, tool_version, write_manifest
@@ -371,7 +371,7 @@ def _cost(ready: _Prepared, measured: Sequence[Timing]) -> AuditCost:
         cases=len(cases),
         evaluations=sum(n for _, n in each) * len(cases),
         seconds=None if one is None else round(one * len(cases), 1),
-        measured_units=len(measured),
+        measured_units=len(representative(measured)),
         disk_mb=round(shards * SHARD_KB / 1024, 1),
         free_mb=round(shutil.disk_usage(ready.run).free / 2**20, 1),
     )
