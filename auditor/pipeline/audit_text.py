@@ -24,7 +24,7 @@ PRESET_OF: Mapping[str, str] = {
 """Modality -> the preset of its artefacts."""
 
 _WIDTH = 34
-"""Column at which comments begin, where the line is shorter."""
+"""Column at which comments begin, where the line is shorter; two blanks stand before each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def _contract(entries: Sequence[tuple[str, str, str]]) -> list[str]:
 
 
 def _line(text: str, comment: str) -> str:
-    return f"{text:{_WIDTH}}# {comment}" if comment else text
+    return f"{text:{_WIDTH - 2}}  # {comment}" if comment else text
 
 
 def flow(value: Any) -> str:  # noqa: ANN401  # any YAML value
