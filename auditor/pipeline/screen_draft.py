@@ -118,15 +118,18 @@ def _contract(spec: SystemSpec) -> tuple[tuple[str, str, str], ...]:
         if record is None:
             continue
         value = getattr(record, key)
-        plain = dict(value) if name == "output.labels" else _plain(value)
         who = source.value if source is not None else "from the references"
-        found.append((name, flow(plain), who))
+        found.append((name, flow(_plain(value)), who))
     return tuple(found)
 
 
 def _plain(value: object) -> object:
-    """Write lists for tuples, as YAML has them."""
-    return [_plain(it) for it in value] if isinstance(value, tuple) else value
+    """Write lists for tuples, and a mapping for pairs that begin with a name, as YAML has them."""
+    if not isinstance(value, tuple):
+        return value
+    if value and all(isinstance(it, tuple) and it and isinstance(it[0], str) for it in value):
+        return {it[0]: _plain(it[1]) for it in value}
+    return [_plain(it) for it in value]
 
 
 def _criteria(facts: DraftFacts, label: str) -> tuple[str, ...]:

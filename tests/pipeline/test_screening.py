@@ -128,6 +128,7 @@ def test_the_draft_passes_check_without_the_drawn_patients(
     assert len({case.patient for case in cases}) == whole.screen.remaining == 3
     assert [len(spec.severities) for spec in config.perturbations] == [5] * EVERY
     (spec,) = config.systems
+    assert spec.output.labels == (("label_1", 1),)
     assert (spec.name, spec.batch, spec.output.activation) == ("vendor-net", 2, "labels")
     # 6 cases of 3 patients, clean and 13 x 5 severities
     assert whole.screen.cost.evaluations == 6 * (1 + 5 * EVERY)
