@@ -165,7 +165,7 @@ def _facts(screen: Screen) -> tuple[tuple[Text, Text], ...]:
             "perturbations reached",
         ),
         (Markup("{} of {}").format(count(screen.done), count(screen.planned)), "evaluations"),
-        (_time(screen.spent_s), "spent"),
+        (_time(screen.spent_s), "spent by the last call"),
         (str(screen.system.contract.status), "contract"),
         (statuses(screen.statuses), "ended as"),
     )
