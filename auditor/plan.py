@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -32,6 +33,7 @@ from perturbations import derive_seed
 __all__ = [
     "AuditPlan",
     "Unit",
+    "balanced",
     "digest_of",
     "make_plan",
     "preview",
@@ -251,6 +253,53 @@ def preview(plan: AuditPlan, cases: int) -> AuditPlan:
     units = [unit for unit in plan.units if unit.case in kept]
     numbered = tuple(replace(unit, index=index) for index, unit in enumerate(units))
     return _with_digest(replace(plan, units=numbered, preview=True))
+
+
+def balanced(plan: AuditPlan) -> AuditPlan:
+    """Order the units of a plan so that it may be stopped at any moment and still be fair.
+
+    The clean scans come first. Then come rounds: in each one every perturbation has its turn once, each
+    time on the next case, so that in the end every perturbation has met every case. With K
+    perturbations and P cases, g = gcd(K, P), turn i of round r is about case
+    (i + r K + floor(r g / P)) mod P: the cases are taken in a circle, which is shifted by one whenever
+    it would meet the same pairs again.
+
+    Scans and controls are measured in the first round only, which tells what they cost: they say
+    nothing of how a system changes.
+
+    Parameters
+    ----------
+    plan : AuditPlan
+        Of cases that all have the same perturbations.
+
+    Returns
+    -------
+    AuditPlan
+        The same units, numbered anew. After any number of them the cases met by two perturbations
+        differ by at most one in number, and so do the perturbations met by two cases.
+    """
+    grid: dict[str, list[Unit]] = {}
+    for unit in plan.units:
+        grid.setdefault(unit.case, []).append(unit)
+    cases = list(grid.values())
+    clean = [units[0] for units in cases]
+    turns = len(cases[0]) - 1 if cases else 0
+    period = len(cases) // math.gcd(turns, len(cases)) if turns else 1
+    ordered = [
+        cases[(turn + round_ * turns + round_ // period) % len(cases)][1 + turn]
+        for round_ in range(len(cases))
+        for turn in range(turns)
+    ]
+    measured = len(clean) + turns
+    units = tuple(
+        replace(unit, index=index, shards=unit.shards if index < measured else _systems_of(unit))
+        for index, unit in enumerate([*clean, *ordered])
+    )
+    return _with_digest(replace(plan, units=units))
+
+
+def _systems_of(unit: Unit) -> tuple[tuple[str, str], ...]:
+    return tuple((name, key) for name, key in unit.shards if name != CONTROLS)
 
 
 def _with_digest(plan: AuditPlan) -> AuditPlan:

@@ -65,7 +65,7 @@ def build(run: Path, *, images: bool = True, out: Path | None = None) -> Path:
     exhibits = read_exhibits(run / "exhibits", chosen)
     page = render(results, read_provenance(run), exhibits, images=images)
     target = run / "report.html" if out is None else out
-    _write(target, page)
+    write_page(target, page)
     return target
 
 
@@ -167,8 +167,14 @@ def _flat(data: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]
     return entries
 
 
-def _write(target: Path, text: str) -> None:
-    """Write beside the target, then rename: a reader never sees half a report."""
+def write_page(target: Path, text: str) -> None:
+    """Write beside the target, then rename: a reader never sees half a report.
+
+    Raises
+    ------
+    StoreError
+        When the file cannot be written.
+    """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=".report-", suffix=".html")

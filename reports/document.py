@@ -249,3 +249,27 @@ class Page:
     """First page."""
     sections: tuple[Section, ...]
     """In order."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenPage:
+    """The one page of a screen."""
+
+    name: str
+    """Of the screen."""
+    stamp: str
+    """EXPLORATORY."""
+    stamp_meaning: str
+    """What the stamp says, in words."""
+    overall: Text
+    """Empty: a screen judges nothing."""
+    identities: tuple[tuple[str, Text], ...]
+    """(what, digest or version)."""
+    banners: tuple[tuple[str, Text], ...]
+    """(kind, words): info or warning."""
+    facts: tuple[tuple[Text, Text], ...]
+    """(number, what it counts)."""
+    sentences: tuple[Text, ...]
+    """What was found, in words."""
+    sections: tuple[Section, ...]
+    """In order."""

@@ -14,10 +14,13 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from reports.document import Figure, Gallery, Items, Page, Prose, Table, Terms
+from reports.document import Figure, Gallery, Items, Page, Prose, ScreenPage, Table, Terms
 from reports.tables import folded
 
 TEMPLATES = Path(__file__).parent / "templates"
+
+
+_TEMPLATE_OF: dict[type, str] = {Page: "report.html.j2", ScreenPage: "screen.html.j2"}
 
 
 def block_kind(block: object) -> str:
@@ -63,13 +66,13 @@ def policy(css: str) -> str:
     )
 
 
-def write(page: Page) -> str:
+def write(page: Page | ScreenPage) -> str:
     """Print a page.
 
     Parameters
     ----------
     page
-        Front page and sections.
+        A whole report, or the page of a screen.
 
     Returns
     -------
@@ -77,6 +80,6 @@ def write(page: Page) -> str:
         HTML with one final newline.
     """
     css = style()
-    template = _environment().get_template("report.html.j2")
+    template = _environment().get_template(_TEMPLATE_OF[type(page)])
     text = template.render(page=page, css=Markup(css), policy=Markup(policy(css)))
     return f"{text.rstrip()}\n"

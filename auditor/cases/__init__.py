@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from auditor.cases.canonical import canonical_table
 from auditor.cases.checking import Checked, check_cases, contradiction
+from auditor.cases.exclusion import left_out
 from auditor.cases.finding import find_scans
 from auditor.cases.gathered import Choice, Gathered
 from auditor.cases.layouts import (
@@ -33,6 +34,7 @@ __all__ = [
     "find_scans",
     "gather",
     "label_names",
+    "left_out",
     "load_case",
     "names_patients",
     "read_manifest",

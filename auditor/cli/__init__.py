@@ -25,6 +25,7 @@ _COMMANDS = {
     "status": "auditor.cli.reading:status",
     "verify": "auditor.cli.reading:verify",
     "inspect": "auditor.cli.exploring:inspect",
+    "screen": "auditor.cli.screening:screen",
     "init": "auditor.cli.exploring:init",
     "cases": "auditor.cli.gathering:cases",
     "profile": "auditor.cli.site:profile",
@@ -44,6 +45,7 @@ _SUMMARIES = {
     "status": "Tell how far a run is.",
     "verify": "Check that a run is as it was written.",
     "inspect": "Tell what a checkpoint is and what it needs.",
+    "screen": "Take a first look at a checkpoint on your data, in half an hour.",
     "init": "Write a first audit.yaml for a checkpoint and a folder of cases.",
     "cases": "Bring the cases of a folder to the table that an audit reads.",
     "profile": "Measure the scans of a site, and place them on the axes of a run.",
@@ -102,6 +104,7 @@ def segaudit(debug: bool) -> None:  # read by main() from the command line
     \b
     A first look:      segaudit demo
     Your checkpoint:   segaudit inspect model.onnx
+                       segaudit screen model.onnx DATA/ -t 30m --modality mr
                        segaudit init model.onnx DATA/
                        segaudit check audit.yaml
                        segaudit run audit.yaml -o audit-runs/mine

@@ -203,6 +203,7 @@ def _as_json(found: Preflight) -> dict[str, object]:
         "estimates": asdict(found.estimates),
         "cases": len(found.cases),
         "patients": len({case.patient for case in found.cases}),
+        "excluded_patients": found.excluded,
         "units": len(found.plan.units),
         "plan_digest": found.plan.digest,
     }
@@ -212,7 +213,8 @@ def _print_look(found: Preflight) -> None:
     from auditor.cli.progress import duration
 
     patients = len({case.patient for case in found.cases})
-    click.echo(f"cases      {len(found.cases)} of {patients} patients")
+    apart = f"; {found.excluded} more are excluded by cases.exclude" if found.excluded else ""
+    click.echo(f"cases      {len(found.cases)} of {patients} patients{apart}")
     for record in found.systems:
         click.echo(
             f"system     {record.name}: {record.format}, sha256 {record.sha256[:12]}, contract "

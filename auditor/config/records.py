@@ -45,6 +45,16 @@ class CasesConfig:
     """Folder of the references, with file names as in `images`."""
     reference: ReferenceRule = field(default_factory=ReferenceRule)
     """Which mask counts."""
+    exclude: Path | None = None
+    """CSV table of the patients that are left out."""
+    excluded: tuple[str, ...] = ()
+    """The user's names of them, sorted; in the canonical form only their number and digest."""
+
+    @property
+    def excluded_digest(self) -> str:
+        """SHA-256 of the names that are left out; empty when there are none."""
+        names = "\n".join(self.excluded)
+        return hashlib.sha256(names.encode()).hexdigest() if self.excluded else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +134,7 @@ def canonical(config: AuditConfig) -> Mapping[str, Any]:
         "audit": config.name,
         "seed": config.seed,
         "purpose": config.purpose,
-        "cases": _plain(config.cases),
+        "cases": _cases(config.cases),
         "labels": dict(config.labels),
         "systems": systems,
         "perturbations": {spec.name: _plain(spec) for spec in config.perturbations},
@@ -141,6 +151,15 @@ def with_systems(config: AuditConfig, systems: tuple[SystemSpec, ...]) -> AuditC
     """Return the configuration with other systems of the same names, its canonical form included."""
     changed = dataclasses.replace(config, systems=systems)
     return dataclasses.replace(changed, canonical=canonical(changed))
+
+
+def _cases(cases: CasesConfig) -> dict[str, Any]:
+    """Without the names of patients, and as before where none are left out."""
+    known: dict[str, Any] = _plain(cases)
+    names, file = known.pop("excluded"), known.pop("exclude")
+    if names:
+        known["exclude"] = {"file": file, "patients": len(names), "sha256": cases.excluded_digest}
+    return known
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  # any field of a record

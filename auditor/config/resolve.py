@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from auditor.config.claims import Declared, read_criteria
 from auditor.config.declared import Surroundings, read_systems
+from auditor.config.excluded import read_excluded
 from auditor.config.grid import read_metrics, read_perturbations, read_strata
 from auditor.config.problems import Problems
 from auditor.config.records import AuditConfig, CasesConfig, Keep, canonical
@@ -171,10 +173,16 @@ def _cases(given: CasesShape, folder: Path, problems: Problems) -> CasesConfig:
         problems.append(
             f"cases.reference.use: must be given, majority or one rater (rater_1), was {use!r}"
         )
+    exclude = None if given.exclude is None else folder / given.exclude
+    names: tuple[str, ...] | None = ()
+    if exclude is not None:
+        names = problems.attempt("cases.exclude", partial(read_excluded, exclude))
     return CasesConfig(
         modality=given.modality,
         state=given.state,
         reference=ReferenceRule(use, given.reference.tie),
+        exclude=exclude,
+        excluded=names or (),
         **paths,
     )
 

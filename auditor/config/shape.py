@@ -205,6 +205,8 @@ class CasesShape(_Strict):
     """What was done to the scans before."""
     reference: ReferenceShape = ReferenceShape()
     """Which mask counts."""
+    exclude: str | None = None
+    """CSV table whose column `patient` names patients that are left out: those of a screen."""
 
 
 class SystemShape(_Strict):

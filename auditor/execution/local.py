@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from auditor import errors
 from auditor.errors import AuditError, StoreError
 from auditor.execution.job import Job, failed_rows
+from auditor.execution.pace import Ended, Pace
 from auditor.execution.store import has_shard, shard_path, write_shard
 from auditor.plan import Unit
 from auditor.schema import Status
@@ -57,6 +58,10 @@ class _Worker:
     process: subprocess.Popen[bytes]
     unit: Unit | None = None
     case: str = ""
+    since: float = 0.0
+    """When its unit was handed out, by the clock of the pace."""
+    served: int = 0
+    """Units that it finished."""
     stopping: bool = field(default=False)
 
 
@@ -69,8 +74,10 @@ def pending_units(job: Job) -> list[Unit]:
     ]
 
 
-def run_local(job: Job, *, workers: int, report: Callable[[Progress], None]) -> None:
-    """Execute every missing unit of a job on this machine.
+def run_local(
+    job: Job, *, workers: int, report: Callable[[Progress], None], until: Pace | None = None
+) -> Ended:
+    """Execute the missing units of a job on this machine.
 
     Parameters
     ----------
@@ -80,6 +87,15 @@ def run_local(job: Job, *, workers: int, report: Callable[[Progress], None]) -> 
         Number of worker processes, at least 1. It changes no number.
     report : callable
         Called with a `Progress` after every unit.
+    until : Pace, optional
+        A time limit. Units are then handed out in the order of the plan, none is started that would end
+        after the limit by what was measured so far, and one that is still running at the limit is left.
+        An interrupt at the keyboard lets the running units end, a second one leaves them too.
+
+    Returns
+    -------
+    Ended
+        Finished, unless there is a time limit.
 
     Raises
     ------
@@ -87,13 +103,20 @@ def run_local(job: Job, *, workers: int, report: Callable[[Progress], None]) -> 
         When the disk is full or the folder cannot be written; what is stored stays.
     """
     todo = pending_units(job)
-    if todo:
-        _Supervisor(job, todo, workers=min(workers, len(todo)), report=report).run()
+    if not todo:
+        return Ended.FINISHED
+    return _Supervisor(job, todo, workers=min(workers, len(todo)), report=report, until=until).run()
 
 
 class _Supervisor:
     def __init__(
-        self, job: Job, todo: list[Unit], *, workers: int, report: Callable[[Progress], None]
+        self,
+        job: Job,
+        todo: list[Unit],
+        *,
+        workers: int,
+        report: Callable[[Progress], None],
+        until: Pace | None,
     ) -> None:
         self._job = job
         self._todo = todo
@@ -108,19 +131,38 @@ class _Supervisor:
         self._workers: list[_Worker] = []
         self._started = time.monotonic()
         self._payload = pickle.dumps(job)
+        self._pace = until
+        self._halted: Ended | None = None
 
-    def run(self) -> None:
+    def run(self) -> Ended:
         try:
             for _ in range(self._wanted):
                 self._start()
-            while self._todo or any(worker.unit for worker in self._workers):
-                worker, line = self._events.get()
+            while (self._todo and not self._halted) or any(it.unit for it in self._workers):
+                try:
+                    worker, line = self._events.get(
+                        timeout=self._pace.left_s if self._pace else None
+                    )
+                except queue.Empty:
+                    return self._halted or Ended.TIME
+                except KeyboardInterrupt:
+                    if self._pace is None or self._halted is Ended.INTERRUPTED:
+                        raise
+                    self._interrupted()
+                    continue
                 if line:
                     self._answered(worker, json.loads(line))
                 else:
                     self._died(worker)
+            return self._halted or Ended.FINISHED
         finally:
             self._stop()
+
+    def _interrupted(self) -> None:
+        self._halted = Ended.INTERRUPTED
+        done, total = self._earlier + self._finished, self._total
+        note = "interrupted: the running units end first; interrupt again to leave them"
+        self._report(Progress(done, total, time.monotonic() - self._started, None, note))
 
     def _start(self) -> None:
         # one thread a stream: the plan fixes the threads of a system, workers add streams
@@ -157,6 +199,10 @@ class _Supervisor:
                 else StoreError(str(answer["why"]))
             )
         if "done" in answer:
+            if self._pace is not None and worker.unit is not None:
+                seconds = self._pace.now() - worker.since
+                self._pace.note(worker.unit, seconds, warm=worker.served > 0)
+            worker.served += 1
             worker.unit = None
             self._advance()
         self._hand_out(worker)
@@ -165,12 +211,15 @@ class _Supervisor:
         self._finished += 1
         seconds = time.monotonic() - self._started
         left = self._total - self._earlier - self._finished
+        remaining = seconds / self._finished * left
+        if self._pace is not None:
+            remaining = min(remaining, self._pace.left_s)
         self._report(
             Progress(
                 done=self._earlier + self._finished,
                 total=self._total,
                 seconds=seconds,
-                remaining_s=seconds / self._finished * left,
+                remaining_s=remaining,
                 note=note,
             )
         )
@@ -181,6 +230,7 @@ class _Supervisor:
             self._dismiss(worker)
             return
         worker.unit, worker.case = unit, unit.case
+        worker.since = self._pace.now() if self._pace is not None else 0.0
         try:
             assert worker.process.stdin is not None  # asked for by PIPE at the start
             worker.process.stdin.write(f"{unit.index}\n".encode())
@@ -189,7 +239,14 @@ class _Supervisor:
             pass  # the listener reports the end of this worker, with its unit
 
     def _next(self, worker: _Worker) -> Unit | None:
-        """Prefer the worker's own case, then a case that nobody has begun, then any unit."""
+        """Prefer the worker's own case, then a case that nobody has begun, then any unit.
+
+        Under a time limit: the next of the plan, if it fits.
+        """
+        if self._pace is not None:
+            if self._todo and not self._halted and not self._pace.fits(self._todo[0]):
+                self._halted = Ended.TIME
+            return None if self._halted or not self._todo else self._todo.pop(0)
         taken = {other.case for other in self._workers if other is not worker}
         for wanted in (
             lambda unit: unit.case == worker.case,
@@ -237,7 +294,7 @@ class _Supervisor:
                 raise StoreError(msg)
         else:
             self._todo.insert(0, unit)
-        if self._todo:
+        if self._todo and not self._halted:
             self._start()
 
     def _forget(self) -> None:

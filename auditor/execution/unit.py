@@ -20,6 +20,7 @@ from torch import Tensor
 
 from auditor.cases import LoadedCase, load_case, write_mask
 from auditor.errors import AuditError
+from auditor.execution.clean_masks import CleanMasks
 from auditor.execution.controls import clean_controls, otsu_mask, warped_reference
 from auditor.execution.job import ConditionRow, Job, failed_rows
 from auditor.execution.perturbed import Scanned, evaluation, moved, perturb
@@ -53,7 +54,7 @@ class UnitRunner:
         self._open: OrderedDict[str, tuple[System, ExitStack]] = OrderedDict()
         self._case: LoadedCase | None = None
         self._scorer: Scorer | None = None
-        self._clean: dict[str, Tensor | None] = {}
+        self._clean = CleanMasks()
 
     def __enter__(self) -> Self:
         return self
@@ -113,7 +114,7 @@ class UnitRunner:
             When a file cannot be read any more.
         """
         if self._case is None or self._case.record.case != name:
-            self._case, self._scorer, self._clean = None, None, {}
+            self._case, self._scorer = None, None
             case = self._loaded(name)
             self._scorer = Scorer.of(
                 case.references["reference"],
@@ -140,13 +141,14 @@ class UnitRunner:
 
     def clean_labels(self, name: str, case: LoadedCase) -> Tensor | None:
         """Return the system's mask of the clean scan of a case; None when it fails there."""
-        if name not in self._clean:
+        key = (name, case.record.case)
+        if key not in self._clean:
             asked = [
                 Asked(case.record.case, scan=scan_name(self._clean_unit(case.record.case), 0.0))
             ]
             outcome = self.system(name).predict([case.scan.image], case.geometry, asked=asked)[0]
-            self._clean[name] = outcome.labels if isinstance(outcome, Prediction) else None
-        return self._clean[name]
+            self._clean.put(key, outcome.labels if isinstance(outcome, Prediction) else None)
+        return self._clean.get(key)
 
     def _clean_unit(self, case: str) -> Unit:
         return next(
@@ -208,7 +210,7 @@ class UnitRunner:
                 self._keep(unit, spec.name, item, labels, case)
             is_clean = unit.perturbation.name == CLEAN
             if is_clean:
-                self._clean[spec.name] = labels
+                self._clean.put((spec.name, unit.case), labels)
             rows += scorer.rows(
                 labels,
                 template=template,

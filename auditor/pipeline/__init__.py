@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     from auditor.pipeline.profiling import profile, profile_lines
     from auditor.pipeline.run import Run, exit_code_of, read_run
     from auditor.pipeline.scan_files import write_scans
+    from auditor.pipeline.screen_contract import Wanted, read_settings
+    from auditor.pipeline.screening import Screening, screen
     from auditor.pipeline.state import state_of
 
 __all__ = [
     "Preflight",
     "Run",
+    "Screening",
+    "Wanted",
     "audit",
     "demo_lines",
     "doubt_lines",
@@ -34,6 +38,8 @@ __all__ = [
     "profile_lines",
     "read_lock",
     "read_run",
+    "read_settings",
+    "screen",
     "state_of",
     "verify_sums",
     "write_scans",
@@ -42,6 +48,8 @@ __all__ = [
 _HOMES = {
     "Preflight": "preflight",
     "Run": "run",
+    "Screening": "screening",
+    "Wanted": "screen_contract",
     "audit": "auditing",
     "demo_lines": "answers",
     "doubt_lines": "answers",
@@ -53,6 +61,8 @@ _HOMES = {
     "profile_lines": "profiling",
     "read_lock": "folder",
     "read_run": "run",
+    "read_settings": "screen_contract",
+    "screen": "screening",
     "state_of": "state",
     "verify_sums": "folder",
     "write_scans": "scan_files",

@@ -1,20 +1,29 @@
 """A first audit.yaml, from what can be recognised and probed.
 
-What was found stands there as a value with its source; what would be a scientific choice, or what only
-the maker knows, stands there as a line to fill in, so that `segaudit check` asks for it.
+What the checkpoint shows, and what its maker ships, stands there as a comment with its source: `check` and
+`run` find it again, and the report keeps saying who says it. What would be a scientific choice, or what
+only the maker knows, stands there as a line to fill in, so that `segaudit check` asks for it.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
-from auditor.cases import label_names, read_manifest, read_mask
-from auditor.errors import DataError
+from auditor.cases import Gathered, gather, read_manifest, read_mask
+from auditor.config import parse_config
+from auditor.errors import ConfigError, DataError
+from auditor.pipeline.audit_text import (
+    PRESET_OF,
+    AuditText,
+    flow,
+    relative,
+    system_name,
+    write_audit,
+)
 from auditor.schema import CaseRecord, ReferenceRule
 from auditor.systems.contract import canonical_text
 from auditor.systems.probe import ProbeReport, probe
@@ -22,10 +31,6 @@ from auditor.systems.questions import Question, still_open
 from auditor.systems.sidecars import Located, locate
 
 __all__ = ["draft"]
-
-_PRESETS = {
-    "mr": "mri", "ct": "ct", "us": "ultrasound", "xray": "xray", "microscopy": "microscopy",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +54,11 @@ def draft(
     Parameters
     ----------
     checkpoint : Path
-        The file to audit, or the folder of a MONAI bundle or an nnU-Net training; it is probed in its
-        sandbox.
+        File or folder to audit; it is probed in its sandbox.
     data : Path
         CSV table of cases, or a folder in a layout that is recognised.
     modality : str or None
-        None: left to fill in.
+        None: as the layout of the cases says, else left to fill in.
     folder : Path
         Of the file to be written; paths in it are relative to this.
 
@@ -75,99 +79,110 @@ def draft(
     if not data.exists():
         msg = f"the cases must be a CSV table or a folder, {data} does not exist"
         raise DataError(msg)
-    source = _Source(folder=data) if data.is_dir() else _Source(table=data)
-    cases = read_manifest(source)
+    gathered = gather(data) if data.is_dir() else None
+    cases = read_manifest(_Source(folder=data) if gathered else _Source(table=data))
     located = locate(checkpoint)
     report = probe(located.checkpoint)
     numbers = _labels(cases)
-    named = dict(label_names(data)) if data.is_dir() else {}
-    shipped = {number: name for name, number in _shipped_labels(located).items()}
-    named = named or {shipped.get(number, f"label_{number}"): number for number in numbers}
-    name = (checkpoint.name if checkpoint.is_dir() else checkpoint.stem).replace(" ", "-")
-    open_questions = [
+    called = _called(located, gathered, numbers)
+    modality = modality or (gathered.modality if gathered else "") or None
+    shipped = "labels" in located.sidecar.get("output", {})
+    asked = [
         *located.questions,
         *still_open(report.questions, located.sidecar, located.questions),
     ]
-    patients = len({case.patient for case in cases})
+    asked = [it for it in asked if it.name != "output.labels"]
+    several = any(case.reference is None and len(case.raters) > 1 for case in cases)
+    label = flow(next(iter(called)))
+    text = write_audit(
+        AuditText(
+            name=system_name(checkpoint),
+            seed=1,
+            data=("folder" if gathered else "table", relative(data, folder)),
+            modality=modality,
+            reference="{use: majority, tie: above_half}" if several else "",
+            labels=flow(dict(called)) if shipped else "",
+            system=system_name(checkpoint),
+            checkpoint=relative(checkpoint, folder),
+            contract=() if shipped else (("output.labels", flow(dict(called)), _channels(report)),),
+            found=_found(located, report),
+            questions=tuple(line for it in asked for line in (f"{it.name}: {it.why}", it.line)),
+            preset=PRESET_OF.get(modality or "", "generic"),
+            label=next(iter(called)),
+            criteria=(
+                f"C-01: {{label: {label}, metric: dsc, at: clean, mean_at_least: .., evidence: assured}}",
+            ),
+        )
+    )
+    told = ", ".join(f"{name} ({number})" for name, number in called.items())
     raters = max(len(case.raters) for case in cases)
+    patients = len({case.patient for case in cases})
     notes = [
         (
-            f"recognised {len(cases)} cases of {patients} patients, {raters} rater(s) each, labels "
-            f"{', '.join(f'{label} ({number})' for label, number in named.items())}"
+            f"recognised {gathered.text if gathered else f'table {data.name}'}: {len(cases)} cases of "
+            f"{patients} patients, {raters} rater(s) each, labels {told}"
         ),
+        *(gathered.notes if gathered else ()),
         *located.notes,
-        *(f"fill in: {question.name}: {question.why}" for question in open_questions),
+        *(f"say, where you know it: {it.name}: {it.why}" for it in asked),
+        *(f"fill in: {problem}" for problem in _left_open(text, folder)),
+        *_unsettled(report, located),
     ]
-    lines = [
-        f"audit: {name}",
-        "seed: 1",
-        "purpose: exploratory          # confirmatory: declare criteria before the first run",
-        "",
-        "cases:",
-        f"  {'folder' if data.is_dir() else 'table'}: {_relative(data, folder)}",
-        f"  modality: {modality or '   # fill in: ct, mr, us, xray, microscopy, other'}",
-        "  state: raw                  # or windowed, normalised, skull_stripped",
-    ]
-    if raters > 1 and any(case.reference is None for case in cases):
-        lines.append("  reference: {use: majority, tie: above_half}")
-    lines += ["", "systems:", f"  {name}:", f"    checkpoint: {_relative(checkpoint, folder)}"]
-    lines += _contract(report, located, open_questions, named)
-    preset = _PRESETS.get(modality or "", "generic")
-    label = _quoted(next(iter(named)))
-    lines += [
-        "",
-        f"perturbations: {{preset: {preset}, severities: [1, 2, 3, 4, 5]}}",
-        "metrics: {dsc: {}, hd95: {}, volume_difference: {}}     # nsd: {tolerance_mm: ..}",
-        "strata:",
-        f"  foreground_ratio: {{label: {label}, edges: tertiles}}",
-        "",
-        "# criteria:                    # for purpose: confirmatory",
-        f"#   C-01: {{label: {label}, metric: dsc, at: clean, mean_at_least: .., evidence: assured}}",
-        "",
-    ]
-    return "\n".join(lines), tuple(notes)
+    return text, tuple(notes)
 
 
-def _shipped_labels(located: Located) -> Mapping[str, int]:
-    labels = located.sidecar.get("output", {}).get("labels", {})
-    return labels if isinstance(labels, Mapping) else {}
+def _called(
+    located: Located, gathered: Gathered | None, numbers: Sequence[int]
+) -> Mapping[str, int]:
+    """Name the labels that the references hold: by the maker, else by the layout, else by number."""
+    shipped = located.sidecar.get("output", {}).get("labels", {})
+    names = {number: name for name, number in (gathered.labels if gathered else ())}
+    names |= {number: name for name, number in shipped.items() if isinstance(number, int)}
+    return {str(names.get(number, f"label_{number}")): number for number in numbers}
 
 
-def _contract(
-    report: ProbeReport,
-    located: Located,
-    questions: Sequence[Question],
-    named: Mapping[str, int],
-) -> list[str]:
-    """Lines of input, window and output: found values, then questions."""
-    known = {
-        f"{part}.{key}": value
+def _channels(report: ProbeReport) -> str:
+    many = report.classes is not None and report.classes > 1
+    return f"channel{f', of {report.classes},' if many else ''} of each label; its value in the references"
+
+
+def _found(located: Located, report: ProbeReport) -> tuple[tuple[str, str, str], ...]:
+    """List what the maker ships, and what was probed beside it."""
+    read = f"sidecar, {' and '.join(located.read)}"
+    shipped = {
+        f"{part}.{key}": canonical_text(value)
         for part, own in located.sidecar.items()
         for key, value in own.items()
     }
-    lines = []
-    if known:
-        lines.append(
-            f"    # read from {' and '.join(located.read)}; a line of your own wins over it:"
-        )
-        lines += [f"    #   {name}: {canonical_text(value)}" for name, value in known.items()]
-    parts: dict[str, list[str]] = {"input": [], "output": []}
-    for found in report.fields:
-        part, _, key = found.name.partition(".")
-        if part in parts and key != "labels" and found.name not in known:
-            parts[part].append(f"      {key}: {found.value}     # {found.source.value}")
-    if "output.labels" not in known:
-        labels = ", ".join(f"{_quoted(label)}: {number}" for label, number in named.items())
-        parts["output"].append(
-            f"      labels: {{{labels}}}     # channel of each label, by its name"
-        )
-    for part, own in parts.items():
-        lines += [f"    {part}:", *own] if own else []
-    for question in questions:
-        if question.name != "output.labels":
-            lines.append(f"      # {question.name}: {question.why}")
-            lines.append(f"      # {question.line}")
-    return lines
+    probed = [
+        (it.name, it.value, it.source.value) for it in report.fields if it.name not in shipped
+    ]
+    return (*((name, text, read) for name, text in shipped.items()), *probed)
+
+
+def _left_open(text: str, folder: Path) -> tuple[str, ...]:
+    """Say what the reader of the configuration asks for."""
+    try:
+        parse_config(yaml.safe_load(text), folder=folder, name="audit.yaml")
+    except ConfigError as error:
+        return tuple(error.problems) or (str(error),)
+    return ()
+
+
+def _unsettled(report: ProbeReport, located: Located) -> tuple[str, ...]:
+    """Say what must be declared because no try could find it."""
+    known = {it.name for it in report.fields}
+    known |= {f"{part}.{key}" for part, own in located.sidecar.items() for key in own}
+    open_ = [it for it in report.questions if it.name in _REQUIRED and it.name not in known]
+    return tuple(f"fill in: {it.name}: {it.why}; add {it.line}" for it in _unique(open_))
+
+
+_REQUIRED = ("output.activation", "output.index", "input.size")
+"""Without these a system cannot be run."""
+
+
+def _unique(questions: Sequence[Question]) -> list[Question]:
+    return list({it.name: it for it in questions}.values())
 
 
 def _labels(cases: Sequence[CaseRecord]) -> list[int]:
@@ -183,12 +198,3 @@ def _labels(cases: Sequence[CaseRecord]) -> list[int]:
         msg = "the references of the first five cases must hold a label, they are all empty"
         raise DataError(msg)
     return sorted(found)
-
-
-def _quoted(name: str) -> str:
-    """Write a name as YAML within braces."""
-    return yaml.safe_dump([name], default_flow_style=True, allow_unicode=True, width=10_000)[1:-2]
-
-
-def _relative(path: Path, folder: Path) -> str:
-    return Path(os.path.relpath(path.resolve(), folder)).as_posix()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.analysis import attainable
-from auditor.cases import Checked, check_cases, load_case, read_manifest
+from auditor.cases import Checked, check_cases, left_out, load_case, read_manifest
 from auditor.config import AuditConfig
 from auditor.errors import DataError
 from auditor.execution.perturbed import same_unit
@@ -25,6 +25,7 @@ from auditor.systems.runners import CallableSystem
 from perturbations import realise
 
 __all__ = [
+    "SHARD_KB",
     "Dry",
     "Estimates",
     "Preflight",
@@ -34,7 +35,7 @@ __all__ = [
 
 Callables = Mapping[str, CallableSystem]
 
-_SHARD_KB = 40
+SHARD_KB = 40
 """Measured size of one shard with six severities, eight metrics and one label."""
 
 
@@ -76,6 +77,8 @@ class Preflight:
     """Worth knowing; stop nothing."""
     unattainable: tuple[str, ...]
     """Ids of criteria that no data of this many patients could meet."""
+    excluded: int = 0
+    """Patients that `cases.exclude` leaves out."""
 
 
 def require(config: AuditConfig) -> tuple[tuple[CaseRecord, ...], Checked]:
@@ -92,7 +95,7 @@ def require(config: AuditConfig) -> tuple[tuple[CaseRecord, ...], Checked]:
     DataError
         With all problems at once.
     """
-    cases = read_manifest(config.cases)
+    cases = left_out(read_manifest(config.cases), config.cases.excluded)
     checked = check_cases(cases, config.cases, labels=config.labels)
     if checked.problems:
         msg = f"{len(checked.problems)} problem(s) with the cases:"
@@ -164,6 +167,7 @@ def look(
             for spec in config.criteria
             if not attainable(spec, patients, level=config.criteria_level)
         ),
+        excluded=len(config.cases.excluded),
     )
 
 
@@ -209,7 +213,7 @@ def _estimates(
     return Estimates(
         evaluations=plan.evaluations,
         seconds=each * sum(timed) if timed else None,
-        disk_mb=len(plan.keys) * _SHARD_KB / 1024,
+        disk_mb=len(plan.keys) * SHARD_KB / 1024,
         free_mb=shutil.disk_usage(config.folder).free / 2**20,
         half_width=1.96 * 0.10 / math.sqrt(max(1, patients)),
     )

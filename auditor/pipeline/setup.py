@@ -69,6 +69,8 @@ def analysis_setup(
             interval_level=config.interval_level,
             reference_rule=_reference_rule(job),
             length_unit=length_unit,
+            excluded_patients=len(config.cases.excluded),
+            excluded_digest=config.cases.excluded_digest,
         ),
         systems=tuple(systems),
         cases=cases,

@@ -80,6 +80,10 @@ class AuditInfo:
     """How the reference is made: 'given', 'majority of 3 raters, ties above half'."""
     length_unit: str
     """mm or px."""
+    excluded_patients: int = 0
+    """Patients of the cases that were left out by a list before anything was looked at."""
+    excluded_digest: str = ""
+    """SHA-256 of their names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from auditor.schema import CaseRow
 from reports.document import Block, Column, Prose, Section, Table, Text
 from reports.view import View
-from reports.wording import count, number, plain, status_words, statuses
+from reports.wording import count, digest, number, plain, status_words, statuses
 
 
 def accounting(view: View) -> Section:
@@ -32,8 +32,17 @@ def accounting(view: View) -> Section:
         ),
         rows=tuple(rows),
     )
+    apart: Text = ""
+    if audit.excluded_patients:
+        apart = Markup(
+            " {} {} left out by a list before anything was looked at (SHA-256 {})."
+        ).format(
+            count(audit.excluded_patients),
+            "patient was" if audit.excluded_patients == 1 else "patients were",
+            digest(audit.excluded_digest),
+        )
     lead = Markup(
-        "{} evaluations were planned on {} {} ({}, {}). They ended as: {}. Reference: {}."
+        "{} evaluations were planned on {} {} ({}, {}). They ended as: {}. Reference: {}.{}"
     ).format(
         count(results.planned),
         count(len(results.cases)),
@@ -42,6 +51,7 @@ def accounting(view: View) -> Section:
         plain(audit.state),
         statuses(counted),
         audit.reference_rule,
+        apart,
     )
     return Section("data", "Data and accounting", lead, (table, *_cases(view)))
 

@@ -35,7 +35,7 @@ def test_help_teaches_and_lists_every_command(capsys: pytest.CaptureFixture[str]
     out, _ = told(capsys)
     for command in (
         "demo", "inspect", "init", "check", "run", "report", "gate", "status", "verify", "ls",
-        "perturb",
+        "perturb", "screen",
         "doctor", "schema", "cases",
     ):  # fmt: skip
         assert f"  {command} " in out

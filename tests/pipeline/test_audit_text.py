@@ -1,0 +1,81 @@
+"""The text of a drafted audit.yaml: what was put in is what is read, whatever its names are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from auditor.pipeline.audit_text import AuditText, flow, relative, system_name, write_audit
+
+STRANGE = ("yes", "1", "a: b", "#1", "ventricle, left", "{x}", "null", "Hirn é", "it's")
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_every_name_comes_back_as_it_was(name: str) -> None:
+    labels = {name: 1, f"{name} 2": 2}
+    text = write_audit(
+        AuditText(
+            name="net",
+            seed=4,
+            data=("table", f"{name}.csv"),
+            modality="mr",
+            system="net",
+            checkpoint=f"../{name}.onnx",
+            contract=(
+                ("output.labels", flow(labels), "from the references, all of them"),
+                ("input.axes", "RAS", "declared"),
+                ("window.size", "[96, 96, 96]", "command line"),
+            ),
+            settings=(("batch", "4", "command line"),),
+            preset="mri",
+            label=name,
+            exclude=("drawn.csv", "the screened patients"),
+            questions=("output.activation: which?",),
+            criteria=("C-01: {..}",),
+            remarks=("Drafted.",),
+        )
+    )
+    read = yaml.safe_load(text)
+    assert read["cases"] == {
+        "table": f"{name}.csv", "modality": "mr", "state": "raw", "exclude": "drawn.csv",
+    }  # fmt: skip
+    assert read["systems"]["net"] == {
+        "checkpoint": f"../{name}.onnx",
+        "batch": 4,
+        "input": {"axes": "RAS"},
+        "window": {"size": [96, 96, 96]},
+        "output": {"labels": labels},
+    }
+    assert read["strata"]["foreground_ratio"]["label"] == name
+    assert "criteria" not in read
+    # a comment needs blanks before it, also behind a long line
+    assert re.search(r"\} {2,}# from the references", text)
+
+
+def test_what_is_left_to_fill_in_is_no_value() -> None:
+    blank = write_audit(
+        AuditText(
+            "net", 1, ("folder", "d"), None, "net", "m.onnx", (), "generic", "organ",
+            exclude=("drawn.csv", "# nobody would be left"),
+        )
+    )  # fmt: skip
+    read = yaml.safe_load(blank)
+    assert read["cases"]["modality"] is None
+    assert "exclude" not in read["cases"]
+    assert "# exclude: drawn.csv   # nobody would be left" in blank
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("a b.onnx", "a-b"), ("controls.pt", "system"), ("-x-.pt", "x"), ("...", "system"),
+     ("n" * 90 + ".onnx", "n" * 60)],
+)  # fmt: skip
+def test_names_of_systems_are_made_of_their_files(file: str, name: str) -> None:
+    assert system_name(Path("models") / file) == name
+
+
+def test_paths_are_written_as_seen_from_the_draft(tmp_path: Path) -> None:
+    assert relative(tmp_path / "a" / "m.onnx", tmp_path / "runs" / "one") == "../../a/m.onnx"
