@@ -13,7 +13,7 @@ cropped or cut into windows is the maker's to say.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -41,8 +41,11 @@ _SIZES = ("input.size", "input.divisor")
 _RUNS = ("input.channels", "input.dims", "input.layout", "input.size")
 """What decides whether an input is accepted at all."""
 
-_SAME = {("labels", "sigmoid"), ("labels", "softmax")}
-"""(found, declared): zeros and ones of one channel may be called so too."""
+_NEEDED = frozenset({"output.activation", "output.index"})
+"""What decides how an answer is read; there is no default to fall back on."""
+
+_LIMIT_S = 600.0
+"""Seconds after which no further try begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,29 +101,30 @@ def complete(spec: SystemSpec, geometries: Sequence[Geometry] = ()) -> Completio
     if not missing:
         return Completion()
     trial, declared = _restricted(spec, geometries)
-    # these are compared with what is found, so they are looked for although they are declared
-    declared -= {"output.activation", "input.divisor"}
-    report = probe_system(trial, declared=declared)
-    if not report.fields and spec.window is not None:
-        # a network may take nothing but its window
-        size = replace(trial.input, size=spec.window.size)
-        report = probe_system(replace(trial, input=size), declared=declared | {"input.size"})
-    if not report.fields and declared & set(_RUNS):
-        other = probe_system(replace(spec, window=None))
-        if other.fields:
+    # a declared divisor is compared with what is found, so it is looked for all the same
+    report = _probed(trial, declared - {"input.divisor"})
+    if report.classes is None and declared & set(_RUNS):
+        other = _probed(replace(spec, window=None), frozenset())
+        if other.classes is not None:
             return Completion(problems=_refusals(trial, other, declared))
-    if not report.fields:
+    if report.classes is None:
         return Completion(problems=_unseen(report, missing))
     found = {it.name: it for it in report.fields}
-    problems = _unanswered(report, missing - found.keys())
+    if "input.dims" in missing & declared:
+        dims = canonical_text(trial.input.dims)
+        found["input.dims"] = ContractField("input.dims", dims, Certainty.PROBED)
+    problems = _unanswered(report)
     if "input.size" in missing & found.keys():
         problems += _cropped(filled(spec, [found["input.size"]]), geometries)
-    # an output may stand as its input does by declaration of one of them only
     free = {*missing, "output.index"} - {name for name, _ in spec.sources}
-    implied = declared & {"input.dims"} & missing
-    found |= {it: ContractField(it, str(trial.input.dims), Certainty.PROBED) for it in implied}
     kept = tuple(found[name] for name in sorted(free & found.keys()))
-    return Completion(kept, _contradictions(spec, found, report.classes), problems)
+    against = [it for it in report.findings if " is declared as " in it]
+    return Completion(kept, (*against, *_too_small(spec, found)), problems)
+
+
+def _probed(spec: SystemSpec, declared: frozenset[str]) -> ProbeReport:
+    # a plan must not depend on how fast a machine is, so the limit is only one against endless probing
+    return probe_system(spec, declared=declared, limit_s=_LIMIT_S, thorough=False)
 
 
 def filled(spec: SystemSpec, fields: Iterable[ContractField]) -> SystemSpec:
@@ -212,14 +216,12 @@ def _unseen(report: ProbeReport, missing: frozenset[str]) -> tuple[str, ...]:
     )
 
 
-def _unanswered(report: ProbeReport, names: frozenset[str]) -> tuple[str, ...]:
+def _unanswered(report: ProbeReport) -> tuple[str, ...]:
     """Ask for what trying left open; sizes may be free, and the rest has been accepted."""
-    asked = {question.name: question for question in report.questions}
     return tuple(
-        f"{name}: is required, as it could not be found by trying: {asked[name].why}; add "
-        f"{asked[name].line}"
-        for name in sorted(names & {"output.activation"})
-        if name in asked
+        f"{it.name}: is required, as it could not be found by trying: {it.why}; add {it.line}"
+        for it in report.questions
+        if it.name in _NEEDED
     )
 
 
@@ -243,32 +245,17 @@ def _cropped(spec: SystemSpec, geometries: Sequence[Geometry]) -> tuple[str, ...
     return ()
 
 
-def _contradictions(
-    spec: SystemSpec, found: dict[str, ContractField], classes: int | None
-) -> tuple[str, ...]:
-    """Name declared fields that the answers speak against, although the system runs."""
-    sources = dict(spec.sources)
-    told = []
-    activation = found.get("output.activation")
-    declared: str = spec.output.activation
-    if (
-        activation is not None
-        and "output.activation" in sources
-        and activation.value != declared
-        and not (classes == 1 and (activation.value, declared) in _SAME)
+def _too_small(spec: SystemSpec, found: Mapping[str, ContractField]) -> tuple[str, ...]:
+    """Compare a declared divisor with the one that sizes must be multiples of."""
+    declared, seen = spec.input.divisor, found.get("input.divisor")
+    if declared is None or seen is None or spec.window is not None:
+        return ()
+    needed = yaml.safe_load(seen.value)
+    if len(needed) != len(declared) or not any(
+        d % n for d, n in zip(declared, needed, strict=True)
     ):
-        told.append(
-            f"output.activation is declared as {declared}, but the answers to random inputs look like "
-            f"{activation.value}"
-        )
-    divisor = found.get("input.divisor")
-    if divisor is not None and spec.input.divisor is not None and spec.window is None:
-        needed = yaml.safe_load(divisor.value)
-        if len(needed) == len(spec.input.divisor) and any(
-            d % n for d, n in zip(spec.input.divisor, needed, strict=True)
-        ):
-            told.append(
-                f"input.divisor is declared as {canonical_text(spec.input.divisor)}, but sizes must be "
-                f"multiples of {divisor.value}"
-            )
-    return tuple(told)
+        return ()
+    told = (
+        f"input.divisor is declared as {canonical_text(declared)}, but sizes must be multiples of "
+    )
+    return (f"{told}{seen.value}",)

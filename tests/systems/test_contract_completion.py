@@ -119,6 +119,17 @@ def test_a_divisor_of_flat_images_is_found(tmp_path: Path) -> None:
     assert (whole.input.dims, whole.input.divisor) == (2, (16, 16))
 
 
+def test_a_declared_divisor_that_is_too_small_is_a_finding(tmp_path: Path) -> None:
+    path = save_script(MultipleOf16(), tmp_path / "net.pt")
+    known = {**LABELS, "activation": "logits_softmax"}
+    found = complete(spec_of(path, input={"divisor": [4, 32]}, output=known), [SLICE])
+    assert found.findings == (
+        "input.divisor is declared as [4, 32], but sizes must be multiples of [16, 16]",
+    )
+    fits = complete(spec_of(path, input={"divisor": [16, 32]}, output=known), [SLICE])
+    assert not fits.findings
+
+
 @pytest.mark.slow
 def test_channels_last_are_found_and_a_wrong_declaration_is_refused(tmp_path: Path) -> None:
     path = save_script(ChannelLast(), tmp_path / "net.pt")
@@ -155,16 +166,18 @@ def test_an_activation_that_has_two_readings_is_asked_for(tmp_path: Path) -> Non
     assert problem.endswith("add output: {activation: logits_softmax}")
     told = complete(spec_of(path, output={**LABELS, "activation": "logits_softmax"}), [VOLUME])
     assert not told.problems
+    # also where nothing else is open, so that nothing at all is found
+    rest = {"channels": 1, "dims": 3, "layout": "channel_first", "divisor": [1, 1, 1]}
+    alone = spec_of(path, input=rest, output={**LABELS, "layout": "channel_first"})
+    assert complete(alone, [VOLUME]).problems == found.problems
 
 
 def test_a_declared_activation_that_the_answers_contradict_is_a_finding(tmp_path: Path) -> None:
     path = conv_graph(tmp_path / "net.onnx", dims=3)
     found = complete(spec_of(path, output={**LABELS, "activation": "logits_softmax"}), [VOLUME])
-    assert found.findings == (
-        (
-            "output.activation is declared as logits_softmax, but the answers to random inputs look "
-            "like softmax"
-        ),
+    assert len(found.findings) == 1
+    assert found.findings[0].startswith(
+        "output.activation is declared as logits_softmax, but it looks like softmax"
     )
     assert not found.problems
 
