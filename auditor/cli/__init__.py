@@ -24,7 +24,7 @@ _COMMANDS = {
     "gate": "auditor.cli.reading:gate",
     "status": "auditor.cli.reading:status",
     "verify": "auditor.cli.reading:verify",
-    "inspect": "auditor.cli.exploring:inspect",
+    "inspect": "auditor.cli.inspecting:inspect",
     "screen": "auditor.cli.screening:screen",
     "init": "auditor.cli.exploring:init",
     "cases": "auditor.cli.gathering:cases",

@@ -1,75 +1,16 @@
-"""Commands that need no run: inspect, init, schema, doctor."""
+"""Commands that need no run: init, schema, doctor."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:  # --help must stay fast
-    from auditor.systems.sidecars import Located
-
-__all__ = ["doctor", "init", "inspect", "schema"]
+__all__ = ["doctor", "init", "schema"]
 
 _FILE = click.Path(path_type=Path)
-
-
-@click.command()
-@click.argument("checkpoint", type=_FILE)
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON on stdout.")
-def inspect(checkpoint: Path, as_json: bool) -> None:
-    """Tell what a checkpoint is and what it needs; no data needed.
-
-    The file is recognised by its bytes, never by its name, and tried in the sandboxed child process
-    with small inputs. CHECKPOINT may also be the folder of a MONAI bundle or of an nnU-Net training,
-    whose own description is read. What cannot be found out is asked for by name, with the line to add.
-    """
-    from auditor.systems.probe import probe
-    from auditor.systems.questions import still_open
-    from auditor.systems.sidecars import locate
-    from auditor.systems.sniff import sniff
-
-    located = locate(checkpoint)
-    sniffed = sniff(located.checkpoint)
-    found = probe(located.checkpoint)
-    if as_json:
-        shipped = asdict(located) | {"checkpoint": located.checkpoint.name}
-        content = {"file": asdict(sniffed), "shipped": shipped, "probe": asdict(found)}
-        click.echo(json.dumps(content, indent=1))
-        return
-    click.echo(f"file       {located.checkpoint.name}, {sniffed.size_bytes / 2**20:.1f} MB")
-    for line in _shipped(located):
-        click.echo(line)
-    click.echo(f"format     {sniffed.format} {sniffed.detail}".rstrip())
-    click.echo(f"sha256     {sniffed.sha256}")
-    for line in found.sandbox:
-        click.echo(f"sandbox    {line}")
-    for field in found.fields:
-        click.echo(f"{field.source.value:10} {field.name}: {field.value}")
-    for line in found.findings:
-        click.echo(f"finding    {line}")
-    for question in still_open(found.questions, located.sidecar, located.questions):
-        click.echo(f"declare    {question.line}  # {question.name}: {question.why}")
-
-
-def _shipped(located: Located) -> list[str]:
-    """Write what a maker ships, a line each."""
-    from auditor.systems.contract import canonical_text
-
-    lines = [
-        f"sidecar    {part}.{name}: {canonical_text(value)}"
-        for part, values in located.sidecar.items()
-        for name, value in values.items()
-    ]
-    lines += [
-        f"setting    {name}: {canonical_text(value)}  # as the maker predicts; not switched on"
-        for name, value in located.settings.items()
-    ]
-    lines += [f"note       {line}" for line in located.notes]
-    return [*lines, *(f"declare    {q.line}  # {q.name}: {q.why}" for q in located.questions)]
 
 
 @click.command()

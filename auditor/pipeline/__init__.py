@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from auditor.pipeline.auditing import audit
     from auditor.pipeline.drafting import draft
     from auditor.pipeline.folder import read_lock, verify_sums
+    from auditor.pipeline.inspecting import Inspection, inspect_checkpoint
     from auditor.pipeline.installation import examine_installation
     from auditor.pipeline.preflight import Preflight, look
     from auditor.pipeline.profiling import profile, profile_lines
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from auditor.pipeline.state import state_of
 
 __all__ = [
+    "Inspection",
     "Preflight",
     "Run",
     "Screening",
@@ -33,6 +35,7 @@ __all__ = [
     "draft",
     "examine_installation",
     "exit_code_of",
+    "inspect_checkpoint",
     "look",
     "profile",
     "profile_lines",
@@ -46,6 +49,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Inspection": "inspecting",
     "Preflight": "preflight",
     "Run": "run",
     "Screening": "screening",
@@ -56,6 +60,7 @@ _HOMES = {
     "draft": "drafting",
     "examine_installation": "installation",
     "exit_code_of": "run",
+    "inspect_checkpoint": "inspecting",
     "look": "preflight",
     "profile": "profiling",
     "profile_lines": "profiling",

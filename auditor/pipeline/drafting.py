@@ -122,6 +122,11 @@ def draft(
             f"recognised {gathered.text if gathered else f'table {data.name}'}: {len(cases)} cases of "
             f"{patients} patients, {raters} rater(s) each, labels {told}"
         ),
+        *(
+            f"label {name} ({number}) is in none of the first references; take it out if no case holds it"
+            for name, number in called.items()
+            if number not in numbers
+        ),
         *(gathered.notes if gathered else ()),
         *located.notes,
         *(f"say, where you know it: {it.name}: {it.why}" for it in asked),
@@ -136,9 +141,12 @@ def _called(
 ) -> Mapping[str, int]:
     """Name the labels that the references hold: by the maker, else by the layout, else by number."""
     shipped = located.sidecar.get("output", {}).get("labels", {})
-    names = {number: name for name, number in (gathered.labels if gathered else ())}
+    listed = gathered.labels if gathered else ()
+    names = {number: name for name, number in listed}
     names |= {number: name for name, number in shipped.items() if isinstance(number, int)}
-    return {str(names.get(number, f"label_{number}")): number for number in numbers}
+    # a layout lists the labels of its references, a maker perhaps fifty organs
+    wanted = dict.fromkeys((*(number for _, number in listed), *numbers))
+    return {str(names.get(number, f"label_{number}")): number for number in wanted}
 
 
 def _channels(report: ProbeReport) -> str:

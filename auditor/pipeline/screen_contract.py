@@ -8,6 +8,7 @@ what cannot be found is asked for by name, all at once, with the words to add to
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -52,6 +53,9 @@ _UNSETTABLE = frozenset({"checkpoint", "contract", "like", "expand"})
 _MODALITIES = {"mri": "mr", "mr": "mr", "ct": "ct", "us": "us", "xray": "xray",
                "microscopy": "microscopy", "other": "other"}  # fmt: skip
 """As a table of cases may write it."""
+
+_FIELD = re.compile(r"add (input|window|output): \{(\w+): ([^{}]+)\}$")
+"""How a line to add is written where a file is asked for it."""
 
 _UNKNOWN = {
     "input.axes": "input.axes: nobody says towards where the axes run; scans are fed as they are stored",
@@ -322,7 +326,13 @@ def _asked(problems: Sequence[str]) -> ConfigError:
         f"{len(problems)} thing(s) must be said before this can be screened; fields of input, window and "
         "output are said with --set, as --set input.axes=RAS, or in contract.yaml beside the checkpoint:"
     )
-    return ConfigError(msg, sorted(problems))
+    return ConfigError(msg, sorted(_FIELD.sub(_as_option, problem) for problem in problems))
+
+
+def _as_option(found: re.Match[str]) -> str:
+    part, key, value = found.groups()
+    quote = "" if re.fullmatch(r"[\w.-]+", value) else "'"
+    return f"add --set {part}.{key}={quote}{value}{quote}"
 
 
 def _modality(

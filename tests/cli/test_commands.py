@@ -250,10 +250,22 @@ def test_inspect_and_init_say_what_was_found_and_what_must_be_declared(
     assert _run(["inspect", str(checkpoint)]) == 0
     out, _ = told(capsys)
     assert "format     onnx" in out
-    assert "input.channels: 1" in out
-    assert "declare" in out
+    words = " ".join(out.split())
+    assert "contract input.channels 1 [probed]" in words
+    assert "skips 3 skip connections (complete; minimal)" in words
+    assert "forward 1 x 1 x 32 x 32 x 32: " in words
+    assert "declare    output: {labels" in out
     assert _run(["inspect", str(checkpoint), "--json"]) == 0
     assert json.loads(told(capsys)[0])["file"]["format"] == "onnx"
+    assert (
+        _run(["inspect", str(checkpoint), "--set", "input.axes=RAS", "--set", "input.clip=[0, 9]"])
+        == 0
+    )
+    out, _ = told(capsys)
+    assert "contract input.axes RAS [command line]" in " ".join(out.split())
+    assert "declare    input" not in out.replace("declare    input: {spacing_mm", "")
+    assert _run(["inspect", str(checkpoint), "--set", "input.axis=RAS"]) == 4
+    assert "input.axis" in told(capsys)[1]
     draft = tmp_path / "first.yaml"
     table = tmp_path / "cases" / "cases.csv"
     assert _run(["init", str(checkpoint), str(table), "-o", str(draft), "--modality", "mr"]) == 0

@@ -20,8 +20,9 @@ def test_inspect_tells_what_a_folder_ships(
     assert run(["inspect", str(bundle)]) == 0
     out = capsys.readouterr().out
     assert "file       model.ts" in out
-    assert "sidecar    input.spacing_mm: [1.5, 1.5, 2]" in out
-    assert "sidecar    output.labels: {spleen: 1}" in out
+    words = " ".join(out.split())
+    assert "input.spacing_mm [1.5, 1.5, 2] [sidecar]" in words
+    assert "output.labels {spleen: 1} [sidecar]" in words
     assert "setting    batch: 4" in out
     assert "declare    output: {labels" not in out
     assert "declare    input: {axes" not in out

@@ -19,7 +19,8 @@ from auditor.execution.job import Job
 from auditor.execution.local import Progress, pending_units, run_local
 from auditor.execution.pace import Ended, Pace, Timing, whole_s
 from auditor.execution.store import has_shard
-from auditor.pipeline.identities import identities, require
+from auditor.pipeline.identities import identities
+from auditor.pipeline.preflight import require
 from auditor.plan import AuditPlan, Unit, balanced, make_plan
 from auditor.schema import CLEAN, CONTROLS, PerturbationSpec
 

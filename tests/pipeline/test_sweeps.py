@@ -28,7 +28,8 @@ def test_check_counts_the_forward_passes_of_flips(tmp_path: Path) -> None:
 
         return call
 
-    systems = {"plain": {}, "flipped": {"flips": [0, 1, 2]}}
+    alone = {"contract_sensitivity": False}
+    systems = {"plain": alone, "flipped": {**alone, "flips": [0, 1, 2]}}
     fields = {**callable_fields(tmp_path), "systems": systems}
     config = parse_config(fields, folder=tmp_path, callables=tuple(calls))
     found = look(config, callables={name: slow(name) for name in calls})
