@@ -161,6 +161,7 @@ def _floor(floor: NumericFloor) -> dict[str, Any]:
         "largest_difference_of_scores": floor.score,
         "differing_voxels": floor.voxels,
         "smallest_dsc": floor.dsc,
+        "largest_difference_beside_another_scan": floor.beside,
         "problem": floor.problem,
     }
 

@@ -35,8 +35,8 @@ from auditor.schema import (
 from auditor.systems.completion import Completion, complete, filled, undeclared
 from auditor.systems.contract import build_contract, canonical_text
 from auditor.systems.golden import GoldenOutcome, Pair, compare_golden, read_golden_table
-from auditor.systems.numeric_floor import NOT_RUN, UNSTEADY, NumericFloor, numeric_floor
-from auditor.systems.runners import CallableSystem
+from auditor.systems.numeric_floor import NOT_RUN, NumericFloor, numeric_floor
+from auditor.systems.runners import CallableSystem, RunningInfo
 from auditor.systems.running import System, open_system
 from auditor.systems.sensitivity import MARGINS, Witness, contract_sensitivity, unasked
 from perturbations import derive_seed
@@ -144,12 +144,16 @@ def examine_systems(looked: Looked) -> tuple[tuple[Examined, ...], tuple[str, ..
                 outcome = GoldenOutcome(0, None, ContractStatus.DECLARED_ONLY, "")
                 if pairs:
                     outcome = compare_golden(running, pairs)
+                floor = _floor_of(looked, running)
+                # a command shows only when it runs what it answers with; other contracts are tried once
+                # for a folder, so what they show cannot be told again
+                info = running.info
                 sensitivity = None
                 if outcome.status is ContractStatus.DECLARED_ONLY:
                     if witnesses is None:
                         witnesses = _witnesses(looked)
                     sensitivity = _sensitivity(looked, running, witnesses)
-                examined.append(_examined(looked, running, outcome, sensitivity))
+                examined.append(_examined(looked, spec, info, outcome, floor, sensitivity))
         except AuditError as error:
             problems.append(f"systems.{spec.name}: {error}")
     return tuple(examined), tuple(problems)
@@ -244,15 +248,21 @@ def _golden_pairs(spec: SystemSpec) -> list[Pair]:
     return pairs
 
 
+def _floor_of(looked: Looked, running: System) -> NumericFloor:
+    if running.spec.predictions is not None:
+        return NOT_RUN
+    image, geometry, _ = _pair(looked.config, looked.cases[0])
+    return numeric_floor(running, image, geometry, case=looked.cases[0].case)
+
+
 def _examined(
-    looked: Looked, running: System, outcome: GoldenOutcome, sensitivity: Sensitivity | None
+    looked: Looked,
+    spec: SystemSpec,
+    info: RunningInfo,
+    outcome: GoldenOutcome,
+    floor: NumericFloor,
+    sensitivity: Sensitivity | None,
 ) -> Examined:
-    spec = running.spec
-    floor = NOT_RUN
-    if spec.predictions is None:
-        image, geometry, _ = _pair(looked.config, looked.cases[0])
-        floor = numeric_floor(running, image, geometry, case=looked.cases[0].case)
-    info = running.info  # a command shows only when it runs what it answers with
     status, note = outcome.status, outcome.note
     if sensitivity is not None and sensitivity.better:
         status, note = ContractStatus.IN_DOUBT, sensitivity.note
@@ -273,7 +283,7 @@ def _examined(
         findings=(
             *info.findings,
             *looked.findings.get(spec.name, ()),
-            *(() if floor.steady else (UNSTEADY,)),
+            *floor.findings,
         ),
         settings=_settings(spec),
         training=spec.training,

@@ -3,6 +3,10 @@
 **Conventions.** One scan is predicted twice in calls of their own, so that nothing of the first is
 left in a batch of the second. Effects that are not larger than the difference are noise of the
 machine. On a CPU with a fixed number of threads it is usually exactly 0; on a GPU it need not be.
+
+Batches always have the same size, so what shares a batch with a scan must not change its answer. It does
+where a network takes statistics over the whole batch (a dynamically quantised graph scales by the range of
+the batch), so a system of ``batch`` above 1 is also run with another scan beside the first.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from auditor.proxies import agreement
@@ -20,6 +25,9 @@ __all__ = ["UNSTEADY", "NumericFloor", "numeric_floor"]
 
 UNSTEADY = "two runs of the same scan give different answers"
 """Finding on a system that does not repeat itself."""
+
+SHARED = 1e-4
+"""By so much more than two runs differ may scores change with what shares their batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,21 @@ class NumericFloor:
     """Of the second run; the first also starts what runs the system."""
     problem: str = ""
     """Why a run failed; empty when both ended."""
+    beside: float | None = None
+    """Largest absolute difference of the scores when another scan shares the batch; None: not asked, as
+    batches hold one, or a run failed."""
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What is worth saying in the report."""
+        told = () if self.steady else (UNSTEADY,)
+        if self.beside is None or self.beside <= (self.score or 0.0) + SHARED:
+            return told
+        depends = (
+            "an answer depends on the other scans in its batch (scores differ by up to "
+            f"{self.beside:.2g}); with batch: 1 it does not"
+        )
+        return (*told, depends)
 
     @property
     def steady(self) -> bool:
@@ -74,6 +97,12 @@ def numeric_floor(
         once = "once " if len(failures) == 1 else ""
         return NumericFloor(None, None, None, seconds, f"{once}{told}")
     differing = first.labels != second.labels
+    beside = None
+    if system.spec.checkpoint is not None and system.spec.batch > 1:
+        others = [_other(image)] * (system.spec.batch - 1)
+        third = system.predict([image, *others], geometry, asked=asked * system.spec.batch)[0]
+        if not isinstance(third, Failure):
+            beside = float((first.scores - third.scores).abs().max())
     return NumericFloor(
         score=float((first.scores - second.scores).abs().max()),
         voxels=int(differing.sum()),
@@ -85,4 +114,12 @@ def numeric_floor(
             default=None,
         ),
         seconds=seconds,
+        beside=beside,
     )
+
+
+def _other(image: Tensor) -> Tensor:
+    """Make another scan of the same range: mirrored, and darker, so that no normalisation makes them alike."""
+    low, high = image.min(), image.max()
+    share = (image - low) / (high - low).clamp(min=torch.finfo(image.dtype).tiny)
+    return (low + share**3 * (high - low)).flip(dims=tuple(range(1, image.ndim)))

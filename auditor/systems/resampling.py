@@ -37,6 +37,9 @@ Grid = Literal["centre", "corner", "extent"]
 THICK = 3.0
 """From this ratio of spacings on (exclusive) nnU-Net treats an axis by itself."""
 
+TIE = 1e-9
+"""Voxels by which a position half way between two may be off: spacings are no binary fractions."""
+
 
 @dataclass(frozen=True, slots=True)
 class Resampling:
@@ -173,7 +176,9 @@ def resample(values: Tensor, step: Resampling, *, nearest: bool = False) -> Tens
             values = values.index_select(axis + 1, torch.floor(position + 0.5).long())
         elif nearest:
             # half way between two voxels goes to the first
-            values = values.index_select(axis + 1, torch.ceil(position - 0.5).long().clamp(min=0))
+            values = values.index_select(
+                axis + 1, torch.ceil(position - 0.5 - TIE).long().clamp(min=0)
+            )
         else:
             values = _linear(values, axis + 1, position)
     return values

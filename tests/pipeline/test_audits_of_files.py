@@ -144,6 +144,29 @@ def test_missing_and_wrong_predictions_are_listed_at_once_and_end_as_rows(
     assert f"no prediction {lost['scan']}.nii.gz in the folder of predictions" in text
 
 
+def test_a_resumed_audit_of_a_command_tells_the_same_of_its_label_maps(tmp_path: Path) -> None:
+    """Numbers that nobody declared stand in answers for the second case only."""
+    configured(tmp_path, {"command": COMMAND, "output": LABELS})
+    table = (tmp_path / "cases" / "cases.csv").read_text().splitlines()
+    image, _ = auditor.cases.read_volume((str(tmp_path / "cases" / table[1].split(",")[2]),))
+    first = float(image.max())
+    write_command(
+        tmp_path,
+        f"""
+for path, name in scans():
+    image = sitk.ReadImage(str(path))
+    number = 1 if abs(sitk.GetArrayFromImage(image).max() - {first}) < 1e-3 else 7
+    sitk.WriteImage(above(image, {LIMIT}, number), str(target / f"{{name}}.nii.gz"))
+""",
+    )
+    config = configured(tmp_path, {"command": COMMAND, "output": LABELS})
+    run = auditor.audit(config, out=tmp_path / "run", limit=1)
+    before = (run.folder / "results.json").read_bytes()
+    assert run.results.systems[0].contract.sensitivity is not None
+    auditor.audit(config, out=tmp_path / "run", limit=1)
+    assert (run.folder / "results.json").read_bytes() == before
+
+
 @pytest.mark.parametrize("kind", ["command", "predictions"])
 def test_masks_of_0_and_255_are_said_by_check(
     place: Path, scans: Path, tmp_path: Path, kind: str

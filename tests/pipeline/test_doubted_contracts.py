@@ -183,6 +183,7 @@ def test_the_numeric_floor_is_recorded_and_a_finding_where_it_is_not_zero(
     floor = json.loads((steady.folder / "provenance.json").read_text())["numeric_floor"]["near"]
     assert floor == {
         "largest_difference_of_scores": 0.0, "differing_voxels": 0, "smallest_dsc": 1.0, "problem": "",
+        "largest_difference_beside_another_scan": None,
     }  # fmt: skip
 
 

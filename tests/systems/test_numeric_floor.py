@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
+from typing_extensions import override
 
 from auditor.schema import Geometry, InputSpec, OutputSpec, SystemSpec
 from auditor.systems.numeric_floor import NumericFloor, numeric_floor
@@ -58,3 +62,45 @@ def test_a_failure_is_told_and_one_of_two_is_unsteady(answers: list[float]) -> N
     assert (found.score, found.voxels, found.dsc) == (None, None, None)
     assert "rejected: " in found.problem
     assert found.steady is (answers[0] == answers[1])
+
+
+class Ranged(nn.Module):
+    """Takes the maximum of the whole batch away, as a dynamically quantised graph takes its range."""
+
+    def __init__(self, axes: tuple[int, ...]) -> None:
+        super().__init__()
+        self.axes = axes
+
+    @override
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(x - x.amax(self.axes, keepdim=True))
+
+
+@pytest.mark.parametrize(
+    ("axes", "batch", "depends"),
+    [((0, 1, 2, 3, 4), 2, 1), ((0, 1, 2, 3, 4), 3, 1), ((1, 2, 3, 4), 2, 0)],
+)
+def test_what_shares_a_batch_is_found_to_change_an_answer(
+    tmp_path: Path, axes: tuple[int, ...], batch: int, depends: int
+) -> None:
+    jit: Any = torch.jit
+    jit.trace(Ranged(axes), torch.zeros(2, 1, 3, 4, 5)).save(str(tmp_path / "a.pt"))
+    spec = replace(
+        SPEC, checkpoint=str(tmp_path / "a.pt"), input=InputSpec(zscore="image"), batch=batch
+    )
+    image = torch.from_numpy(
+        np.random.default_rng(0).normal(100, 30, (1, *GEOMETRY.shape)).astype(np.float32)
+    )
+    with open_system(spec) as running:
+        found = numeric_floor(running, image, GEOMETRY)
+    assert found.steady
+    assert [it[:17] for it in found.findings] == ["an answer depends"] * depends
+    assert (found.beside == 0.0) is (depends == 0)
+
+
+def test_a_batch_of_one_is_not_asked(tmp_path: Path) -> None:
+    jit: Any = torch.jit
+    jit.trace(Ranged((0, 1, 2, 3, 4)), torch.zeros(1, 1, 3, 4, 5)).save(str(tmp_path / "a.pt"))
+    with open_system(replace(SPEC, checkpoint=str(tmp_path / "a.pt"))) as running:
+        found = numeric_floor(running, torch.zeros(1, *GEOMETRY.shape), GEOMETRY)
+    assert (found.beside, found.findings) == (None, ())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
 from importlib import import_module
 from typing import Any
 
@@ -13,7 +15,7 @@ from scipy.ndimage import map_coordinates
 
 from auditor.schema import Geometry, InputSpec, OutputSpec
 from auditor.systems.preparation import prepare, restore
-from auditor.systems.resampling import Resampling, resample, to_spacing
+from auditor.systems.resampling import Resampling, resample, to_sizes, to_spacing
 
 monai: Any = import_module("monai.transforms")
 MetaTensor: Any = import_module("monai.data").MetaTensor
@@ -194,3 +196,17 @@ def test_a_region_is_read_from_its_channel_and_written_as_its_number() -> None:
 
     answer = np.array([[[1, 1, 1, 0]], [[0, 1, 1, 0]], [[0, 0, 1, 0]]], dtype=np.float32)
     assert decide(scores_of(answer, output), output).tolist() == [[1, 3, 2, 0]]
+
+
+@pytest.mark.parametrize("before", range(3, 12))
+@pytest.mark.parametrize("after", range(3, 12))
+def test_label_numbers_half_way_between_two_voxels_come_from_the_first(
+    before: int, after: int
+) -> None:
+    """Positions as fractions; 11 voxels from 4: the one in the middle lies at 3 / 2, hence on 1."""
+    ratio = Fraction(after, before)
+    middles = [ratio / 2 - Fraction(1, 2) + j * ratio for j in range(before)]
+    wanted = [min(max(math.ceil(it - Fraction(1, 2)), 0), after - 1) for it in middles]
+    values = torch.arange(float(after))[None]
+    found = resample(values, to_sizes((before,), (after,)).back, nearest=True)
+    assert found[0].tolist() == wanted
