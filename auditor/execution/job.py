@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from auditor.config import AuditConfig
 from auditor.plan import AuditPlan, Unit
-from auditor.schema import CaseRecord, Row, Status
+from auditor.schema import CLEAN, CONTROLS, CaseRecord, Record, Region, Row, Status
 
 __all__ = ["Job", "condition_rows", "failed_rows"]
 
@@ -61,30 +61,48 @@ def failed_rows(job: Job, unit: Unit, system: str, status: Status, reason: str) 
     Returns
     -------
     list of Row
-        An evaluation row per severity and label and a measurement row for each metric, all with
-        the status, so that nothing that was planned is missing from a denominator.
+        Of a system an evaluation row per severity and label, and a measurement row for each metric and
+        region, all with the status, so that nothing that was planned is missing from a denominator;
+        worst values are those that are known without an image. Of the controls, which are no system,
+        a scan row per severity and label.
     """
-    patient = job.record(unit.case).patient
+    # this process shall not load torch, unless something failed
+    from auditor.metrics.measure import undefined
+    from perturbations import CATALOG
+
+    name = unit.perturbation.name
+    geometric = name != CLEAN and CATALOG[name].geometric
+    regions = (Region.RETAINED, Region.WHOLE) if geometric else (Region.WHOLE,)
     rows: list[Row] = []
     for condition in condition_rows(unit):
         for label, _ in job.config.labels:
-            known = {
-                "system": system,
-                "case": unit.case,
-                "patient": patient,
-                "perturbation": unit.perturbation.name,
-                "severity": condition.severity,
-                "level": condition.level,
-                "unit": unit.perturbation.unit,
-                "replicate": unit.replicate,
-                "status": status.value,
-                "reason": reason,
-                "label": label,
-                "reference": "reference",
-            }
-            rows.append(Row(record="evaluation", **known))  # type: ignore[arg-type]  # one dict of mixed types
+            row = Row(
+                record=Record.SCAN.value if system == CONTROLS else Record.EVALUATION.value,
+                system=system,
+                case=unit.case,
+                patient=job.record(unit.case).patient,
+                perturbation=name,
+                severity=condition.severity,
+                level=condition.level,
+                unit=unit.perturbation.unit,
+                replicate=unit.replicate,
+                status=status.value,
+                reason=reason,
+                label=label,
+                reference=None if system == CONTROLS else "reference",
+            )
+            rows.append(row)
+            if system == CONTROLS:
+                continue
             rows += [
-                Row(record="measurement", metric=metric.name, region="whole", **known)  # type: ignore[arg-type]  # likewise
-                for metric in job.config.metrics
+                replace(
+                    row,
+                    record=Record.MEASUREMENT.value,
+                    metric=measured.metric,
+                    worst=measured.worst,
+                    region=region.value,
+                )
+                for region in regions
+                for measured in undefined(job.config.metrics, status, reason)
             ]
     return rows

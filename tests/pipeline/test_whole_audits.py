@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,8 +18,14 @@ from tiny_audits import SEED, bright, broken, callable_fields, tiny_config, unde
 
 import auditor
 from auditor.cases import difference, read_mask
+from auditor.config import load_config
+from auditor.execution.job import Job, failed_rows
 from auditor.execution.local import Progress
-from auditor.schema import Estimate, Verdict
+from auditor.execution.store import write_shard
+from auditor.pipeline.identities import identities
+from auditor.pipeline.preflight import require
+from auditor.plan import make_plan
+from auditor.schema import Estimate, Results, Status, Summary, Verdict
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +47,41 @@ def test_every_planned_evaluation_ends_as_a_counted_row(finished: auditor.Run) -
     assert finished.results.planned == 4 * (1 + 2 + 1)
     assert sum(count.n for count in finished.results.statuses) == 16
     assert [count.status for count in finished.results.statuses] == ["ok"]
+
+
+def test_a_unit_that_ends_its_workers_counts_at_the_worst_value_also_where_its_scan_is_turned(
+    tiny: Path, finished: auditor.Run, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(finished.folder, tmp_path / "run")
+    config = load_config(tiny)
+    cases, _ = require(config)
+    plan = make_plan(config, cases, identities(config, {}))
+    job = Job(run=folder, config=config, cases=cases, plan=plan)
+    lost = [
+        plan.units[2],
+        plan.units[3],
+    ]  # the rotation of the first case, the clean scan of the second
+    assert [it.perturbation.name for it in lost] == ["rotation", "clean"]
+    for unit, (name, key) in [(unit, shard) for unit in lost for shard in unit.shards]:
+        write_shard(folder, key, failed_rows(job, unit, name, Status.QUARANTINED, "it ended them"))
+    results = auditor.audit(tiny, out=folder).results
+    assert {it.status: it.n for it in results.statuses} == {"ok": 14, "quarantined": 2}
+
+    def turned(found: auditor.Run | Results) -> list[Summary]:
+        rows = found.results.summaries if isinstance(found, auditor.Run) else found.summaries
+        return [
+            it for it in rows if (it.perturbation, it.metric, it.axis) == ("rotation", "dsc", "all")
+        ]
+
+    assert {it.system for it in results.summaries} == {"unet"}
+    assert {it.system for it in results.conformal} == {"unet"}
+    assert {it.region for it in turned(results)} == {"retained", "whole"}
+    for now, before in zip(turned(results), turned(finished), strict=True):
+        assert {it.status: it.n for it in now.statuses} == {"ok": 3, "quarantined": 1}
+        # the three that are left, and 0 for the fourth
+        assert now.mean.n == 3
+        assert now.worst_case_mean == pytest.approx((now.mean.value or 0.0) * 3 / 4)
+        assert before.mean.n == 4
 
 
 def test_the_folder_holds_what_its_readers_need(finished: auditor.Run) -> None:
