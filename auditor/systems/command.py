@@ -4,7 +4,8 @@
 are NIfTI in float32 on their own grid, one file a channel as nnU-Net names them (``scan_1_0000.nii.gz``)
 or one file a scan (``scan_1.nii.gz``); scans without a spacing have pixels of 1 mm. Their names say
 neither which case nor which condition they are. When the command fails on a call of several scans,
-it is started once more for each of them alone, so that only the guilty one fails.
+it is started once more for each of them alone, so that only the guilty one fails; after two crashes or
+time-outs on one unit what is left of it is quarantined.
 
 A command runs with all the rights of the user, outside the sandbox; results say so.
 """
@@ -30,7 +31,7 @@ from auditor.systems.command_line import (
 from auditor.systems.command_process import CommandProcess, Ended
 from auditor.systems.masks import read_answer, told_of_numbers
 from auditor.systems.runners import RunningInfo
-from auditor.systems.running import Asked, Failure, Prediction
+from auditor.systems.running import ENDS, MOST_ENDS, Asked, Failure, Prediction, told_ends
 from auditor.volumes.images import write_image
 from auditor.volumes.label_maps import find_label_map, grid_as_written
 
@@ -182,7 +183,23 @@ class CommandSystem:
                 return {i: self._answer(target, name, geometry, ended) for i, name in names.items()}
         if len(wanted) == 1:
             return {wanted[0]: Failure(ended.status, ended.reason)}
-        return {i: self._started([i], images, geometry)[i] for i in wanted}
+        return self._alone(wanted, images, geometry, ended)
+
+    def _alone(
+        self, wanted: Sequence[int], images: Sequence[Tensor], geometry: Geometry, together: Ended
+    ) -> dict[int, Prediction | Failure]:
+        """Start the command for one image after the other until it was ended twice on this unit."""
+        ends = [Failure(together.status, together.reason)] if together.status in ENDS else []
+        results: dict[int, Prediction | Failure] = {}
+        for i in wanted:
+            if len(ends) >= MOST_ENDS:
+                results[i] = Failure(Status.QUARANTINED, told_ends(ends))
+                continue
+            answer = self._started([i], images, geometry)[i]
+            if isinstance(answer, Failure) and answer.status in ENDS:
+                ends.append(answer)
+            results[i] = answer
+        return results
 
     def _command(self, source: Path, target: Path) -> list[str]:
         values = {

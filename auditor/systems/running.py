@@ -40,7 +40,8 @@ from auditor.systems.runners import (
 MOST_ENDS = 2
 """So many crashes or time-outs on one unit quarantine what is left of it."""
 
-_ENDS = frozenset({Status.CRASHED, Status.TIMED_OUT})
+ENDS = frozenset({Status.CRASHED, Status.TIMED_OUT})
+"""How a child or a command ends that did not end by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,15 +214,15 @@ class RunningSystem:
         self, prepared: dict[int, Prepared], together: RunFailure
     ) -> Iterator[tuple[int, NDArray[Any] | Failure]]:
         """Run images one by one until the child has ended twice on this unit."""
-        ends = [together] if together.status in _ENDS else []
+        ends = [together] if together.status in ENDS else []
         for i, alone in prepared.items():
             if len(ends) >= MOST_ENDS:
-                yield i, Failure(Status.QUARANTINED, _told_ends(ends))
+                yield i, Failure(Status.QUARANTINED, told_ends(ends))
                 continue
             try:
                 yield i, self._run([alone])[0]
             except RunFailure as own:
-                if own.status in _ENDS:
+                if own.status in ENDS:
                     ends.append(own)
                 yield i, Failure(own.status, own.reason)
 
@@ -296,7 +297,13 @@ def open_system(spec: SystemSpec, *, callable: CallableSystem | None = None) -> 
         raise CheckpointError(msg) from failure
 
 
-def _told_ends(ends: Sequence[RunFailure]) -> str:
+def told_ends(ends: Sequence[RunFailure | Failure]) -> str:
+    """Say why what is left of a unit is not tried.
+
+    Parameters
+    ----------
+    ends : the crashes and time-outs, at least one.
+    """
     first, last = ends[0], ends[-1]
     told = f"{first.status.value}: {first.reason}; {last.status.value}: {last.reason}"
     return f"not tried after two crashes or time-outs on this unit ({told})"[:500]

@@ -57,13 +57,13 @@ def test_a_unit_that_ends_its_workers_counts_at_the_worst_value_also_where_its_s
     cases, _ = require(config)
     plan = make_plan(config, cases, identities(config, {}))
     job = Job(run=folder, config=config, cases=cases, plan=plan)
-    lost = [
-        plan.units[2],
-        plan.units[3],
-    ]  # the rotation of the first case, the clean scan of the second
+    # the rotation of the first case, the clean scan of the second
+    lost = [plan.units[2], plan.units[3]]
     assert [it.perturbation.name for it in lost] == ["rotation", "clean"]
-    for unit, (name, key) in [(unit, shard) for unit in lost for shard in unit.shards]:
-        write_shard(folder, key, failed_rows(job, unit, name, Status.QUARANTINED, "it ended them"))
+    for unit in lost:
+        for name, key in unit.shards:
+            rows = failed_rows(job, unit, name, Status.QUARANTINED, "it ended them")
+            write_shard(folder, key, rows)
     results = auditor.audit(tiny, out=folder).results
     assert {it.status: it.n for it in results.statuses} == {"ok": 14, "quarantined": 2}
 

@@ -79,6 +79,16 @@ def test_a_crash_is_told_from_a_failure(tmp_path: Path) -> None:
     assert "SIGSEGV" in reason
 
 
+def test_two_crashes_on_one_unit_leave_the_rest_of_it_untried(tmp_path: Path, log: Path) -> None:
+    body = "os.kill(os.getpid(), 11)\n"
+    with open_system(command_spec(write_command(tmp_path / "theirs", body))) as system:
+        told = failures(system.predict(images(4), GEOMETRY))
+    # once together, once alone
+    assert log.read_text().count("start") == 2
+    assert [status.value for status, _ in told] == ["crashed", *["quarantined"] * 3]
+    assert told[1][1].startswith("not tried after two crashes or time-outs on this unit (crashed: ")
+
+
 GRANDCHILDREN = """
 log = Path("pids.txt")
 inner = "import time; time.sleep(600)"
