@@ -1,4 +1,4 @@
-"""Text files that others wrote, as plain data: YAML and JSON, bounded in size, nothing executed.
+"""Text files that others wrote, as plain data: YAML and JSON, bounded in size, and CSV; nothing executed.
 
 A key that stands twice is refused, because every reader would silently keep the last one; YAML tags
 that make objects are unknown here. What comes back holds mappings, lists, texts, numbers, booleans and
@@ -7,17 +7,22 @@ None only (YAML also dates).
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import stat
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
 
 from auditor.errors import ConfigError
 
-__all__ = ["LARGEST_TEXT", "json_content", "read_text", "yaml_content"]
+if TYPE_CHECKING:
+    from _csv import Reader as _Reader  # csv.reader is a function
+
+__all__ = ["LARGEST_TEXT", "csv_reader", "json_content", "read_text", "yaml_content"]
 
 LARGEST_TEXT = 1 << 24
 """Bytes; a dataset.json that lists a hundred thousand cases is smaller."""
@@ -47,6 +52,24 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
 )
+
+
+def csv_reader(text: str) -> _Reader:
+    r"""Read the rows of a table, separated by what stands most often in its header.
+
+    Parameters
+    ----------
+    text : str
+        Comma, semicolon or tab between the cells.
+
+    Examples
+    --------
+    >>> list(csv_reader("case; patient\na;b"))
+    [['case', 'patient'], ['a', 'b']]
+    """
+    header = text.partition("\n")[0]
+    delimiter = max(",;\t", key=header.count)
+    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
 
 
 def read_text(path: Path, *, what: str) -> str:

@@ -18,9 +18,11 @@ __all__ = [
     "NAME",
     "Labels",
     "channel_numbers",
+    "count_notes",
     "read_channels",
     "read_json",
     "read_labels",
+    "training_note",
     "whole_number",
 ]
 
@@ -167,3 +169,27 @@ def channel_numbers(
         )
     chosen = [names.index(name) for name in asked if name in names]
     return tuple(chosen) if asked else tuple(range(len(names)))
+
+
+def training_note(folder: Path) -> str:
+    """Warn of cases that a system may have learned from."""
+    return (
+        f"these are the training cases of {folder.name}: a system that learned from them looks "
+        "better than it is"
+    )
+
+
+def count_notes(content: Mapping[str, Any], split: str, count: int) -> list[str]:
+    """Say when a dataset announces another number of cases than it has.
+
+    Parameters
+    ----------
+    content : of dataset.json.
+    split : training or test.
+    count : cases found.
+    """
+    key = "numTraining" if split == "training" else "numTest"
+    told = content.get(key)
+    if told is None or told == count:
+        return []
+    return [f"{NAME} says {key}: {told!r:.20}, the dataset has {count} such cases"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from auditor.cases.finding import there
+from auditor.documents import csv_reader
 from auditor.errors import DataError
 from auditor.schema import CaseRecord
 from auditor.volumes.selectors import file_of, split_channel
@@ -149,9 +149,7 @@ def _rows(table: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]], lis
         why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         msg = f"the table of cases {table.name} must be a readable CSV file: {why}"
         raise DataError(msg) from error
-    header = text.partition("\n")[0]
-    delimiter = max(",;\t", key=header.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    reader = csv_reader(text)
     columns: list[str] = []
     rows = []
     problems = []
@@ -165,7 +163,7 @@ def _rows(table: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]], lis
             if len(cells) > len(columns):
                 problems.append(
                     f"row {reader.line_num}: must have at most {len(columns)} cells, has {len(cells)}; "
-                    f"a {delimiter!r} inside a cell needs quotes around the cell"
+                    f"a {reader.dialect.delimiter!r} inside a cell needs quotes around the cell"
                 )
     except csv.Error as error:
         problems.append(f"row {reader.line_num}: {error}")

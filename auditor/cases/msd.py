@@ -12,14 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from auditor.cases.dataset_json import (
     NAME,
     channel_numbers,
+    count_notes,
     read_channels,
     read_json,
     read_labels,
+    training_note,
 )
 from auditor.cases.finding import SUFFIXES, is_scan, stem_of, there, told_of
 from auditor.cases.gathered import Choice, Gathered, modality_of, refuse, same_names
@@ -68,11 +69,8 @@ def gather_msd(folder: Path, choice: Choice) -> Gathered:
             cases.append(_record(folder, image, label, chosen, len(names)))
     notes = list(labels.notes)
     if split == "training":
-        notes.append(
-            f"these are the training cases of {folder.name}: a system that learned from them looks "
-            "better than it is"
-        )
-    notes += _count_notes(content, split, len(entries))
+        notes.append(training_note(folder))
+    notes += count_notes(content, split, len(entries))
     problems += same_names(cases)
     text = f"MSD dataset {folder.name}: the {split} cases that {NAME} lists"
     refuse(problems, text)
@@ -141,11 +139,3 @@ def _record(
     images = tuple(f"{path}[{number}]" for number in chosen) if several else (str(path),)
     name = stem_of(path)
     return CaseRecord(case=name, patient=name, images=images, reference=str(folder / label))
-
-
-def _count_notes(content: Mapping[str, Any], split: str, count: int) -> list[str]:
-    key = "numTraining" if split == "training" else "numTest"
-    told = content.get(key)
-    if told is None or told == count:
-        return []
-    return [f"{NAME} says {key}: {told!r:.20}, and lists {count} such cases"]

@@ -19,9 +19,11 @@ from typing import Any
 from auditor.cases.dataset_json import (
     NAME,
     channel_numbers,
+    count_notes,
     read_channels,
     read_json,
     read_labels,
+    training_note,
     whole_number,
 )
 from auditor.cases.finding import SUFFIXES, stem_of, there, told_of
@@ -94,11 +96,7 @@ def gather_nnunet(folder: Path, choice: Choice) -> Gathered:
         found = pair_up(pair, problems, ending=ending)
         cases = tuple(_with_channels(record, read, problems) for record in found)
     if split == "training":
-        notes.append(
-            f"these are the training cases of {folder.name}: a system that learned from them looks "
-            "better than it is"
-        )
-        notes += _count_notes(content, len(cases))
+        notes += [training_note(folder), *count_notes(content, split, len(cases))]
     problems += same_names(cases)
     refuse(problems, what)
     return Gathered(
@@ -121,13 +119,6 @@ def _ending(content: Mapping[str, Any], problems: list[str]) -> str:
         )
         return ""
     return str(ending)
-
-
-def _count_notes(content: Mapping[str, Any], count: int) -> list[str]:
-    told = content.get("numTraining")
-    if told is None or told == count:
-        return []
-    return [f"{NAME} says numTraining: {told!r:.20}, the dataset holds {count} training cases"]
 
 
 def _with_channels(record: CaseRecord, read: _Read, problems: list[str]) -> CaseRecord:

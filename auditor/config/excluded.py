@@ -7,8 +7,9 @@ Whether they are patients of the cases at all is seen where the cases are read, 
 from __future__ import annotations
 
 import csv
-import io
 from pathlib import Path
+
+from auditor.documents import csv_reader
 
 __all__ = ["read_excluded"]
 
@@ -37,9 +38,7 @@ def read_excluded(path: Path) -> tuple[str, ...]:
         why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         msg = f"must be a readable CSV table with the column patient, {path.name!r} is none: {why}"
         raise ValueError(msg) from error
-    header = text.partition("\n")[0]
-    delimiter = max(",;\t", key=header.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    reader = csv_reader(text)
     try:
         columns = [cell.strip() for cell in next(reader, [])]
         rows = [(reader.line_num, cells) for cells in reader if any(it.strip() for it in cells)]

@@ -14,7 +14,8 @@ from typing import Any
 
 from auditor.config.inference import SETTINGS
 from auditor.config.problems import Problems
-from auditor.config.shape import SystemShape, valid_name
+from auditor.config.shape import SystemShape
+from auditor.config.values import valid_name
 from auditor.systems.contract_values import INPUT_VALUES, OUTPUT_VALUES, WINDOW_VALUES, Value
 
 __all__ = ["expanded"]

@@ -13,8 +13,6 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from types import TracebackType
-from typing import Self
 
 from torch import Tensor
 
@@ -30,6 +28,7 @@ from auditor.plan import Unit, scan_name
 from auditor.schema import CLEAN, CONTROLS, Record, Row, Status, SystemSpec
 from auditor.strata.foreground import foreground_ratio
 from auditor.strata.raters import rater_disagreement
+from auditor.systems.closing import Closing
 from auditor.systems.decision import decide
 from auditor.systems.runners import CallableSystem
 from auditor.systems.running import Asked, Failure, Prediction, System, open_system
@@ -44,7 +43,7 @@ _OPEN_SYSTEMS = 4
 """Live child processes of one worker; the least recently used leaves first."""
 
 
-class UnitRunner:
+class UnitRunner(Closing):
     """Runs units one after the other and keeps what the next one is likely to need."""
 
     def __init__(self, job: Job, *, callables: Callables | None = None) -> None:
@@ -55,17 +54,6 @@ class UnitRunner:
         self._case: LoadedCase | None = None
         self._scorer: Scorer | None = None
         self._clean = CleanMasks()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End every child process."""

@@ -27,7 +27,7 @@ from auditor.pipeline.audit_text import (
 from auditor.schema import CaseRecord, ReferenceRule
 from auditor.systems.contract import canonical_text
 from auditor.systems.probe import ProbeReport, probe
-from auditor.systems.questions import Question, still_open
+from auditor.systems.questions import Question, is_settled
 from auditor.systems.sidecars import Located, locate
 
 __all__ = ["draft"]
@@ -87,11 +87,7 @@ def draft(
     called = _called(located, gathered, numbers)
     modality = modality or (gathered.modality if gathered else "") or None
     shipped = "labels" in located.sidecar.get("output", {})
-    asked = [
-        *located.questions,
-        *still_open(report.questions, located.sidecar, located.questions),
-    ]
-    asked = [it for it in asked if it.name != "output.labels"]
+    asked = [it for it in _asked(located, report) if it.name != "output.labels"]
     several = any(case.reference is None and len(case.raters) > 1 for case in cases)
     label = flow(next(iter(called)))
     text = write_audit(
@@ -177,10 +173,20 @@ def _left_open(text: str, folder: Path) -> tuple[str, ...]:
     return ()
 
 
+def _shipped(located: Located) -> set[str]:
+    """Name the fields that the files of the maker tell."""
+    return {f"{part}.{key}" for part, own in located.sidecar.items() for key in own}
+
+
+def _asked(located: Located, report: ProbeReport) -> list[Question]:
+    """List what the files of the maker leave open, and what a probe, which knows no files, does."""
+    known = _shipped(located) | {question.name for question in located.questions}
+    return [*located.questions, *(it for it in report.questions if not is_settled(it, known))]
+
+
 def _unsettled(report: ProbeReport, located: Located) -> tuple[str, ...]:
     """Say what must be declared because no try could find it."""
-    known = {it.name for it in report.fields}
-    known |= {f"{part}.{key}" for part, own in located.sidecar.items() for key in own}
+    known = {it.name for it in report.fields} | _shipped(located)
     open_ = [it for it in report.questions if it.name in _REQUIRED and it.name not in known]
     return tuple(f"fill in: {it.name}: {it.why}; add {it.line}" for it in _unique(open_))
 

@@ -19,7 +19,7 @@ from auditor.systems.completion import filled
 from auditor.systems.contract import contract_fields
 from auditor.systems.description import Description
 from auditor.systems.probe import ProbeReport, probe_system
-from auditor.systems.questions import INTENSITIES, Question, is_settled
+from auditor.systems.questions import Question, is_settled
 from auditor.systems.sidecars import Located, locate
 from auditor.systems.sniff import Sniffed, sniff
 
@@ -82,12 +82,7 @@ def inspect_checkpoint(
     whole = filled(spec, report.fields)
     said = {name for name, _ in whole.sources}
     asked = {it.name: it for it in (*located.questions, *report.questions)}
-    spoken = said & {*INTENSITIES, "input.intensities_on"}
-    questions = tuple(
-        it
-        for it in asked.values()
-        if not is_settled(it, said) and not (it.name == "input intensities" and spoken)
-    )
+    questions = tuple(it for it in asked.values() if not is_settled(it, said))
     return Inspection(located, sniffed, contract_fields(whole), report, questions, notes)
 
 

@@ -2,12 +2,21 @@
 
 Nothing here computes. `inputs` holds what an audit is made of (cases, systems, metrics, criteria),
 `rows` what the execution stores per evaluation, `results` what the analysis writes to
-``results.json`` and the report shows. Records are frozen; sequences are tuples; an undefined
-number is ``None`` together with a status, never NaN.
+``results.json`` and the report shows, `audited` what stands there beside the numbers. Records are
+frozen; sequences are tuples; an undefined number is ``None`` together with a status, never NaN.
 """
 
 from __future__ import annotations
 
+from auditor.schema.audited import (
+    AuditInfo,
+    CaseRow,
+    Condition,
+    MetricInfo,
+    StatusCount,
+    StratumInfo,
+    SystemRecord,
+)
 from auditor.schema.encoding import decode, encode
 from auditor.schema.inputs import (
     CaseRecord,
@@ -30,10 +39,7 @@ from auditor.schema.inputs import (
 )
 from auditor.schema.results import (
     RESULTS_VERSION,
-    AuditInfo,
-    CaseRow,
     Comparison,
-    Condition,
     ConformalBound,
     ControlRow,
     CriterionResult,
@@ -41,12 +47,8 @@ from auditor.schema.results import (
     Estimate,
     ExhibitSelection,
     Headline,
-    MetricInfo,
     Results,
-    StatusCount,
-    StratumInfo,
     Summary,
-    SystemRecord,
     Verdict,
     WorstCase,
 )

@@ -12,7 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from auditor.schema.results import Estimate, MetricInfo, StatusCount, SystemRecord
+from auditor.schema.audited import MetricInfo, StatusCount, SystemRecord
+from auditor.schema.results import Estimate
 
 __all__ = [
     "SCREEN_VERSION",

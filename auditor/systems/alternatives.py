@@ -212,6 +212,8 @@ def _other_axes(
                 continue  # the direction in which slices are numbered changes nothing
             distance = len(set(other.flipped) ^ set(declared.flipped))
             (flips if order == declared.order else orders).append((distance, letters))
+    # letters name the order as well; a transposition of the maker's would contradict them
+    named: dict[str, object] = {} if spec.input.transpose is None else {"transpose": None}
     made = [
         [
             Alternative(
@@ -219,7 +221,7 @@ def _other_axes(
                 axes,
                 spec.input.axes,
                 replace(spec, input=replace(spec.input, axes=axes, transpose=None)),
-                _line("input", {"axes": axes}),
+                _line("input", {"axes": axes, **named}),
             )
             for _, axes in sorted(found)
         ]

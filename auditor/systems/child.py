@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor.systems.peak_memory import peak_mb
+from auditor.systems.reasons import one_line
 from auditor.systems.sandbox import confine
 from auditor.systems.transport import SharedMemory, TransportError, receive, send
 
@@ -155,7 +156,7 @@ def _told(error: BaseException, *, doing: str) -> dict[str, str]:
         return {"status": "crashed", "reason": reason}
     # type and not class: a text that cannot be decoded is a ValueError, too, and not one of ours
     if isinstance(error, Refusal | AuditError) or type(error) is ValueError:
-        return {"status": "rejected", "reason": " ".join(str(error).split())[:500]}
+        return {"status": "rejected", "reason": one_line(error)}
     if isinstance(error, SystemExit | KeyboardInterrupt):
         return {"status": "crashed", "reason": "it tried to end its process"}
     return {"status": "rejected", "reason": f"{doing}: {text}"}

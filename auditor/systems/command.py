@@ -15,13 +15,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from torch import Tensor
 
 from auditor.errors import DataError
 from auditor.schema import Geometry, Status, SystemSpec
+from auditor.systems.closing import Closing
 from auditor.systems.command_line import (
     UNVERSIONED,
     executable_of,
@@ -73,7 +72,7 @@ def channel_names(name: str, channels: int, files: str) -> tuple[str, ...]:
     raise DataError(msg)
 
 
-class CommandSystem:
+class CommandSystem(Closing):
     """A command with its contract, ready to predict; a context manager that holds nothing.
 
     Raises
@@ -95,20 +94,6 @@ class CommandSystem:
         findings = (_FINDING,) if self.spec.version else (_FINDING, UNVERSIONED)
         findings = (*findings, *told_of_numbers(self._undeclared))
         return RunningInfo("command", known.sha256, known.size_bytes, (), findings)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Nothing is held between calls."""
 
     def under(self, spec: SystemSpec) -> CommandSystem:
         """Run the same command under other labels.

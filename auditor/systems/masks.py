@@ -15,6 +15,7 @@ import torch
 from auditor.errors import DataError
 from auditor.schema import Geometry, OutputSpec, Status
 from auditor.systems.decision import decide, scores_of
+from auditor.systems.reasons import one_line
 from auditor.systems.running import Failure, Prediction
 from auditor.volumes.label_maps import grid_as_written, read_label_map
 
@@ -68,7 +69,7 @@ def read_answer(file: Path, geometry: Geometry, output: OutputSpec) -> Answered:
     try:
         numbers = read_label_map(file, grid_as_written(geometry))
     except DataError as error:
-        return Answered(Failure(Status.REJECTED, " ".join(str(error).split())[:500]))
+        return Answered(Failure(Status.REJECTED, one_line(error)))
     found = {int(number) for number in torch.unique(numbers)} - {0}
     undeclared = frozenset(found - {number for _, number in output.labels})
     scores = scores_of(numbers[None].numpy().astype("float32"), output)

@@ -13,13 +13,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from torch import Tensor
 
 from auditor.errors import CheckpointError, DataError
 from auditor.schema import Geometry, Status, SystemSpec
+from auditor.systems.closing import Closing
 from auditor.systems.masks import read_answer
 from auditor.systems.runners import RunningInfo
 from auditor.systems.running import Asked, Failure, Prediction
@@ -78,7 +77,7 @@ def identify_predictions(spec: SystemSpec) -> PredictionsIdentity:
     return PredictionsIdentity(digest.hexdigest(), size)
 
 
-class PrecomputedSystem:
+class PrecomputedSystem(Closing):
     """Predictions in a folder, ready to be read; a context manager that holds nothing.
 
     Raises
@@ -100,20 +99,6 @@ class PrecomputedSystem:
         """Digest of all label maps; no sandbox, for nothing runs."""
         known = identify_predictions(self.spec)
         return RunningInfo("predictions", known.sha256, known.size_bytes, (), (_FINDING,))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Nothing is held between calls."""
 
     def under(self, spec: SystemSpec) -> PrecomputedSystem:
         """Read the same predictions with other labels.

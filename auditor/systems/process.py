@@ -21,7 +21,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -29,6 +28,7 @@ from numpy.typing import NDArray
 
 from auditor.errors import CheckpointError
 from auditor.schema import InputSpec, OutputSpec, Status, WindowSpec
+from auditor.systems.closing import Closing
 from auditor.systems.description import Description, description_of
 from auditor.systems.environment import child_environment
 from auditor.systems.reasons import how_it_ended, plain
@@ -85,7 +85,7 @@ class ModelInfo:
         return self.inputs[0].sizes if self.inputs else None
 
 
-class ModelProcess:
+class ModelProcess(Closing):
     """One checkpoint in its child process; a context manager.
 
     Parameters
@@ -140,14 +140,6 @@ class ModelProcess:
     def __enter__(self) -> Self:
         self.start()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def info(self) -> ModelInfo:

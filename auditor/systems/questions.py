@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
-__all__ = ["INTENSITIES", "Question", "is_settled", "still_open"]
+__all__ = ["ALL_INTENSITIES", "INTENSITIES", "Question", "is_settled"]
 
 INTENSITIES = (
     "input.clip",
@@ -16,6 +15,9 @@ INTENSITIES = (
     "input.affine",
 )
 """Fields that together say how intensities are treated."""
+
+ALL_INTENSITIES = "input intensities"
+"""What a question is about that no single field answers; it has no field's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,36 +37,18 @@ def is_settled(question: Question, declared: Collection[str]) -> bool:
 
     Parameters
     ----------
-    question : about a field; one about intensities is settled by any field of intensities.
+    question : about a field, or about the intensities as a whole; any field of intensities settles a
+        question about one of them.
     declared : dotted names of the fields that somebody declared, also as null.
 
     Examples
     --------
     >>> is_settled(Question("input.clip", "", ""), {"input.zscore"})
     True
+    >>> is_settled(Question(ALL_INTENSITIES, "", ""), {"input.intensities_on"})
+    True
     """
+    if question.name == ALL_INTENSITIES:
+        return any(name in declared for name in (*INTENSITIES, "input.intensities_on"))
     names = INTENSITIES if question.name in INTENSITIES else (question.name,)
     return any(name in declared for name in names)
-
-
-def still_open(
-    asked: Sequence[Question],
-    sidecar: Mapping[str, Mapping[str, Any]],
-    others: Sequence[Question] = (),
-) -> list[Question]:
-    """Leave out questions that a maker's files answer, or ask themselves.
-
-    Parameters
-    ----------
-    asked : by a probe, which knows no files; its question about intensities has no field's name.
-    sidecar : what the files tell: input, output, window.
-    others : what they leave open.
-    """
-    known = {f"{part}.{key}" for part, values in sidecar.items() for key in values}
-    known |= {question.name for question in others}
-    spoken = bool(known & set(INTENSITIES)) or "input.intensities_on" in known
-    return [
-        question
-        for question in asked
-        if not is_settled(question, known) and not (question.name == "input intensities" and spoken)
-    ]

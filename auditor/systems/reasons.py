@@ -6,7 +6,7 @@ import re
 import signal
 from collections.abc import Sequence
 
-__all__ = ["how_it_ended", "plain"]
+__all__ = ["how_it_ended", "one_line", "plain"]
 
 _MOST = 500
 _FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/'\"()]+/)+")
@@ -37,6 +37,11 @@ def plain(text: str, *, folders: Sequence[str] = ()) -> str:
             text = text.replace(f"{folder}/", "/./").replace(folder, "")
     words = " ".join(_FOLDERS.sub("", text).split())
     return "".join(letter for letter in words if letter.isprintable())[:_MOST]
+
+
+def one_line(error: BaseException, most: int = 500) -> str:
+    """Return what an error of this program says, as one line."""
+    return " ".join(str(error).split())[:most]
 
 
 def how_it_ended(code: int | None, printed: bytes) -> str:

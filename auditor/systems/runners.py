@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.schema import Status, SystemSpec
+from auditor.systems.reasons import one_line
 from auditor.systems.window import run_windows
 
 if TYPE_CHECKING:  # a callable needs no child process
@@ -112,7 +114,7 @@ class CallableRunner:
         try:
             answer = np.array(self._function(batch[0].copy()))  # its memory may be used again
         except Exception as error:  # whatever a user's model raises is a row
-            reason = f"the system raised {type(error).__name__}: {_one_line(error)}"
+            reason = f"the system raised {type(error).__name__}: {one_line(error)}"
             raise RunFailure(Status.FAILED, reason) from error
         if answer.dtype.kind not in "biuf":
             msg = f"the system must answer with an array of numbers, got {answer.dtype}"
@@ -193,17 +195,10 @@ class ProcessRunner:
         RunFailure
             The child crashed, took too long, or the model refused.
         """
-        from auditor.systems.process import ModelFailure
-
-        process = self._started()
-        try:
-            return process.run(
+        with self._failures():
+            return self._started().run(
                 pieces, spec.window, spec.output, spec.input, batch=spec.batch, flips=spec.flips
             )
-        except ModelFailure as failure:
-            if failure.status in {Status.CRASHED, Status.TIMED_OUT}:
-                self.close()
-            raise RunFailure(failure.status, failure.reason) from failure
 
     def describe(
         self, shape: Sequence[int], layout: str, *, limit_s: float = math.inf
@@ -221,10 +216,16 @@ class ProcessRunner:
         RunFailure
             As of `run`.
         """
+        with self._failures():
+            return self._started().describe(shape, layout, limit_s=limit_s)
+
+    @contextlib.contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Pass failures of the model on; a child that is lost is let go."""
         from auditor.systems.process import ModelFailure
 
         try:
-            return self._started().describe(shape, layout, limit_s=limit_s)
+            yield
         except ModelFailure as failure:
             if failure.status in {Status.CRASHED, Status.TIMED_OUT}:
                 self.close()
@@ -235,7 +236,3 @@ class ProcessRunner:
         if self._process is not None:
             self._process.close()
             self._process = None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:500]

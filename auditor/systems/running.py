@@ -26,8 +26,10 @@ from torch import Tensor
 
 from auditor.errors import AuditError, CheckpointError
 from auditor.schema import CLEAN, Geometry, Status, SystemSpec
+from auditor.systems.closing import Closing
 from auditor.systems.decision import decide
 from auditor.systems.preparation import Prepared, prepare, restore
+from auditor.systems.reasons import one_line
 from auditor.systems.runners import (
     CallableRunner,
     CallableSystem,
@@ -120,7 +122,7 @@ class System(Protocol):
         """Predict every image of one unit."""
 
 
-class RunningSystem:
+class RunningSystem(Closing):
     """A checkpoint or callable with its contract, ready to predict; a context manager."""
 
     def __init__(self, spec: SystemSpec, runner: Runner, info: RunningInfo) -> None:
@@ -129,17 +131,6 @@ class RunningSystem:
         self.info = info
         """Format, digest, sandbox, findings; as found when it was opened."""
         self._runner = runner
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the child process; a later `predict` starts another one."""
@@ -187,7 +178,7 @@ class RunningSystem:
             try:
                 prepared[i] = prepare(image, geometry, self.spec.input, self.spec.window)
             except AuditError as error:
-                results[i] = Failure(Status.REJECTED, _one_line(error))
+                results[i] = Failure(Status.REJECTED, one_line(error))
         for i, answer in self._answers(prepared):
             results[i] = (
                 answer if isinstance(answer, Failure) else self._finish(answer, prepared[i])
@@ -240,7 +231,7 @@ class RunningSystem:
         try:
             scores = restore(answer, prepared, self.spec.output)
         except CheckpointError as error:
-            return Failure(Status.REJECTED, _one_line(error))
+            return Failure(Status.REJECTED, one_line(error))
         labels = decide(scores, self.spec.output)
         return Prediction(scores, scores[scores.shape[0] - len(self.spec.output.labels) :], labels)
 
@@ -316,7 +307,3 @@ def _of_files(spec: SystemSpec) -> System:
     from auditor.systems.precomputed import PrecomputedSystem
 
     return CommandSystem(spec) if spec.command else PrecomputedSystem(spec)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:500]

@@ -98,21 +98,11 @@ def files_beside(path: Path) -> tuple[Path, ...]:
 def _require_file(path: Path) -> None:
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
-        msg = f"the checkpoint must be one file, {path.name} is a folder{_folder_hint(path)}"
+        msg = f"the checkpoint must be one file, {path.name} is a folder; name the file inside it"
         raise CheckpointError(msg)
     if not stat.S_ISREG(mode):
         msg = f"the checkpoint must be a regular file, {path.name} is a device, pipe or socket"
         raise CheckpointError(msg)
-
-
-def _folder_hint(path: Path) -> str:
-    if (path / "saved_model.pb").exists():
-        return " (a TensorFlow SavedModel); convert it with tf2onnx"
-    if (path / "models" / "model.ts").exists():
-        return " (a MONAI bundle); name its models/model.ts"
-    if (path / "plans.json").exists() or (path / "dataset.json").exists():
-        return f" (a training of nnU-Net); {_EXPORT}"
-    return "; name the file inside it"
 
 
 def _digest(path: Path) -> str:

@@ -172,6 +172,25 @@ def test_an_activation_that_has_two_readings_is_asked_for(tmp_path: Path) -> Non
     assert complete(alone, [VOLUME]).problems == found.problems
 
 
+class Twins(nn.Module):
+    """Two outputs of which either could be the one."""
+
+    @override
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.sigmoid(x), torch.sigmoid(-x)
+
+
+def test_which_of_two_outputs_counts_is_asked_for(tmp_path: Path) -> None:
+    path = save_script(Twins(), tmp_path / "net.pt")
+    rest = {"channels": 1, "dims": 3, "layout": "channel_first", "divisor": [1, 1, 1]}
+    output = {**LABELS, "layout": "channel_first"}
+    found = complete(spec_of(path, input=rest, output=output), [VOLUME])
+    assert [it.partition(":")[0] for it in found.problems] == ["output.index", "output.activation"]
+    told = complete(spec_of(path, input=rest, output={**output, "index": 1}), [VOLUME])
+    assert not told.problems
+    assert [(it.name, it.value) for it in told.fields] == [("output.activation", "sigmoid")]
+
+
 def test_a_declared_activation_that_the_answers_contradict_is_a_finding(tmp_path: Path) -> None:
     path = conv_graph(tmp_path / "net.onnx", dims=3)
     found = complete(spec_of(path, output={**LABELS, "activation": "logits_softmax"}), [VOLUME])

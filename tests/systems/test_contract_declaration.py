@@ -9,6 +9,7 @@ import pytest
 from auditor.errors import ConfigError
 from auditor.schema import Certainty, ContractStatus, InputSpec, OutputSpec, SystemSpec, WindowSpec
 from auditor.systems.contract import (
+    Told,
     build_contract,
     contract_fields,
     find_contract_file,
@@ -241,6 +242,24 @@ def test_a_later_source_wins_over_an_earlier_one_field_by_field() -> None:
         ("output.activation", Certainty.SIDECAR),
         ("output.labels", Certainty.CONTRACT_FILE),
     )
+
+
+def test_one_number_for_a_window_takes_the_axes_of_the_last_who_named_them() -> None:
+    told: list[Told] = [
+        (Certainty.SIDECAR, {"window": {"size": [96, 96, 96]}, "output": {"labels": {"organ": 1}}}),
+        (Certainty.CONTRACT_FILE, {"window": {"size": [64, 64]}}),
+        (Certainty.COMMAND_LINE, {"window": {"size": 32}}),
+    ]
+    assert parse_contract(told, WHERE).window == WindowSpec((32, 32))
+
+
+def test_logits_cannot_come_back_from_a_size_that_cuts() -> None:
+    output = {"labels": {"organ": 1}, "activation": "logits_softmax", "resampled": "logits"}
+    sized = {"input": {"size": [64, 64], "fit": "pad"}, "output": output}
+    whole = {"input": {"size": [64, 64], "fit": "resize"}, "output": output}
+    (problem,) = parse_contract([(Certainty.DECLARED, sized)], WHERE).problems
+    assert problem.startswith("systems.vendor-a.output.resampled: logits need input.fit: resize")
+    assert parse_contract([(Certainty.DECLARED, whole)], WHERE).problems == ()
 
 
 def test_a_contract_lists_every_field_sorted_with_its_source() -> None:

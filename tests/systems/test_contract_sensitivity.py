@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from auditor.schema import (
+    Certainty,
     Geometry,
     InputSpec,
     OutputSpec,
@@ -22,6 +24,8 @@ from auditor.schema import (
     Status,
     SystemSpec,
 )
+from auditor.systems.alternatives import alternatives
+from auditor.systems.contract import parse_contract
 from auditor.systems.golden import Pair
 from auditor.systems.runners import CallableRunner
 from auditor.systems.running import Failure, Prediction, RunningSystem, System, open_system
@@ -306,6 +310,41 @@ def test_only_the_best_few_are_run_on_the_other_cases() -> None:
     assert len(calls) - len(runs) == 3
     assert found.alternatives - 1 + 2 * MOST_AGAIN == len(runs)
     assert found.better_dsc == 1.0
+
+
+def test_an_alternative_that_would_cost_many_times_the_voxels_is_not_run() -> None:
+    """At 1 mm the scan has 2.75 times the voxels of its own grid, and 48 times those of one of 4 mm."""
+
+    def largest(spacing: tuple[float, ...] | None) -> int:
+        sizes: list[int] = []
+
+        def nothing(image: Image) -> NDArray[Any]:
+            sizes.append(image[0].size)
+            return np.zeros_like(image)
+
+        asked(spec_of(axes="native", spacing_mm=spacing), nothing, witnesses(1))
+        return max(sizes) // min(sizes)
+
+    assert largest(None) == 2  # 30 x 11 x 14 over 10 x 14 x 12 voxels
+    assert largest((4.0, 4.0, 4.0)) == 1  # of 8 x 3 x 4: neither 1 mm nor the own grid is tried
+
+
+def test_the_line_of_other_axes_takes_a_transposition_away() -> None:
+    spec = spec_of(axes="native", transpose=(2, 1, 0))
+    lines = {it.line for it in alternatives(spec, GEOMETRY) if it.name == "axes"}
+    assert "input: {axes: SPL, transpose: null}" in lines  # the scan as it is stored
+    assert all(
+        it.spec.input.transpose is None for it in alternatives(spec, GEOMETRY) if it.name == "axes"
+    )
+    for line in lines:
+        told = [
+            (
+                Certainty.SIDECAR,
+                {"input": {"transpose": [2, 1, 0]}, "output": {"labels": {"a": 1}}},
+            ),
+            (Certainty.DECLARED, yaml.safe_load(line)),
+        ]
+        assert not parse_contract(told, "systems.a").problems
 
 
 def test_no_case_means_no_question() -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from auditor.schema import InputSpec, OutputSpec, Status
+from auditor.systems.exported_file import _needed_bytes
 from auditor.systems.exported_program import ForbiddenProgram, clean_program
 from auditor.systems.probe import probe
 from auditor.systems.process import ModelFailure, ModelProcess
@@ -181,6 +182,7 @@ def test_everything_else_is_no_operator(target: Any) -> None:
         ("'s0'.join", False),
         ("s0; s1", False),
         ("S0", False),
+        ("s0x", False),
         ("1" * 3000, False),
         (5, False),
     ],
@@ -192,6 +194,20 @@ def test_sizes_are_arithmetic(text: Any, good: Any) -> None:
         return
     with pytest.raises(ForbiddenProgram, match="no arithmetic"):
         clean_program(program(inputs=[given]))
+
+
+def test_the_bytes_of_a_tensor_end_behind_its_last_element() -> None:
+    """3 rows 2 apart of 2 elements, from element 1 on: the last is 1 + 2 * 2 + 1 = 6, so 7 of 4 bytes."""
+
+    def numbers(*values: int) -> list[dict[str, int]]:
+        return [{"as_int": value} for value in values]
+
+    meta: dict[str, Any] = {
+        "sizes": numbers(3, 2), "strides": numbers(2, 1), "storage_offset": numbers(1)[0],
+        "layout": 7, "dtype": 7,
+    }  # fmt: skip
+    assert _needed_bytes(meta) == 28
+    assert _needed_bytes(meta | {"sizes": numbers(0, 2)}) == 0
 
 
 @pytest.mark.parametrize("name", ["x=1", "x, y", "x:int", "import", "x\n", "é", ["x"], "9x"])

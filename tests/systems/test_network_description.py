@@ -311,6 +311,24 @@ def test_live_dropout_of_a_graph_is_named(tmp_path: Path) -> None:
     assert told.live == ("dropout is switched on", "random numbers are drawn (RandomNormalLike)")
 
 
+def test_running_statistics_and_single_numbers_of_a_graph_are_no_parameters(tmp_path: Path) -> None:
+    """One channel: scale and shift are learned, mean and variance are counted, the factor is one number."""
+    numbers = ("scale", "shift", "mean", "variance")
+    path = save_graph(
+        tmp_path / "net.onnx",
+        [
+            helper.make_node("BatchNormalization", ["image", *numbers], ["a"]),
+            helper.make_node("Mul", ["a", "factor"], ["out"]),
+        ],
+        sizes=("n", 1, "y", "x"),
+        weights=[
+            *((name, np.ones(1, np.float32)) for name in numbers),
+            ("factor", np.array(2.0, np.float32)),
+        ],
+    )
+    assert of_graph(path).describe((1, 1, 6, 8), "channel_first").parameters == 2
+
+
 def test_weights_beside_a_graph_are_found_by_the_recorded_run(tmp_path: Path) -> None:
     path = conv_graph(tmp_path / "net.onnx", dims=3)
     model = onnx.load(str(path))

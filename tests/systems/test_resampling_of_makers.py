@@ -113,6 +113,26 @@ def test_going_back_twice_is_going_forth() -> None:
     np.testing.assert_allclose(step.back.back.ratio, step.ratio)
 
 
+def test_each_way_takes_its_own_thick_axis_first() -> None:
+    """Slices of 5 mm along z become slices of 5 mm along y; on the way back y is what is thick."""
+    step = to_spacing(
+        (4, 20, 6), (5.0, 1.0, 1.0), (1.0, 5.0, 1.0), grid="extent", interpolation="cubic_in_plane"
+    )
+    assert step is not None
+    assert (step.after, step.slices, step.back.slices, step.back.back.slices) == (
+        (20, 4, 6),
+        0,
+        1,
+        0,
+    )
+
+
+def test_half_way_between_two_voxels_the_nearest_is_the_first() -> None:
+    """Four voxels become two: they lie at 0.5 and 2.5, half way between 0 and 1, and 2 and 3."""
+    numbers = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
+    assert resample(numbers, to_sizes((4,), (2,)), nearest=True).tolist() == [[1.0, 3.0]]
+
+
 GEOMETRY = Geometry(shape=(5, 7, 6), spacing=(3.0, 0.8, 1.2))
 
 
@@ -163,6 +183,19 @@ def test_logits_may_be_resampled_before_their_softmax() -> None:
     early = OutputSpec("logits_softmax", labels)
     between = (0.5 + 1 / (1 + np.exp(-4))) / 2
     assert restore(logits, fed, early)[1, 0, 1].item() == pytest.approx(between)
+
+
+def test_what_a_crop_left_out_is_background_also_behind_logits() -> None:
+    """Nonzero voxels are 1 to 3 of 5; logits (0, 2) inside are a probability of .881."""
+    image = torch.tensor([0.0, 7.0, 7.0, 7.0, 0.0]).reshape(1, 5, 1)
+    fed = prepare(image, Geometry(shape=(5, 1), spacing=(3.0, 0.8)), InputSpec(crop="nonzero"))
+    assert fed.array.shape == (1, 3, 1)
+    logits = np.stack([np.zeros((3, 1)), np.full((3, 1), 2.0)]).astype(np.float32)
+    late = OutputSpec("logits_softmax", (("a", 1),), resampled="logits")
+    inside = 1 / (1 + np.exp(-2))
+    scores = restore(logits, fed, late)
+    assert scores[1, :, 0].tolist() == pytest.approx([0, inside, inside, inside, 0])
+    assert scores[0, :, 0].tolist() == pytest.approx([1, 1 - inside, 1 - inside, 1 - inside, 1])
 
 
 def test_channels_are_treated_each_in_their_own_way() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from auditor.errors import CheckpointError
+from auditor.systems.onnx_file import outline
 from auditor.systems.sniff import files_beside, sniff
 
 
@@ -152,6 +154,58 @@ def test_no_bytes_raise_anything_else(tmp_path_factory: Any, content: bytes) -> 
             sniff(path)
         except CheckpointError as error:
             assert str(path.parent) not in str(error)  # noqa: PT017  # any bytes may also be a graph
+
+
+def _elsewhere() -> Any:
+    tensor = onnx.TensorProto(name="w", data_type=onnx.TensorProto.FLOAT, dims=[2, 3])
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", "w.bin"), ("length", "4")):
+        tensor.external_data.add(key=key, value=value)
+    return tensor
+
+
+def _sparse() -> Any:
+    sparse = onnx.SparseTensorProto(dims=[6])
+    sparse.values.CopyFrom(_elsewhere())
+    return sparse
+
+
+def _inner() -> Any:
+    return onnx.GraphProto(name="inner", initializer=[_elsewhere()])
+
+
+def _attribute(model: Any) -> Any:
+    return model.graph.node[0].attribute.add(name="a")
+
+
+PLACES: dict[str, Callable[[Any], None]] = {
+    "initializer": lambda model: model.graph.initializer.append(_elsewhere()),
+    "sparse initializer": lambda model: model.graph.sparse_initializer.append(_sparse()),
+    "attribute": lambda model: _attribute(model).t.CopyFrom(_elsewhere()),
+    "attributes": lambda model: _attribute(model).tensors.append(_elsewhere()),
+    "branch": lambda model: _attribute(model).g.CopyFrom(_inner()),
+    "branches": lambda model: _attribute(model).graphs.append(_inner()),
+    "sparse": lambda model: _attribute(model).sparse_tensor.CopyFrom(_sparse()),
+    "sparse ones": lambda model: _attribute(model).sparse_tensors.append(_sparse()),
+    "function": lambda model: (
+        model.functions.add(name="f").node.add().attribute.add(name="a").t.CopyFrom(_elsewhere())
+    ),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_weights_elsewhere_are_seen_wherever_a_tensor_may_stand(tmp_path: Path, place: str) -> None:
+    path = double_graph(tmp_path / "net.onnx")
+    model = onnx.load(str(path))
+    PLACES[place](model)
+    path.write_bytes(model.SerializeToString())
+    assert outline(path).external == ("w.bin",)
+    # 2 x 3 float32 are 24 bytes, although 4 are announced
+    (tmp_path / "w.bin").write_bytes(bytes(23))
+    message = refused(path)
+    assert "are announced as 24 bytes from byte 0 of 'w.bin' on, which holds 23" in message
+    (tmp_path / "w.bin").write_bytes(bytes(24))
+    assert sniff(path).detail.endswith("weights in w.bin")
 
 
 def test_what_is_no_file_is_refused_without_opening_it(tmp_path: Path) -> None:

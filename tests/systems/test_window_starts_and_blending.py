@@ -112,6 +112,32 @@ def test_label_numbers_come_from_the_most_central_window_and_are_never_averaged(
     assert answer[0].tolist() == [1, 1, 1, 3, 3, 3]
 
 
+def test_equally_central_windows_leave_a_voxel_to_the_first() -> None:
+    calls = iter([1, 3])
+
+    def label(batch: NDArray[np.float32]) -> NDArray[Any]:
+        return np.full(batch.shape, next(calls), dtype=np.int64)
+
+    window = WindowSpec((4,), 0.5, blend="constant")  # every voxel of a window weighs one
+    answer = run_windows(noise(1, 6), label, window=window, batch=1)
+    assert answer[0].tolist() == [1, 1, 1, 1, 3, 3]
+
+
+def test_a_system_may_answer_from_the_same_memory_again() -> None:
+    memory = np.zeros((1, 1, 3, 4), dtype=np.float32)
+
+    def forgetful(batch: NDArray[np.float32]) -> NDArray[Any]:
+        memory[:] = batch
+        return memory
+
+    images = [noise(1, 3, 4, seed=seed) for seed in (1, 2)]
+    for window in (WindowSpec((3, 4), 0.5), None):
+        for image, answer in zip(
+            images, run_images(images, forgetful, window, batch=1), strict=True
+        ):
+            assert np.array_equal(answer, image)
+
+
 def test_an_image_smaller_than_the_window_is_padded_with_the_minimum_of_each_channel() -> None:
     seen: list[NDArray[np.float32]] = []
 

@@ -16,11 +16,11 @@ from auditor.systems.contract import canonical_text
 from auditor.systems.describing import noise
 from auditor.systems.description import Description
 from auditor.systems.probe.activation import Judged, judge, look
+from auditor.systems.probe.asking import questions
 from auditor.systems.probe.attempts import Attempts, Describer
 from auditor.systems.probe.behaviour import batches, call_number, repetition
 from auditor.systems.probe.candidates import CHANNELS, SIDES, Candidate, Known, candidates, known
 from auditor.systems.probe.outputs import Choice, channel_axis, choose
-from auditor.systems.probe.questions import questions
 from auditor.systems.probe.report import Batches, ProbeReport
 from auditor.systems.probe.sizes import divisors
 from auditor.systems.questions import Question

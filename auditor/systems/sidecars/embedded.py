@@ -17,6 +17,7 @@ from typing import Any
 from auditor.documents import LARGEST_TEXT, json_content
 from auditor.errors import CheckpointError, ConfigError
 from auditor.systems.onnx_file import metadata
+from auditor.systems.reasons import one_line
 from auditor.systems.sidecars.monai_bundle import read_bundle
 from auditor.systems.sidecars.nnunet import pick_configuration, read_training
 from auditor.systems.sidecars.records import Findings, shown
@@ -145,6 +146,7 @@ def _object(content: object, name: str) -> Mapping[str, Any]:
 
 def _unread(path: Path, error: Exception) -> Findings:
     found = Findings()
-    text = " ".join(str(error).split())[:300]
-    found.note(f"metadata inside {path.name} could not be read and counts for nothing: {text}")
+    found.note(
+        f"metadata inside {path.name} could not be read and counts for nothing: {one_line(error, 300)}"
+    )
     return found

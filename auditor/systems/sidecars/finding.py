@@ -15,6 +15,7 @@ from typing import Any
 
 from auditor.documents import json_content, read_text, yaml_content
 from auditor.errors import CheckpointError, ConfigError
+from auditor.systems.reasons import one_line
 from auditor.systems.sidecars.embedded import read_embedded
 from auditor.systems.sidecars.monai_bundle import read_bundle
 from auditor.systems.sidecars.nnunet import pick_configuration, read_training
@@ -91,7 +92,7 @@ def _file(path: Path) -> Located:
     except (ConfigError, CheckpointError, OSError) as error:
         inside.note(
             "what lies beside the checkpoint could not be read and counts for nothing: "
-            f"{' '.join(str(error).split())[:300]}"
+            f"{one_line(error, 300)}"
         )
         return inside.located(path, "file", ())
     beside.notes = [*inside.notes, *beside.notes]

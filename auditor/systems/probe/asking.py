@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from auditor.systems.questions import INTENSITIES, Question
+from auditor.systems.questions import ALL_INTENSITIES, Question, is_settled
 
 __all__ = ["questions"]
 
@@ -45,7 +45,7 @@ def questions(
         ]
     asked.append(
         Question(
-            "input intensities",
+            ALL_INTENSITIES,
             "what the system was trained on cannot be seen from outside; or zscore: image",
             "input: {clip: [-57, 164], scale_to: [0, 1]}",
         )
@@ -61,10 +61,4 @@ def questions(
     )
     order = ("input.", "input ", "window.", "output.")
     asked.sort(key=lambda q: next(i for i, start in enumerate(order) if q.name.startswith(start)))
-    return tuple(q for q in asked if not _is_declared(q.name, declared))
-
-
-def _is_declared(name: str, declared: frozenset[str]) -> bool:
-    if name == "input intensities":
-        return bool(declared.intersection(INTENSITIES))
-    return name in declared
+    return tuple(q for q in asked if not is_settled(q, declared))
