@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO ?= audit-runs/demo
-PYTEST := $(BIN)/python -m pytest -q
+# one stream of tests a core, files kept together: what a file prepares is prepared once
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format lint types layers fast docs wheel clean

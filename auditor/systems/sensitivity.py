@@ -61,6 +61,9 @@ MOST_LOST = 3
 
 _LOST = frozenset({Status.CRASHED, Status.TIMED_OUT})
 
+_PROBABILITIES = {"softmax", "sigmoid"}
+"""Read as the other one, the same numbers are only cut elsewhere."""
+
 _SETTINGS = frozenset({"window", "layout"})
 """Alternatives that are no misunderstanding of the contract."""
 
@@ -237,6 +240,8 @@ def _worth_running(spec: SystemSpec, geometry: Geometry) -> Iterator[Alternative
     for alternative in alternatives(spec, geometry):
         if alternative.rereads or alternative.name in _SETTINGS:
             continue
+        if {alternative.declared, alternative.tried} == _PROBABILITIES:
+            continue  # of probabilities this is another threshold, which suits a weak network by chance
         if _voxels(alternative.spec, geometry) <= most:
             yield alternative
 

@@ -32,6 +32,7 @@ from auditor.systems.running import Failure, Prediction, RunningSystem, System, 
 from auditor.systems.sensitivity import (
     MOST_AGAIN,
     Witness,
+    _worth_running,
     better,
     contract_sensitivity,
     margin_of,
@@ -179,6 +180,14 @@ def test_exchanged_labels_are_found_without_a_run(activation: Any) -> None:
     assert "renumber the references" in found.line
     # of predictions that are made already only the labels can be meant otherwise
     assert (found.alternatives, calls) == (1, 3)
+
+
+@pytest.mark.parametrize(("declared", "other"), [("softmax", "sigmoid"), ("sigmoid", "softmax")])
+def test_probabilities_cut_elsewhere_are_no_other_contract(declared: Any, other: str) -> None:
+    spec = replace(spec_of(axes="native"), output=OutputSpec(declared, TWO))
+    tried = {it.tried for it in _worth_running(spec, GEOMETRY) if it.name == "activation"}
+    assert other not in tried
+    assert {"logits_softmax", "logits_sigmoid"} <= tried
 
 
 def test_a_foreground_that_is_the_background_is_found() -> None:
