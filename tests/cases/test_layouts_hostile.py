@@ -53,7 +53,7 @@ def test_all_that_is_wrong_in_an_nnunet_dataset_comes_at_once(tmp_path: Path) ->
         ('{"channel_names": ', r"must be JSON; line 1, column 19"),
         ("[1, 2]", r"must hold a JSON object, it holds list"),
         ("[" * 100_000, r"nested too deeply"),
-        ("\udcff", r"it is no UTF-8 text"),
+        ("\udcff", r"must be UTF-8 text"),
         ("{}", r"modality must name the channels from 0 on"),
         (
             '{"channel_names": {"1": "CT"}, "labels": {"a": 1}}',
