@@ -85,9 +85,14 @@ def read_labels(value: object, problems: list[str]) -> Labels:
     notes: list[str] = []
     for name, number in pairs:
         numbers = _numbers(number)
-        if not isinstance(name, str) or not name.strip() or not numbers:
+        if (
+            not isinstance(name, str)
+            or not name.strip().isprintable()
+            or not name.strip()
+            or not numbers
+        ):
             problems.append(
-                f"{NAME}: labels must give each name a whole number from 0 to {_LARGEST_LABEL}, or a "
+                f"{NAME}: labels must give each printable name a whole number from 0 to {_LARGEST_LABEL}, or a "
                 f"list of them for a region; {name!r:.60} has {number!r:.60}"
             )
         elif len(numbers) > 1:

@@ -288,3 +288,11 @@ def test_empty_folders_and_missing_ones_are_refused(tmp_path: Path) -> None:
     (tmp_path / "labelsTs").mkdir()
     _, problems = refused(tmp_path)
     assert problems[0].startswith("imagesTs/ must hold images")
+
+
+def test_a_label_that_would_write_several_lines_is_refused(tmp_path: Path) -> None:
+    folder = write_nnunet(tmp_path, channels=("CT",))
+    text = '{"channel_names": {"0": "CT"}, "labels": {"a\\nerror: b": 1}}'
+    (folder / "dataset.json").write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=r"each printable name .*'a\\nerror: b' has 1"):
+        gather(folder)
