@@ -12,6 +12,7 @@ import io
 import json
 import re
 import stat
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -26,6 +27,15 @@ __all__ = ["LARGEST_TEXT", "csv_reader", "json_content", "read_text", "yaml_cont
 
 LARGEST_TEXT = 1 << 24
 """Bytes; a dataset.json that lists a hundred thousand cases is smaller."""
+
+_LARGEST_YAML = 1 << 20
+"""Letters; YAML is read thirty times as slowly as JSON, and people write it by hand."""
+
+_MOST_NODES = 1 << 20
+"""Values of one text, each as often as it is referred to: a few lines of anchors can stand for billions."""
+
+_MOST_DIGITS = 40
+"""Of a whole number: more fit no number type, and could not even be printed."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -48,7 +58,15 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     return loader.construct_mapping(node, deep=True)
 
 
+def _whole(loader: _Loader, node: yaml.ScalarNode) -> Any:  # noqa: ANN401  # as in the base class
+    if len(node.value) > _MOST_DIGITS:
+        msg = f"line {node.start_mark.line + 1}: a whole number has more than {_MOST_DIGITS} digits"
+        raise ConfigError(msg)
+    return loader.construct_yaml_int(node)
+
+
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+_Loader.add_constructor("tag:yaml.org,2002:int", _whole)
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
 )
@@ -124,10 +142,19 @@ def yaml_content(text: str, *, what: str) -> Any:  # noqa: ANN401  # any YAML va
     Raises
     ------
     ConfigError
-        When it is no YAML, or a key stands twice.
+        When it is no YAML, is longer than a million letters, stands for more than a million values, or a
+        key stands twice.
     """
+    if len(text) > _LARGEST_YAML:
+        msg = f"{what} must be at most {_LARGEST_YAML} letters of YAML, it has {len(text)}"
+        raise ConfigError(msg)
     try:
-        return yaml.load(text, Loader=_Loader)  # derived from SafeLoader
+        loader = _Loader(text)  # derived from SafeLoader
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _refuse_multiplied(node)
+        return loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         line = "" if error.problem_mark is None else f"line {error.problem_mark.line + 1}: "
         msg = f"{what} must be YAML: {line}{error.problem or error}"
@@ -141,6 +168,25 @@ def yaml_content(text: str, *, what: str) -> Any:  # noqa: ANN401  # any YAML va
     except ConfigError as error:
         msg = f"{what}: {error}"
         raise ConfigError(msg) from error
+
+
+def _refuse_multiplied(node: yaml.Node) -> None:
+    if _expanded(node, {}) > _MOST_NODES:
+        msg = f"it must stand for at most {_MOST_NODES} values, its anchors multiply to more"
+        raise ConfigError(msg)
+
+
+def _expanded(node: yaml.Node, known: dict[int, int]) -> int:
+    """Count the values under a node, each as often as it is referred to; one inside itself counts once."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = 1  # while it is being counted
+        parts = node.value
+        mapping = isinstance(node, yaml.MappingNode)
+        inner = [it for pair in parts for it in pair] if mapping else parts
+        known[id(node)] = 1 + sum(_expanded(it, known) for it in inner)
+    return known[id(node)]
 
 
 def json_content(text: str | bytes, *, what: str) -> Any:  # noqa: ANN401  # any JSON value
@@ -164,6 +210,7 @@ def json_content(text: str | bytes, *, what: str) -> Any:  # noqa: ANN401  # any
             object_pairs_hook=_once,
             parse_constant=_not_a_number,
             parse_float=_finite,
+            parse_int=_short_whole,
         )
     except RecursionError as error:
         msg = f"{what} must be JSON: it is nested too deep"
@@ -179,11 +226,18 @@ def json_content(text: str | bytes, *, what: str) -> Any:  # noqa: ANN401  # any
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in counts.items() if count > 1)
         msg = f"the key {twice[:80]!r} stands twice; keep one of them"
         raise ValueError(msg)
     return found
+
+
+def _short_whole(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        msg = f"a whole number must have at most {_MOST_DIGITS} digits, one has {len(text)}"
+        raise ValueError(msg)
+    return int(text)
 
 
 def _not_a_number(text: str) -> NoReturn:

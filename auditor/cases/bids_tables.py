@@ -6,13 +6,15 @@ import csv
 import io
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from auditor.cases.bids_names import BidsFile
 from auditor.cases.dataset_json import read_json, whole_number
 from auditor.cases.finding import stem_of, told_of
-from auditor.errors import DataError
+from auditor.documents import read_text
+from auditor.errors import ConfigError, DataError
 
 __all__ = ["read_participants", "sidecar_thickness", "table_labels"]
 
@@ -52,7 +54,7 @@ def read_participants(
         )
         return {}
     ids = [row["participant_id"] for row in rows]
-    twice = sorted({name for name in ids if ids.count(name) > 1})
+    twice = sorted(name for name, count in Counter(ids).items() if count > 1)
     problems += [f"participants.tsv must name {name} once, it stands there twice" for name in twice]
     names = [name for name in (rows[0] if rows else {}) if name and name != "participant_id"]
     kept: list[str] = []
@@ -70,7 +72,7 @@ def read_participants(
 
 def _rows(table: Path, problems: list[str]) -> list[dict[str, str]]:
     try:
-        text = table.read_text(encoding="utf-8-sig")
+        text = read_text(table, what=table.name)
         reader = csv.DictReader(
             io.StringIO(text, newline=""), delimiter="\t", restval="", quoting=csv.QUOTE_NONE
         )
@@ -82,9 +84,11 @@ def _rows(table: Path, problems: list[str]) -> list[dict[str, str]]:
             }
             for row in reader
         ]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no table in UTF-8"
-        problems.append(f"{table.name} must be a readable table: {why}")
+    except ConfigError as error:
+        problems.append(str(error))
+        return []
+    except csv.Error:
+        problems.append(f"{table.name} must be a readable table: it is no table in UTF-8")
         return []
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from auditor.cases.finding import listed
+from auditor.documents import read_text
+from auditor.errors import ConfigError
 
 __all__ = [
     "NAME",
@@ -45,15 +47,15 @@ class Labels:
 def read_json(file: Path, problems: list[str]) -> dict[str, Any]:
     """Read a JSON object; empty, with a problem, when it is none."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        problems.append(f"{file.name} must be a readable file: {error.strerror or error}")
-    except UnicodeDecodeError:
-        problems.append(f"{file.name} must be JSON in UTF-8, it is no UTF-8 text")
+        content = json.loads(read_text(file, what=file.name))
+    except ConfigError as error:
+        problems.append(str(error))
     except json.JSONDecodeError as error:
         problems.append(
             f"{file.name} must be JSON; line {error.lineno}, column {error.colno}: {error.msg}"
         )
+    except ValueError as error:
+        problems.append(f"{file.name} must be JSON; {str(error)[:120]}")
     except RecursionError:
         problems.append(f"{file.name} must be JSON; it is nested too deeply to be read")
     else:
@@ -85,9 +87,14 @@ def read_labels(value: object, problems: list[str]) -> Labels:
     notes: list[str] = []
     for name, number in pairs:
         numbers = _numbers(number)
-        if not isinstance(name, str) or not name.strip() or not numbers:
+        if (
+            not isinstance(name, str)
+            or not name.strip().isprintable()
+            or not name.strip()
+            or not numbers
+        ):
             problems.append(
-                f"{NAME}: labels must give each name a whole number from 0 to {_LARGEST_LABEL}, or a "
+                f"{NAME}: labels must give each printable name a whole number from 0 to {_LARGEST_LABEL}, or a "
                 f"list of them for a region; {name!r:.60} has {number!r:.60}"
             )
         elif len(numbers) > 1:

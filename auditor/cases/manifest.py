@@ -19,6 +19,7 @@ from auditor.cases.finding import there
 from auditor.documents import csv_reader
 from auditor.errors import DataError
 from auditor.schema import CaseRecord
+from auditor.volumes.detached import detached_file
 from auditor.volumes.selectors import file_of, split_channel
 
 __all__ = ["THICKNESS", "finished", "names_patients", "read_table", "roles"]
@@ -247,7 +248,8 @@ def _digest(path: Path) -> str:
     """SHA-256 of a file, with the file of its voxels behind it where that is another one."""
     try:
         digest = hashlib.sha256()
-        for part in (path, *_detached(path)):
+        voxels = detached_file(path)
+        for part in (path,) if voxels is None else (path, voxels):
             with part.open("rb") as file:
                 while chunk := file.read(1 << 20):
                     digest.update(chunk)
@@ -255,18 +257,3 @@ def _digest(path: Path) -> str:
     except OSError as error:
         msg = f"{path.name} must be readable with its voxels: {error.strerror or error}"
         raise DataError(msg) from error
-
-
-_DATA_KEYS = {".mhd": "elementdatafile", ".nhdr": "data file"}
-"""The key behind which a header names the file of its voxels."""
-
-
-def _detached(path: Path) -> tuple[Path, ...]:
-    key = _DATA_KEYS.get(path.suffix.lower())
-    if key is None:
-        return ()
-    for line in path.read_text(encoding="latin-1").splitlines():
-        name, _, value = line.replace("=", ":", 1).partition(":")
-        if name.strip().lower() == key and value.strip().lower() != "local":
-            return (path.parent / value.strip(),)
-    return ()

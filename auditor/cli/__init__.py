@@ -11,6 +11,7 @@ import traceback
 
 import click
 
+from auditor.cli.terminal import harmless_output
 from auditor.errors import AuditError
 
 __all__ = ["main", "segaudit"]
@@ -117,7 +118,9 @@ def segaudit(debug: bool) -> None:  # read by main() from the command line
 
 def main() -> None:
     """Run the command line and exit with its status."""
-    sys.exit(_run(sys.argv[1:]))
+    with harmless_output():
+        status = _run(sys.argv[1:])
+    sys.exit(status)
 
 
 def _run(arguments: list[str]) -> int:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import click
 
+from auditor.cli.terminal import harmless, own_stream
 from auditor.execution.local import Progress
 
 __all__ = ["duration", "shown", "tries"]
@@ -50,7 +51,8 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
         MofNCompleteColumn(),
         TextColumn("{task.fields[left]} left"),
     )
-    with Bar(*columns, console=Console(stderr=True)) as bar:
+    console = Console(file=own_stream(sys.stderr))
+    with Bar(*columns, console=console, redirect_stdout=False, redirect_stderr=False) as bar:
         task = bar.add_task("units", total=None, left="unknown")
 
         def update(progress: Progress) -> None:
@@ -61,7 +63,7 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
                 left=duration(progress.remaining_s),
             )
             if progress.note:
-                bar.console.print(progress.note)
+                bar.console.print(harmless(progress.note), markup=False)
 
         yield update
 

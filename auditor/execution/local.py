@@ -27,6 +27,7 @@ from auditor.execution.pace import Ended, Pace
 from auditor.execution.store import has_shard, shard_path, write_shard
 from auditor.plan import Unit
 from auditor.schema import Status
+from auditor.systems.environment import import_path
 
 __all__ = ["Progress", "pending_units", "run_local"]
 
@@ -166,9 +167,15 @@ class _Supervisor:
 
     def _start(self) -> None:
         # one thread a stream: the plan fixes the threads of a system, workers add streams
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "ORT_DISABLE_TELEMETRY": "1",
+            "PYTHONPATH": import_path(),
+        }
         process = subprocess.Popen(
-            [sys.executable, "-m", "auditor.execution.worker"],
+            # -P: nothing is imported from the current folder, where somebody else's files may lie
+            [sys.executable, "-P", "-m", "auditor.execution.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,

@@ -80,7 +80,7 @@ def write_audit(given: AuditText) -> str:
         YAML, with one final newline.
     """
     kind, path = given.data
-    lines = [*(f"# {remark}" for remark in given.remarks), f"audit: {flow(given.name)}"]
+    lines = [*(_comment(remark) for remark in given.remarks), f"audit: {flow(given.name)}"]
     lines += [
         f"seed: {given.seed}",
         _line("purpose: exploratory", "confirmatory: declare criteria before the first run"),
@@ -94,7 +94,7 @@ def write_audit(given: AuditText) -> str:
         lines.append(f"  reference: {given.reference}")
     file, why = given.exclude
     if file and why.startswith("#"):
-        lines.append(f"  # exclude: {flow(file)}   {why}")
+        lines.append(f"  {_comment(f'exclude: {flow(file)}   {why}')}")
     elif file:
         lines.append(_line(f"  exclude: {flow(file)}", why))
     if given.labels:
@@ -107,8 +107,10 @@ def write_audit(given: AuditText) -> str:
         lines.append(
             "    # found, and found again by check and run; a line of your own wins over it:"
         )
-        lines += [f"    #   {name}: {text}   ({who})" for name, text, who in given.found]
-    lines += [f"    # {question}" for question in given.questions]
+        lines += [
+            f"    {_comment(f'  {name}: {text}   ({who})')}" for name, text, who in given.found
+        ]
+    lines += [f"    {_comment(question)}" for question in given.questions]
     lines += [
         "",
         f"perturbations: {{preset: {flow(given.preset)}}}",
@@ -117,7 +119,7 @@ def write_audit(given: AuditText) -> str:
         f"  foreground_ratio: {{label: {flow(given.label)}, edges: tertiles}}",
         "",
         "# criteria:                    # for purpose: confirmatory; the thresholds are yours to say",
-        *(f"#   {criterion}" for criterion in given.criteria),
+        *(_comment(f"  {criterion}") for criterion in given.criteria),
         "",
     ]
     return "\n".join(lines)
@@ -134,7 +136,12 @@ def _contract(entries: Sequence[tuple[str, str, str]]) -> list[str]:
 
 
 def _line(text: str, comment: str) -> str:
-    return f"{text:{_WIDTH - 2}}  # {comment}" if comment else text
+    return f"{text:{_WIDTH - 2}}  {_comment(comment)}" if comment else text
+
+
+def _comment(text: str) -> str:
+    """Write a comment that stays one: a line break in a maker's words would begin a line of the audit."""
+    return f"# {''.join(letter if letter.isprintable() else ' ' for letter in text)}"
 
 
 def flow(value: Any) -> str:  # noqa: ANN401  # any YAML value

@@ -4,8 +4,9 @@ Limits are set first, before torch or onnxruntime is imported; then it answers o
 other until its parent is gone. Whatever the checkpoint prints goes to the parent's record of the last
 lines, never into the messages.
 
-**Messages.** First the settings come. The child answers ``ready`` once its libraries are imported, so
-that a slow disk is not taken for a checkpoint that hangs, and then what it knows of the loaded checkpoint.
+**Messages.** First the settings come. The child answers with the layers that hold once its libraries are
+imported, so that a slow disk is not taken for a checkpoint that hangs, and then what it knows of the loaded
+checkpoint.
 Each later message asks for one run, or what the network is
 (`describing`). Every answer has ``ok``, or a status and one sentence.
 """
@@ -69,7 +70,8 @@ def main(channel: socket.socket) -> None:
     try:
         # from here on torch or onnxruntime is in this process
         kind = _runtime(settings["format"])
-        send(channel, {"ok": True, "ready": True})
+        # said before the checkpoint is opened, for afterwards nothing is sure to come from this program
+        send(channel, {"ok": True, "sandbox": [*layers, "ends with its parent"]})
         model = kind(
             checkpoint,
             device=settings["device"],
@@ -80,7 +82,7 @@ def main(channel: socket.socket) -> None:
         send(channel, {"ok": False, **_told(error, doing="it cannot be loaded")})
         return
     known = {"inputs": model.inputs, "outputs": model.outputs, "findings": list(model.findings)}
-    send(channel, {"ok": True, "sandbox": [*layers, "ends with its parent"], **known})
+    send(channel, {"ok": True, **known})
     memory = SharedMemory()
     while True:
         _serve(channel, model, settings["batch"], memory)

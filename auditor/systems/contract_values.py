@@ -156,6 +156,8 @@ def _labels(value: object) -> tuple[tuple[str, int], ...]:
     if not isinstance(value, Mapping) or not value:
         raise TypeError
     labels = tuple((str(name), _count(number)) for name, number in value.items())
+    if not all(name.isprintable() for name, _ in labels):
+        raise ValueError
     if len({number for _, number in labels}) < len(labels):
         raise ValueError
     return labels
@@ -213,7 +215,7 @@ INPUT_VALUES: Mapping[str, Value] = {
 OUTPUT_VALUES: Mapping[str, Value] = {
     "activation": _choice("softmax", "sigmoid", "logits_softmax", "logits_sigmoid", "labels"),
     "labels": Value(
-        "names with their channel, another whole number of at least 1 for each, as {spleen: 1}",
+        "printable names with their channel, another whole number of at least 1 for each, as {spleen: 1}",
         _labels,
     ),
     "channels": Value(

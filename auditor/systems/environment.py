@@ -6,7 +6,7 @@ import os
 import site
 from pathlib import Path
 
-__all__ = ["child_environment"]
+__all__ = ["child_environment", "import_path"]
 
 _PASSED_ON = (
     "PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES",
@@ -22,6 +22,16 @@ having their pages made anew in the next call: measured, 3 to 15 % of a forward 
 thresholds it raises its own, and memory grows with the sizes of scans."""
 
 
+def import_path() -> str:
+    """Return PYTHONPATH of a process that finds this package however its parent found it.
+
+    Absolute folders only: an empty or relative entry would be the folder in which it is started.
+    """
+    own = str(Path(__file__).resolve().parents[2])
+    paths = [own, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return os.pathsep.join(map(os.path.abspath, paths))
+
+
 def child_environment(scratch: str, threads: int) -> dict[str, str]:
     """Make the environment of a child.
 
@@ -32,12 +42,9 @@ def child_environment(scratch: str, threads: int) -> dict[str, str]:
     threads : int
         Of one forward pass.
     """
-    # a child finds this package however its parent found it
-    own = str(Path(__file__).resolve().parents[2])
-    paths = [own, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     return {
         **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
-        "PYTHONPATH": os.pathsep.join(map(os.path.abspath, paths)),
+        "PYTHONPATH": import_path(),
         "PYTHONUSERBASE": site.getuserbase(),  # it hangs on HOME, which moves
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUTF8": "1",

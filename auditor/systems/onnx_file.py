@@ -111,7 +111,8 @@ def _outline(data: _Bytes, size: int) -> Outline:
     version, graphs, operators = 0, 0, 0
     producer: dict[int, str] = {}
     pieces: list[External] = []
-    for number, wire, value, stop in _fields(data, 0, size, known=_MODEL):
+    left = _Left(_MOST_FIELDS)
+    for number, wire, value, stop in _fields(data, 0, size, left, known=_MODEL):
         if number == 1:
             version = value
         elif number == 8:
@@ -120,7 +121,8 @@ def _outline(data: _Bytes, size: int) -> Outline:
             producer[number] = data[value : min(stop, value + 80)].decode(errors="replace")
         elif number in (7, 25) and wire == 2:
             graphs += number == 7 and stop > value
-            pieces += _external(data, value, stop, "graph" if number == 7 else "function")
+            kind = "graph" if number == 7 else "function"
+            pieces += _external(data, value, stop, kind, left)
     if not version or not graphs or not operators:
         msg = "no graph" if not graphs else "no version of its operators"
         raise Damaged(msg)
@@ -128,43 +130,41 @@ def _outline(data: _Bytes, size: int) -> Outline:
     return Outline(version, made_by, tuple(pieces))
 
 
-def _external(data: _Bytes, start: int, stop: int, kind: str) -> list[External]:
+def _external(data: _Bytes, start: int, stop: int, kind: str, left: _Left) -> list[External]:
     """Collect the tensors under one message that lie elsewhere, with a stack no deeper than it."""
     found: list[External] = []
-    stack = [(kind, _fields(data, start, stop))]
-    left = _MOST_FIELDS
+    stack = [(kind, _fields(data, start, stop, left))]
     while stack:
         here, fields = stack[-1]
         field = next(fields, None)
         if field is None:
             stack.pop()
             continue
-        left -= 1
         number, wire, value, last = field
         inner = _INSIDE[here].get(number) if wire == 2 else None
         if inner == "tensor":
-            found += _elsewhere(data, value, last)
+            found += _elsewhere(data, value, last, left)
         elif inner is not None:
-            stack.append((inner, _fields(data, value, last)))
-        if left < 0 or len(stack) > _DEEPEST or len(found) > _MOST_EXTERNAL:
-            msg = "graphs nested too deep, or too many fields"
+            stack.append((inner, _fields(data, value, last, left)))
+        if len(stack) > _DEEPEST or len(found) > _MOST_EXTERNAL:
+            msg = "graphs nested too deep, or too many weights beside it"
             raise Damaged(msg)
     return found
 
 
-def _elsewhere(data: _Bytes, start: int, stop: int) -> list[External]:
+def _elsewhere(data: _Bytes, start: int, stop: int, left: _Left) -> list[External]:
     """Read one TensorProto; a list of one when its values lie outside the file."""
     dims: list[int] = []
     kind, name, told = 0, "", dict[str, str]()
-    for number, wire, value, last in _fields(data, start, stop):
-        if number == 1:
+    for number, wire, value, last in _fields(data, start, stop, left):
+        if number == 1 and len(dims) <= _DEEPEST:
             dims += [value] if wire == 0 else _packed(data, value, last)
         elif number == 2 and wire == 0:
             kind = value
         elif number == 8 and wire == 2:
             name = data[value : min(last, value + 80)].decode(errors="replace")
         elif number == 13 and wire == 2:
-            key, text = _entry(data, value, last)
+            key, text = _entry(data, value, last, left)
             if key in told:
                 msg = f"weights with two entries {key!r}"
                 raise Damaged(msg)
@@ -185,11 +185,11 @@ def _packed(data: _Bytes, position: int, stop: int) -> list[int]:
     return values
 
 
-def _entry(data: _Bytes, start: int, stop: int) -> tuple[str, str]:
+def _entry(data: _Bytes, start: int, stop: int, left: _Left) -> tuple[str, str]:
     """One StringStringEntryProto of external_data: key 1, value 2."""
     texts = {
         number: data[value:last].decode(errors="replace")
-        for number, wire, value, last in _fields(data, start, stop)
+        for number, wire, value, last in _fields(data, start, stop, left)
         if wire == 2 and number in (1, 2) and last - value < 4096
     }
     return texts.get(1, ""), texts.get(2, "")
@@ -202,12 +202,24 @@ def _whole(text: str) -> int:
     return int(text)
 
 
+@dataclass(slots=True)
+class _Left:
+    """What may still be walked of one file, however its fields are nested."""
+
+    fields: int
+    """So many more."""
+
+
 def _fields(
-    data: _Bytes, start: int, stop: int, *, known: dict[int, int] | None = None
+    data: _Bytes, start: int, stop: int, left: _Left, *, known: dict[int, int] | None = None
 ) -> Iterator[tuple[int, int, int, int]]:
     """Yield (number, wire type, value or first byte, end) of each field between two bytes."""
     position = start
     while position < stop:
+        left.fields -= 1
+        if left.fields < 0:
+            msg = f"more than {_MOST_FIELDS} fields, which no network has"
+            raise Damaged(msg)
         key, position = _varint(data, position, stop)
         number, wire = key >> 3, key & 7
         if known is not None and known.get(number) != wire:
@@ -269,16 +281,18 @@ def metadata(path: Path, *, wanted: Callable[[str], bool], most: int) -> dict[st
         When it cannot be read.
     """
     found: dict[str, bytes] = {}
-    left = most
+    left, fields = most, _Left(_MOST_FIELDS)
     try:
         with (
             path.open("rb") as file,
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
         ):
-            for number, wire, value, stop in _fields(data, 0, len(data), known=_MODEL):
+            for number, wire, value, stop in _fields(data, 0, len(data), fields, known=_MODEL):
                 if number != 14 or wire != 2:
                     continue
-                entry = {n: (v, last) for n, w, v, last in _fields(data, value, stop) if w == 2}
+                entry = {
+                    n: (v, last) for n, w, v, last in _fields(data, value, stop, fields) if w == 2
+                }
                 if 1 not in entry or 2 not in entry or entry[1][1] - entry[1][0] > 200:
                     continue
                 key = data[slice(*entry[1])].decode(errors="replace")

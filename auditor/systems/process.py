@@ -174,9 +174,9 @@ class ModelProcess(Closing):
                 "beside": list(map(str, beside)),
                 "dies_with_thread": threading.current_thread() is threading.main_thread(),
             }
-            self._ask(settings, (), limit_s=max(_IMPORTS_S, self._timeout))
+            ready, _ = self._ask(settings, (), limit_s=max(_IMPORTS_S, self._timeout))
             header, _ = self._answer(time.monotonic() + self._timeout, self._timeout)
-            self._info = self._told(header)
+            self._info = self._told(header, tuple(map(str, ready["sandbox"])))
         except BaseException:
             self.close()
             raise
@@ -378,10 +378,9 @@ class ModelProcess(Closing):
     def _plain(self, text: str) -> str:
         return plain(text, folders=(self._scratch, str(self._path.parent)))
 
-    def _told(self, header: dict[str, Any]) -> ModelInfo:
+    def _told(self, header: dict[str, Any], layers: tuple[str, ...]) -> ModelInfo:
         """Take over what the child knows of its checkpoint; words of the file stay short."""
         try:
-            layers = tuple(map(str, header["sandbox"]))
             findings = tuple(self._plain(str(it)) for it in header["findings"])
             inputs = tuple(map(_tensor, header["inputs"]))
             outputs = tuple(map(_tensor, header["outputs"]))

@@ -9,6 +9,7 @@ NIfTI is never guessed at: its volumes are channels when they are named one by o
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from auditor.errors import DataError, StoreError
 from auditor.schema import Geometry
+from auditor.volumes.detached import detached_file
 from auditor.volumes.geometry import difference
 from auditor.volumes.nifti import (
     is_nifti,
@@ -37,6 +39,9 @@ sitk: Any = SimpleITK  # untyped
 
 _LARGEST_LABEL = 32767
 """Of int16, in which label maps are held."""
+
+_MOST_VALUES = 1 << 31
+"""Of one file: 8 GB in memory."""
 
 _FASTEST = 1
 """Noise hardly shrinks, however long one tries."""
@@ -203,10 +208,14 @@ def _read(file: Path, *, volumes: bool) -> tuple[NDArray[Any], Geometry]:
     if not file.is_file():
         msg = f"image must be a file, {file.name} is {'a folder' if file.is_dir() else 'missing'}"
         raise DataError(msg)
+    _refuse_foreign(file)
     if is_nifti(file):
         refuse_twin(file)
+        _refuse_huge(file)
         refuse_incomplete(file)
         refuse_not_finite(file)
+    else:
+        _refuse_huge(file)
     image = _opened(file)
     array = np.asarray(sitk.GetArrayFromImage(image))
     array = array[None] if image.GetNumberOfComponentsPerPixel() == 1 else np.moveaxis(array, -1, 0)
@@ -238,6 +247,31 @@ def _read(file: Path, *, volumes: bool) -> tuple[NDArray[Any], Geometry]:
         unit="mm",
     )
     return array, geometry
+
+
+def _refuse_foreign(file: Path) -> None:
+    """Refuse a header that names voxels elsewhere, and a file that cannot be looked into."""
+    try:
+        detached_file(file)
+    except OSError as error:
+        msg = f"image must be readable: {file.name}: {error.strerror or error}"
+        raise DataError(msg) from error
+
+
+def _refuse_huge(file: Path) -> None:
+    """Refuse what a header of a few bytes can announce and no memory can hold."""
+    sitk.ProcessObject.SetGlobalWarningDisplay(flag=False)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(file))
+    try:
+        reader.ReadImageInformation()
+        sizes = [*map(int, reader.GetSize()), int(reader.GetNumberOfComponents())]
+    except (RuntimeError, MemoryError):
+        return  # whoever reads it says why it cannot be read
+    if math.prod(sizes) > _MOST_VALUES:
+        told = " x ".join(map(str, sizes))
+        msg = f"image must have at most {_MOST_VALUES} values, the header of {file.name} announces {told}"
+        raise DataError(msg)
 
 
 def _opened(file: Path) -> Any:  # noqa: ANN401  # an untyped image

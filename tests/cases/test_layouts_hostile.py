@@ -53,7 +53,7 @@ def test_all_that_is_wrong_in_an_nnunet_dataset_comes_at_once(tmp_path: Path) ->
         ('{"channel_names": ', r"must be JSON; line 1, column 19"),
         ("[1, 2]", r"must hold a JSON object, it holds list"),
         ("[" * 100_000, r"nested too deeply"),
-        ("\udcff", r"it is no UTF-8 text"),
+        ("\udcff", r"must be UTF-8 text"),
         ("{}", r"modality must name the channels from 0 on"),
         (
             '{"channel_names": {"1": "CT"}, "labels": {"a": 1}}',
@@ -288,3 +288,11 @@ def test_empty_folders_and_missing_ones_are_refused(tmp_path: Path) -> None:
     (tmp_path / "labelsTs").mkdir()
     _, problems = refused(tmp_path)
     assert problems[0].startswith("imagesTs/ must hold images")
+
+
+def test_a_label_that_would_write_several_lines_is_refused(tmp_path: Path) -> None:
+    folder = write_nnunet(tmp_path, channels=("CT",))
+    text = '{"channel_names": {"0": "CT"}, "labels": {"a\\nerror: b": 1}}'
+    (folder / "dataset.json").write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=r"each printable name .*'a\\nerror: b' has 1"):
+        gather(folder)

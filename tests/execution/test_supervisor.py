@@ -70,3 +70,18 @@ def test_when_no_worker_survives_its_first_units_the_run_stops_and_can_be_repeat
     assert pending_units(job) == []
     statuses = set(read_rows(job.run, job.plan.keys)["status"].to_pylist())
     assert Status.QUARANTINED.value not in statuses
+
+
+def test_workers_import_nothing_from_the_current_folder(
+    job: Job, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Audits are started beside downloaded bundles, which may hold a yaml.py or torch.py."""
+    downloaded = tmp_path / "downloaded"
+    downloaded.mkdir()
+    for name in ("auditor", "torch", "json", "yaml"):
+        (downloaded / f"{name}.py").write_text("import os\nopen('ran', 'w').close()\nos._exit(9)\n")
+    monkeypatch.chdir(downloaded)
+    monkeypatch.setenv("PYTHONPATH", "")
+    run_local(job, workers=1, report=lambda _: None)
+    assert pending_units(job) == []
+    assert not (downloaded / "ran").exists()

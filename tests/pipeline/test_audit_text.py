@@ -79,3 +79,33 @@ def test_names_of_systems_are_made_of_their_files(file: str, name: str) -> None:
 
 def test_paths_are_written_as_seen_from_the_draft(tmp_path: Path) -> None:
     assert relative(tmp_path / "a" / "m.onnx", tmp_path / "runs" / "one") == "../../a/m.onnx"
+
+
+def test_words_of_a_maker_stay_comments() -> None:
+    """A line break in what a bundle says would begin a line of the audit: another system, a command."""
+    evil = "RAS\nsystems: {evil: {command: rm {input} {output}}}\r\x85x: 1\u2028y: 2 \x1b[31m"
+    text = write_audit(
+        AuditText(
+            name="net",
+            seed=4,
+            data=("table", "cases.csv"),
+            modality="mr",
+            system="net",
+            checkpoint="net.onnx",
+            contract=(("input.dims", "3", evil),),
+            settings=(("batch", "4", evil),),
+            found=(("input.axes", evil, evil),),
+            preset="mri",
+            label="organ",
+            labels="{organ: 1}",
+            exclude=("drawn.csv", f"# {evil}"),
+            questions=(evil,),
+            criteria=(evil,),
+            remarks=(evil,),
+        )
+    )
+    read = yaml.safe_load(text)
+    assert read["systems"] == {"net": {"checkpoint": "net.onnx", "batch": 4, "input": {"dims": 3}}}
+    assert set(read) == {
+        "audit", "seed", "purpose", "cases", "labels", "systems", "perturbations", "metrics", "strata",
+    }  # fmt: skip

@@ -155,7 +155,8 @@ def test_each_wrong_input_field_says_where_what_must_be_and_what_was(
     ("mapping", "problem"),
     [
         ({}, "o.labels: is required"),
-        ({"labels": {"liver": 0}}, "o.labels: must be names with their channel"),
+        ({"labels": {"liver": 0}}, "o.labels: must be printable names with their channel"),
+        ({"labels": {"liver\nx": 1}}, "o.labels: must be printable names with their channel"),
         ({"labels": {"liver": 1, "spleen": 1}}, "another whole number of at least 1 for each"),
         ({"labels": ["liver"]}, "got ['liver']"),
         ({"labels": {"a": 1}, "activation": "argmax"}, "o.activation: must be one of softmax,"),

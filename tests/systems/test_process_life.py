@@ -7,15 +7,18 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from checkpoints import conv_graph, double_graph
 from numpy.typing import NDArray
 
+import auditor.systems.process
 from auditor.schema import InputSpec, OutputSpec, Status
 from auditor.systems.process import ModelFailure, ModelProcess
 from auditor.systems.reasons import how_it_ended, plain
+from auditor.systems.transport import receive
 
 IMAGE = np.random.default_rng(5).normal(size=(1, 12, 9)).astype(np.float32)
 
@@ -118,6 +121,7 @@ def test_a_child_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
 UNGUARDED = """
 import sys, time
 from pathlib import Path
+from typing import Any
 import numpy as np
 from auditor.schema import InputSpec, OutputSpec
 from auditor.systems.process import ModelProcess
@@ -158,6 +162,7 @@ def test_a_script_without_a_guard_works_and_its_child_ends_with_it(tmp_path: Pat
 WATCHED = """
 import sys, threading, time
 from pathlib import Path
+from typing import Any
 from auditor.systems.child import _watch
 
 threading.Thread(target=_watch, args=(Path(sys.argv[1]), 0.25, 8.0), daemon=True).start()
@@ -185,6 +190,7 @@ def test_memory_is_watched_where_the_system_cannot_limit_it(tmp_path: Path) -> N
 FILLS = """
 import sys, threading, time
 from pathlib import Path
+from typing import Any
 from auditor.systems.child import _watch
 
 threading.Thread(target=_watch, args=(Path(sys.argv[1]), None, 0.01), daemon=True).start()
@@ -214,6 +220,7 @@ def test_a_scratch_folder_that_fills_ends_the_child(tmp_path: Path) -> None:
 PARENT_OF_GRANDCHILDREN = """
 import os, sys, time
 from pathlib import Path
+from typing import Any
 from auditor.systems import process
 
 class Started(process.ModelProcess):
@@ -280,3 +287,23 @@ def test_reasons_name_no_folder_and_no_control_characters() -> None:
         "[31mfile 'net.pt' at y.cpp:3, see https://pytorch.org/docs/x"
     )
     assert len(plain("long " * 1000)) == 500
+
+
+def test_the_layers_are_those_told_before_the_checkpoint_was_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claimed = "files by Landlock (ABI 99)"
+    answers = 0
+
+    def lying(*given: Any, **settings: Any) -> Any:
+        nonlocal answers
+        header, arrays = receive(*given, **settings)
+        answers += 1
+        return ({**header, "sandbox": [claimed]} if answers > 1 else header), arrays
+
+    monkeypatch.setattr(auditor.systems.process, "receive", lying)
+    with ModelProcess(double_graph(tmp_path / "net.onnx"), "onnx") as process:
+        assert claimed not in process.info.sandbox
+        assert process.info.sandbox[0] == "own process"
+        assert process.info.sandbox[-1] == "ends with its parent"
+    assert answers == 2

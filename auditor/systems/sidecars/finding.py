@@ -8,13 +8,13 @@ become a note.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from auditor.documents import json_content, read_text, yaml_content
 from auditor.errors import CheckpointError, ConfigError
+from auditor.systems.archive_listing import DamagedArchive, entries_of
 from auditor.systems.reasons import one_line
 from auditor.systems.sidecars.embedded import read_embedded
 from auditor.systems.sidecars.monai_bundle import read_bundle
@@ -223,9 +223,8 @@ def _may_run(file: Path) -> bool:
     if file.suffix not in {".pt", ".pth", ".zip"}:
         return False
     try:
-        with zipfile.ZipFile(file) as archive:
-            tails = {name.partition("/")[2] for name in archive.namelist()}
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        tails = {entry.filename.partition("/")[2] for entry in entries_of(file)}
+    except (DamagedArchive, OSError):
         return False
     return "constants.pkl" in tails
 
