@@ -35,7 +35,13 @@ FULL = {
         "scale_to": [0.0, 1.0],
     },
     "output": {"activation": "logits_softmax", "labels": {"spleen": 1}},
-    "window": {"size": [16, 16, 8], "overlap": 0.5, "blend": "gaussian"},
+    "window": {
+        "size": [16, 16, 8],
+        "overlap": 0.5,
+        "blend": "gaussian",
+        "placement": "monai",
+        "padding": "zero",
+    },
 }
 
 
@@ -57,15 +63,35 @@ def test_a_whole_bundle_becomes_a_contract() -> None:
     assert asked(found) == []
     assert found.settings == {"batch": 4}
     assert found.notes == [
-        (
-            "the bundle pads scans smaller than its window (constant), here they are padded with the minimum "
-            "of each channel"
-        ),
         "labels are taken to have the number of their channel in the references",
     ]
     parts = parse_contract([(Certainty.SIDECAR, found.sidecar)], "s")
     assert parts.problems == ()
     assert {source for _, source in parts.sources} == {Certainty.SIDECAR}
+
+
+@pytest.mark.parametrize(
+    ("given", "padding", "note"),
+    [
+        ({"padding_mode": "replicate"}, "edge", ""),
+        ({"padding_mode": "reflect"}, "reflect", ""),
+        ({"padding_mode": "circular"}, None, "padding_mode 'circular', cval 0"),
+        ({"cval": -1}, None, "padding_mode 'constant', cval -1"),
+        ({"padding_mode": ["constant"]}, None, "here they are padded with the minimum"),
+    ],
+)
+def test_small_scans_are_filled_up_as_the_inferer_says(
+    given: dict[str, Any], padding: str | None, note: str
+) -> None:
+    inferer = {"_target_": "SlidingWindowInferer", "roi_size": [16, 16, 8], **given}
+    found = read_bundle(metadata(), inference(inferer=inferer))
+    assert found.window.get("padding") == padding
+    assert found.window["placement"] == "monai"
+    assert (
+        any(note in it for it in found.notes)
+        if note
+        else not any("pads" in it for it in found.notes)
+    )
 
 
 @pytest.mark.parametrize(
@@ -297,10 +323,10 @@ def test_nothing_of_a_bundle_is_evaluated(tmp_path: Path) -> None:
 
 # --- the maker's own pipeline ---------------------------------------------------------------------
 
-GEOMETRY = tilted((20, 25, 37), (2.4, 1.1, 1.3))
-"""Spacing turns 37 x 25 x 20 voxels (x, y, z) into round(36 * 1.3 / 1.5) + 1 = 32, round(24 * 1.1 / 1.5)
-+ 1 = 19, round(19 * 2.4 / 2) + 1 = 24. MONAI's windows then begin at 0, 8, 16; 0, 3; 0, 4, .. 16, and so
-do evenly spread ones; where sizes fit less well, the two place inner windows differently."""
+GEOMETRY = tilted((6, 25, 41), (2.4, 1.1, 1.3))
+"""Spacing turns 41 x 25 x 6 voxels (x, y, z) into round(40 * 1.3 / 1.5) + 1 = 36, round(24 * 1.1 / 1.5)
++ 1 = 19, round(5 * 2.4 / 2) + 1 = 7. MONAI's windows of 16 x 16 x 8 then begin at 0, 8, 16, 20 (evenly
+spread ones at 0, 7, 13, 20) and at 0, 3, and the third axis is filled up by one plane of 0."""
 
 
 def ras_affine(geometry: Geometry) -> np.ndarray[Any, np.dtype[np.float64]]:

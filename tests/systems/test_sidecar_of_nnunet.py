@@ -42,7 +42,7 @@ BY_HAND: dict[str, Any] = {
         "labels": {"spleen": 1, "liver": 2},
         "resampled": "logits",
     },
-    "window": {"size": [8, 16, 12], "overlap": 0.5, "blend": "gaussian"},
+    "window": {"size": [8, 16, 12], "overlap": 0.5, "blend": "gaussian", "padding": "zero"},
 }
 
 

@@ -119,21 +119,33 @@ def _inferer(course: Course) -> None:
         why = f"mode must be constant or gaussian, got {shown(blend)}"
         found.ask("window.blend", why, _WINDOW_LINE)
         blend = "constant"
-    found.window |= {"size": size, "overlap": share, "blend": blend}
+    found.window |= {"size": size, "overlap": share, "blend": blend, "placement": "monai"}
     batch = window.get("sw_batch_size")
     if type(batch) is int and 0 < batch < 1 << 16:
         found.settings["batch"] = batch
-    padded = window.get("padding_mode", "constant")
-    found.note(
-        f"the bundle pads scans smaller than its window ({shown(padded)[1:-1]}), here they are padded with the "
-        "minimum of each channel"
-    )
+    _window_padding(found, window)
     if blend == "gaussian" and window.get("sigma_scale", 0.125) != 0.125:
         found.note(f"its windows have sigma_scale {shown(window['sigma_scale'])}, here it is 0.125")
 
 
+def _window_padding(found: Findings, window: Mapping[str, Any]) -> None:
+    """Read what fills a scan up that is smaller than the window."""
+    mode, value = window.get("padding_mode", "constant"), window.get("cval", 0)
+    if mode == "constant" and number(value) == 0:
+        found.window["padding"] = "zero"
+    elif isinstance(mode, str) and mode in _PADDING:
+        found.window["padding"] = _PADDING[mode]
+    else:
+        found.note(
+            f"the bundle pads scans smaller than its window by padding_mode {shown(mode)}, cval "
+            f"{shown(value)}; here they are padded with the minimum of each channel"
+        )
+
+
+_PADDING = {"replicate": "edge", "reflect": "reflect"}
+
 _WINDOW_KEYS = frozenset(
-    ("padding_mode", "roi_size", "overlap", "mode", "sw_batch_size", "sigma_scale")
+    ("padding_mode", "cval", "roi_size", "overlap", "mode", "sw_batch_size", "sigma_scale")
 )
 
 

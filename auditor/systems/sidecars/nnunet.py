@@ -115,7 +115,7 @@ def read_training(
     dims = len(patch) if patch and len(patch) in {2, 3} else 0
     pictures = plans.get("image_reader_writer") == "NaturalImage2DIO"
     if dims:
-        found.window = {"size": patch, "overlap": 0.5, "blend": "gaussian"}
+        found.window = {"size": patch, "overlap": 0.5, "blend": "gaussian", "padding": "zero"}
         found.settings["flips"] = list(range(dims))
         found.note(
             "nnU-Net predicts with test-time mirroring by default, about axes that only its own "
@@ -139,10 +139,6 @@ def read_training(
     batch = _count(content.get("batch_size"))
     if batch:
         found.settings["batch"] = batch
-    found.note(
-        "nnU-Net pads scans smaller than the patch with 0 after its normalisation, here they are padded "
-        "with the minimum of each channel"
-    )
     if content.get("preprocessor_name", "DefaultPreprocessor") != "DefaultPreprocessor":
         name = shown(content.get("preprocessor_name"))
         found.note(
