@@ -346,6 +346,18 @@ def records(patients: int, scans: int) -> tuple[CaseRecord, ...]:
     )
 
 
+def test_a_draft_is_written_anew_unless_somebody_changed_it(tmp_path: Path) -> None:
+    digest = ""
+    draft, result = tmp_path / "audit.yaml", tmp_path / "screen.json"
+    for text in ("first", "second"):
+        digest, kept = screening._keep_draft(tmp_path, text)
+        assert (draft.read_text(), kept) == (text, False)
+        result.write_text(json.dumps({"draft_sha256": digest}))
+    draft.write_text("second, and mine")
+    assert screening._keep_draft(tmp_path, "third") == (digest, True)
+    assert draft.read_text() == "second, and mine"
+
+
 def test_the_draw_has_one_case_a_patient_and_grows_by_more_patients() -> None:
     cases = records(30, 3)
     draws = set()
