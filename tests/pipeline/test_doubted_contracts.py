@@ -19,8 +19,10 @@ from volumes import write_volume
 import auditor
 from auditor.cli import _run
 from auditor.config import load_config, parse_settings
-from auditor.pipeline import look
+from auditor.errors import ConfigError
+from auditor.pipeline import examination, look
 from auditor.schema import Certainty, ContractStatus, SystemRecord, Verdict
+from auditor.systems.completion import Completion
 
 PATIENTS = 12
 SHAPE = (8, 12, 10)
@@ -244,6 +246,19 @@ def test_check_shows_the_other_contract_and_the_line_to_change(
     assert "output.activation: sigmoid (probed, not declared)" in out
     assert "contract in doubt: scale_to: none instead of [0, 1] has a mean DSC of" in out
     assert "if that is right, write input: {scale_to: null}" in out
+
+
+def test_what_is_still_asked_for_is_asked_again(
+    cases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_ = Completion(problems=("output.activation: is required",))
+    monkeypatch.setattr(examination, "complete", lambda *_: open_)
+    looked = examination.Looked(
+        load_config(graph_config(cases, tmp_path)), (), (), {"net": "0" * 64}
+    )
+    for _ in range(2):  # the folder remembers answers, and this is none
+        with pytest.raises(ConfigError, match="output.activation: is required"):
+            examination.completed(looked)
 
 
 def test_what_must_be_declared_is_asked_for_all_at_once_before_the_lock(
