@@ -269,7 +269,7 @@ def test_three_patients_are_asked_before_a_second_scan_of_one(
     """Ten scans of one patient, and one each of three others, of which one holds no organ."""
     config = load_config(graph_config(cases, tmp_path))
     patients = {**{f"a{i}": "ann" for i in range(10)}, "b": "ben", "c": "eve", "d": "zoe"}
-    records = tuple(CaseRecord(case, patient, ("i",)) for case, patient in patients.items())
+    records = tuple(CaseRecord(case, patient, ("i",), "r") for case, patient in patients.items())
     organ = {case: torch.full((2, 3), int(case != "d")) for case in patients}
     monkeypatch.setattr(examination, "_pair", lambda _, case: (None, None, organ[case.case]))
     looked = examination.Looked(config, records, (), {})
