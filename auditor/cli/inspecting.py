@@ -45,9 +45,10 @@ def inspect(
     found out. What cannot be is asked for by name, with the line to add. CHECKPOINT may also be the
     folder of a MONAI bundle or of an nnU-Net training, whose own description is read.
     """
-    from auditor.pipeline import inspect_checkpoint, read_settings
+    from auditor.config import parse_fields
+    from auditor.pipeline import inspect_checkpoint
 
-    settings = read_settings(texts) | ({} if device is None else {"device": device})
+    settings = parse_fields(texts) | ({} if device is None else {"device": device})
     found = inspect_checkpoint(checkpoint, settings=settings, limit_s=limit_s)
     if as_json:
         click.echo(json.dumps(_as_json(found), indent=1))

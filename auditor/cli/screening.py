@@ -134,13 +134,14 @@ def screen(
     segaudit screen model.onnx DATA/ -t 1h30m --modality mr --set input.axes=RAS --label organ=1
     """  # noqa: D301  # click keeps the lines of a paragraph that starts so
     from auditor.cli.progress import shown
-    from auditor.pipeline import Wanted, read_settings
+    from auditor.config import parse_fields
+    from auditor.pipeline import Wanted
     from auditor.pipeline import screen as look
     from reports.screen import build_screen
 
     wanted = Wanted(
         checkpoint=model, data=data, modality=given["modality"], state=given["state"],
-        contract=given["contract"], settings=read_settings(given["settings"]),
+        contract=given["contract"], settings=parse_fields(given["settings"]),
         labels=given["labels"], preset=given["preset"], seed=given["seed"],
     )  # fmt: skip
     with shown(quiet=quiet) as show:

@@ -6,7 +6,7 @@ everything behind it sees `AuditConfig` only.
 
 from __future__ import annotations
 
-from auditor.config.reading import load_config, parse_config, parse_settings
+from auditor.config.reading import load_config, parse_config, parse_fields, parse_settings
 from auditor.config.records import AuditConfig, CasesConfig, Keep, digest, with_systems
 from auditor.config.shape import json_schema
 
@@ -18,6 +18,7 @@ __all__ = [
     "json_schema",
     "load_config",
     "parse_config",
+    "parse_fields",
     "parse_settings",
     "with_systems",
 ]

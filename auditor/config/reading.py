@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,7 +14,7 @@ from auditor.config.settings import ALL
 from auditor.documents import read_text, yaml_content
 from auditor.errors import ConfigError
 
-__all__ = ["load_config", "parse_config", "parse_settings"]
+__all__ = ["load_config", "parse_config", "parse_fields", "parse_settings"]
 
 
 def load_config(
@@ -116,15 +116,49 @@ def parse_settings(texts: Sequence[str], *, device: str | None = None) -> dict[s
     ConfigError
         Every text that has not this form, at once.
     """
-    found: dict[str, Any] = {} if device is None else {f"{ALL}.device": device}
+    typed = _typed(texts, "SYSTEM.FIELD=VALUE, as vendor-a.batch=4", right=lambda path: "." in path)
+    return typed if device is None else {f"{ALL}.device": device, **typed}
+
+
+def parse_fields(texts: Sequence[str]) -> dict[str, Any]:
+    """Read settings of the only system there is, as they are typed.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        ``FIELD=VALUE``; the value is YAML: ``input.axes=RAS``, ``window.size=[96, 96, 96]``.
+
+    Returns
+    -------
+    dict
+        Dotted field -> value; of a field that stands twice the last value.
+
+    Raises
+    ------
+    ConfigError
+        Every text that has not this form, at once.
+    """
+    form = "FIELD=VALUE, as input.axes=RAS, window.size=[96, 96, 96] or batch=4"
+    return _typed(
+        texts, form, right=lambda path: bool(path) and path.partition(".")[0] not in _OF_NO_SETTING
+    )
+
+
+_OF_NO_SETTING = frozenset({"checkpoint", "contract", "like", "expand"})
+"""Keys of a system that a command has words of its own for, or that make several systems."""
+
+
+def _typed(texts: Sequence[str], form: str, *, right: Callable[[str], bool]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     problems = []
     for text in texts:
         path, equals, value = text.partition("=")
-        if not equals or "." not in path.strip():
-            problems.append(f"--set {text}: must be SYSTEM.FIELD=VALUE, as vendor-a.batch=4")
+        path = path.strip()
+        if not equals or not right(path):
+            problems.append(f"--set {text}: must be {form}")
             continue
         try:
-            found[path.strip()] = yaml_content(value, what="the value")
+            found[path] = yaml_content(value, what="the value")
         except ConfigError as error:
             problems.append(f"--set {text}: {error}")
     if problems:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from auditor.pipeline.profiling import profile, profile_lines
     from auditor.pipeline.run import Run, exit_code_of, read_run
     from auditor.pipeline.scan_files import write_scans
-    from auditor.pipeline.screen_contract import Wanted, read_settings
+    from auditor.pipeline.screen_contract import Wanted
     from auditor.pipeline.screening import Screening, screen
     from auditor.pipeline.state import state_of
 
@@ -41,7 +41,6 @@ __all__ = [
     "profile_lines",
     "read_lock",
     "read_run",
-    "read_settings",
     "screen",
     "state_of",
     "verify_sums",
@@ -66,7 +65,6 @@ _HOMES = {
     "profile_lines": "profiling",
     "read_lock": "folder",
     "read_run": "run",
-    "read_settings": "screen_contract",
     "screen": "screening",
     "state_of": "state",
     "verify_sums": "folder",

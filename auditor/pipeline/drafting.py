@@ -8,12 +8,11 @@ only the maker knows, stands there as a line to fill in, so that `segaudit check
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
-from auditor.cases import Gathered, gather, read_manifest, read_mask
+from auditor.cases import Gathered, gather, read_manifest
 from auditor.config import parse_config
 from auditor.errors import ConfigError, DataError
 from auditor.pipeline.audit_text import (
@@ -24,7 +23,7 @@ from auditor.pipeline.audit_text import (
     system_name,
     write_audit,
 )
-from auditor.schema import CaseRecord, ReferenceRule
+from auditor.pipeline.given_cases import label_numbers, source_of
 from auditor.systems.contract import canonical_text
 from auditor.systems.probe import ProbeReport, probe
 from auditor.systems.questions import Question, is_settled
@@ -32,18 +31,8 @@ from auditor.systems.sidecars import Located, locate
 
 __all__ = ["draft"]
 
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Where the cases of the draft are."""
-
-    table: Path | None = None
-    folder: Path | None = None
-    images: Path | None = None
-    references: Path | None = None
-    modality: str = "other"
-    state: str = "raw"
-    reference: ReferenceRule = field(default_factory=ReferenceRule)
+_FIRST = 5
+"""References of so many cases are looked through for their labels."""
 
 
 def draft(
@@ -76,14 +65,15 @@ def draft(
     DataError
         When no case is recognised.
     """
-    if not data.exists():
-        msg = f"the cases must be a CSV table or a folder, {data} does not exist"
-        raise DataError(msg)
+    source = source_of(data)
     gathered = gather(data) if data.is_dir() else None
-    cases = read_manifest(_Source(folder=data) if gathered else _Source(table=data))
+    cases = read_manifest(source)
     located = locate(checkpoint)
     report = probe(located.checkpoint)
-    numbers = _labels(cases)
+    numbers = label_numbers(cases[:_FIRST])
+    if not numbers:
+        msg = f"the references of the first {_FIRST} cases must hold a label, they are all empty"
+        raise DataError(msg)
     called = _called(located, gathered, numbers)
     modality = modality or (gathered.modality if gathered else "") or None
     shipped = "labels" in located.sidecar.get("output", {})
@@ -197,18 +187,3 @@ _REQUIRED = ("output.activation", "output.index", "input.size")
 
 def _unique(questions: Sequence[Question]) -> list[Question]:
     return list({it.name: it for it in questions}.values())
-
-
-def _labels(cases: Sequence[CaseRecord]) -> list[int]:
-    """Label numbers in the references of the first cases."""
-    import torch
-
-    found: set[int] = set()
-    for case in cases[:5]:
-        path = case.reference or case.raters[0]
-        found |= {int(number) for number in torch.unique(read_mask(path)[0])}
-    found -= {0}
-    if not found:
-        msg = "the references of the first five cases must hold a label, they are all empty"
-        raise DataError(msg)
-    return sorted(found)

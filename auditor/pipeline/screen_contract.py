@@ -14,11 +14,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-import yaml
-
-from auditor.cases import Gathered, gather, read_mask, read_volume
-from auditor.config import AuditConfig, CasesConfig, parse_config
+from auditor.cases import Gathered, gather, read_volume
+from auditor.config import AuditConfig, parse_config
 from auditor.config.records import canonical
 from auditor.errors import CheckpointError, ConfigError, DataError
 from auditor.pipeline.audit_text import PRESET_OF, system_name
@@ -34,10 +31,7 @@ from perturbations.catalog import PRESETS
 __all__ = [
     "Configured",
     "Wanted",
-    "cases_of",
     "configured",
-    "label_numbers",
-    "read_settings",
     "screen_name",
 ]
 
@@ -46,9 +40,6 @@ SEVERITIES = (1, 3, 5)
 
 METRICS = ("dsc", "hd95")
 """The score, and the distance."""
-
-_UNSETTABLE = frozenset({"checkpoint", "contract", "like", "expand"})
-"""Keys of a system that the command has words of its own for, or that make several systems."""
 
 _MODALITIES = {"mri": "mr", "mr": "mr", "ct": "ct", "us": "us", "xray": "xray",
                "microscopy": "microscopy", "other": "other"}  # fmt: skip
@@ -105,78 +96,6 @@ class Configured:
     """What was taken for granted, in sentences."""
     findings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """System -> what speaks against its declared fields."""
-
-
-def cases_of(wanted: Wanted) -> CasesConfig:
-    """Say where the cases are.
-
-    Raises
-    ------
-    DataError
-        When there is no such file or folder.
-    """
-    if not wanted.data.exists():
-        msg = f"DATA must be a CSV table of cases or a folder, {wanted.data} does not exist"
-        raise DataError(msg)
-    path = wanted.data.resolve()
-    return CasesConfig(
-        modality="other",
-        table=None if path.is_dir() else path,
-        folder=path if path.is_dir() else None,
-    )
-
-
-def label_numbers(cases: Sequence[CaseRecord]) -> tuple[int, ...]:
-    """Read the label numbers that the references and raters of some cases hold, sorted.
-
-    Raises
-    ------
-    DataError
-        When a mask cannot be read.
-    """
-    found: set[int] = set()
-    for case in cases:
-        for path in (*([case.reference] if case.reference else ()), *case.raters):
-            found |= {int(number) for number in torch.unique(read_mask(path)[0])}
-    return tuple(sorted(found - {0}))
-
-
-def read_settings(texts: Sequence[str]) -> dict[str, Any]:
-    """Read settings as they are typed.
-
-    Parameters
-    ----------
-    texts : sequence of str
-        ``FIELD=VALUE``; the value is YAML: ``input.axes=RAS``, ``window.size=[96, 96, 96]``.
-
-    Returns
-    -------
-    dict
-        Dotted field -> value; of a field that stands twice the last value.
-
-    Raises
-    ------
-    ConfigError
-        Every text that has not this form, at once.
-    """
-    found: dict[str, Any] = {}
-    problems = []
-    for text in texts:
-        name, equals, value = (part.strip() for part in text.partition("="))
-        if not equals or not name or name.partition(".")[0] in _UNSETTABLE:
-            problems.append(
-                f"--set {text}: must be FIELD=VALUE, as input.axes=RAS, window.size=[96, 96, 96] or "
-                "batch=4"
-            )
-            continue
-        try:
-            found[name] = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            problems.append(f"--set {text}: the value must be YAML: {' '.join(str(error).split())}")
-    if problems:
-        msg = "these settings cannot be read:"
-        raise ConfigError(msg, problems)
-    return found
 
 
 def screen_name(checkpoint: Path) -> str:

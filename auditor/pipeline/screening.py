@@ -30,6 +30,7 @@ from auditor.execution.store import has_shard, read_rows, write_bytes
 from auditor.metrics.catalog import metric_info
 from auditor.pipeline.examination import Looked, examine_systems
 from auditor.pipeline.folder import lock_run, manifest_digest, tool_version, write_manifest
+from auditor.pipeline.given_cases import label_numbers, source_of
 from auditor.pipeline.identities import identities
 from auditor.pipeline.preflight import SHARD_KB
 from auditor.pipeline.remembered import Remembered
@@ -37,9 +38,7 @@ from auditor.pipeline.screen_contract import (
     METRICS,
     Configured,
     Wanted,
-    cases_of,
     configured,
-    label_numbers,
     screen_name,
 )
 from auditor.pipeline.screen_draft import DRAWN, DraftFacts, draft_text
@@ -185,7 +184,7 @@ def _prepared(
     wanted: Wanted, *, patients: int, out: Path | None, told: Callable[[str], None]
 ) -> _Prepared:
     """Draw, configure, check, freeze, and look at the contract."""
-    everybody = read_manifest(cases_of(wanted))
+    everybody = read_manifest(source_of(wanted.data))
     drawn = draw(everybody, seed=wanted.seed, patients=patients)
     numbers = label_numbers(drawn)
     run = out if out is not None else Path("audit-runs") / screen_name(wanted.checkpoint)

@@ -165,6 +165,22 @@ def test_segments_lie_where_highdicom_reads_them(tmp_path: Path, kind: str) -> N
     np.testing.assert_array_equal(mask_of(found), both)
 
 
+def test_half_of_a_fraction_is_foreground_and_less_is_not(tmp_path: Path) -> None:
+    """Of at most 200 a voxel has 99, all the others of the organ have 100."""
+    slices = image_slices(STORED)
+    save(tmp_path / "data", slices)
+    made = segmentation(slices, {"organ": ORGAN}, kind="FRACTIONAL")
+    values = np.frombuffer(made.PixelData, np.uint8).copy()
+    values[values > 0] = 100
+    values[np.flatnonzero(values)[0]] = 99
+    made.MaximumFractionalValue = 200
+    made.PixelData = values.tobytes()
+    save(tmp_path / "data", [made], "s")
+    found = mask_of(converted(tmp_path)) == 1
+    assert not found[~ORGAN].any()
+    assert found.sum() == ORGAN.sum() - 1
+
+
 def test_a_cropped_and_flipped_segmentation_lands_on_its_voxels(tmp_path: Path) -> None:
     grid = Grid()
     slices = image_slices(STORED, grid)

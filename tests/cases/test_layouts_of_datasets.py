@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from auditor.cases import (
     read_volume,
     recognise,
 )
+from auditor.cases.bids_names import BidsFile, belongs
 from auditor.config import load_config
 from auditor.errors import DataError
 from auditor.plan import make_plan
@@ -176,10 +178,10 @@ def test_test_cases_of_msd_count_where_they_have_labels(tmp_path: Path) -> None:
 def test_subjects_sessions_and_participants_of_bids_become_columns(tmp_path: Path) -> None:
     folder = write_bids(tmp_path)
     (folder / "participants.tsv").write_text(
-        "participant_id\tsex\tage\tfull_name\tscanned\tsite\tnickname\n"
-        "sub-01\tF\t30\tAda\t2020-01-01\tn/a\tA\n"
-        "sub-02\tM\t41\tBob\t2020-02-02\tn/a\tB\n"
-        "sub-03\tM\t41\tEve\t2020-02-03\tn/a\tC\n"
+        "participant_id\tsex\tage\tfull_name\tscanned\tsite\tnickname\tseen\tsource\n"
+        "sub-01\tF\t30\tAda\t2020-01-01\tn/a\tA\t1.2.2020\t/mnt/a\n"
+        "sub-02\tM\t41\tBob\t2020-02-02\tn/a\tB\t1.2.2020\t/mnt/a\n"
+        "sub-03\tM\t41\tEve\t2020-02-03\tn/a\tC\tn/a\t/mnt/b\n"
     )
     found = gather(folder)
     assert [(it.case, it.patient) for it in found.cases] == [
@@ -193,9 +195,34 @@ def test_subjects_sessions_and_participants_of_bids_become_columns(tmp_path: Pat
     )  # fmt: skip
     assert found.labels == (("lesion", 1),)
     assert found.names_patients
-    # names, dates, and words that everybody has for himself stay out of the results
+    # names, dates, paths, and words that everybody has for himself stay out of the results
     (note,) = found.notes
-    assert "left out: full_name, scanned, nickname" in note
+    assert "left out: full_name, scanned, nickname, seen, source" in note
+
+
+@pytest.mark.parametrize(
+    ("changes", "fits"),
+    [
+        ({}, True),
+        ({"datatype": "dwi"}, False),  # of another kind of image
+        ({"source": "T2w"}, False),
+        ({"source": "T1w"}, True),
+        (
+            {"entities": (("sub", "01"), ("seg", "manual"))},
+            False,
+        ),  # of no session, or of all of them
+        ({"entities": (("sub", "02"), ("ses", "pre"))}, False),
+        ({"entities": (("sub", "01"), ("ses", "pre"), ("run", "2"))}, False),
+        ({"entities": (("sub", "01"), ("ses", "pre"), ("space", "MNI"))}, False),
+        ({"entities": (("sub", "01"), ("ses", "pre"), ("space", "T1w"))}, True),
+        ({"entities": (("sub", "01"), ("ses", "pre"), ("desc", "ann"), ("space", "orig"))}, True),
+    ],
+)
+def test_a_mask_belongs_to_the_image_of_its_own_names(changes: dict[str, Any], fits: bool) -> None:  # noqa: FBT001
+    known = (("sub", "01"), ("ses", "pre"))
+    image = BidsFile(Path("i"), "", "anat", known, "", "T1w")
+    mask = BidsFile(Path("m"), "manual", "anat", known, "", "mask")
+    assert belongs(replace(mask, **changes), image) is fits
 
 
 def test_one_pipeline_or_several_raters_are_named(tmp_path: Path) -> None:

@@ -84,6 +84,17 @@ def test_an_open_question_stops_until_it_is_answered(tmp_path: Path) -> None:
     assert load(tmp_path, native).systems[0].input.spacing_mm is None
 
 
+def test_what_a_maker_half_says_is_asked_for_all_the_same(tmp_path: Path) -> None:
+    """The letters of the axes stand there, but with labels that may mean other sides."""
+    told = inference()
+    turn = next(it for it in told["preprocessing"]["transforms"] if "axcodes" in it)
+    turn["labels"] = "$((('R', 'L'), ('A', 'P'), ('I', 'S')))"
+    write_bundle(tmp_path / "spleen", configured=told)
+    text = problems(tmp_path, {"checkpoint": "spleen"})
+    assert "systems.a.input.axes: must be declared: axcodes must be letters" in text
+    load(tmp_path, {"checkpoint": "spleen", "input": {"axes": "LAS"}})
+
+
 def test_a_value_that_no_contract_has_names_where_it_stands(tmp_path: Path) -> None:
     path = double_graph(tmp_path / "net.onnx")
     model = onnx.load(str(path))

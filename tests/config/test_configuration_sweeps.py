@@ -155,6 +155,12 @@ def test_one_number_needs_to_know_the_axes(folder: Path) -> None:
     )
 
 
+def test_one_number_takes_the_axes_of_the_window_that_the_entry_had(folder: Path) -> None:
+    axes = {"axes": "native", "spacing_mm": None}
+    found = sweep(folder, {"window.size": [32]}, input=axes, window={"size": [64, 48]})
+    assert [it.window.size for it in found if it.window] == [(32, 32)]
+
+
 def test_one_number_takes_the_axes_of_the_contract_file(folder: Path) -> None:
     text = "window: {size: [96, 96]}\n"
     (folder / "vendor_a.contract.yaml").write_text(text, encoding="utf-8")

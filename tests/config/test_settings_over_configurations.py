@@ -9,7 +9,7 @@ import pytest
 import yaml
 from configurations import changed, valid_data, write_named_files
 
-from auditor.config import AuditConfig, digest, parse_config, parse_settings
+from auditor.config import AuditConfig, digest, parse_config, parse_fields, parse_settings
 from auditor.errors import ConfigError
 from auditor.schema import Certainty
 
@@ -160,3 +160,17 @@ def test_all_four_declared_sources_by_rank(folder: Path) -> None:
     assert (spec.input.zscore, sources["input.zscore"]) == ("none", Certainty.DECLARED)
     assert (spec.input.scale_to, sources["input.scale_to"]) == ((0.0, 1.0), Certainty.CONTRACT_FILE)
     assert "input.channels" not in sources
+
+
+def test_fields_of_the_only_system_are_read_as_the_configuration_reads_them() -> None:
+    typed = ["output.threshold=3e-1", "window.size = [8, 8]", "batch=2", "batch=4", "input.clip="]
+    assert parse_fields(typed) == {
+        "output.threshold": 0.3, "window.size": [8, 8], "batch": 4, "input.clip": None,
+    }  # fmt: skip
+    wrong = ["checkpoint=a.onnx", "like=b", "=4", "batch", "input={axes: RAS, axes: LPS}"]
+    with pytest.raises(ConfigError) as caught:
+        parse_fields(wrong)
+    assert len(caught.value.problems) == len(wrong)
+    for text, problem in zip(wrong, caught.value.problems, strict=True):
+        assert problem.startswith(f"--set {text}: ")
+    assert "stands twice" in caught.value.problems[-1]

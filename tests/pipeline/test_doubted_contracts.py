@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from checkpoints import conv_graph, save_graph
 from numpy.typing import NDArray
@@ -19,8 +21,10 @@ from volumes import write_volume
 import auditor
 from auditor.cli import _run
 from auditor.config import load_config, parse_settings
-from auditor.pipeline import look
-from auditor.schema import Certainty, ContractStatus, SystemRecord, Verdict
+from auditor.errors import ConfigError
+from auditor.pipeline import examination, look
+from auditor.schema import CaseRecord, Certainty, ContractStatus, SystemRecord, Verdict
+from auditor.systems.completion import Completion
 
 PATIENTS = 12
 SHAPE = (8, 12, 10)
@@ -245,6 +249,36 @@ def test_check_shows_the_other_contract_and_the_line_to_change(
     assert "output.activation: sigmoid (probed, not declared)" in out
     assert "contract in doubt: scale_to: none instead of [0, 1] has a mean DSC of" in out
     assert "if that is right, write input: {scale_to: null}" in out
+
+
+def test_what_is_still_asked_for_is_asked_again(
+    cases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_ = Completion(problems=("output.activation: is required",))
+    monkeypatch.setattr(examination, "complete", lambda *_: open_)
+    looked = examination.Looked(
+        load_config(graph_config(cases, tmp_path)), (), (), {"net": "0" * 64}
+    )
+    for _ in range(2):  # the folder remembers answers, and this is none
+        with pytest.raises(ConfigError, match=r"output\.activation: is required"):
+            examination.completed(looked)
+
+
+def test_three_patients_are_asked_before_a_second_scan_of_one(
+    cases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten scans of one patient, and one each of three others, of which one holds no organ."""
+    config = load_config(graph_config(cases, tmp_path))
+    patients = {**{f"a{i}": "ann" for i in range(10)}, "b": "ben", "c": "eve", "d": "zoe"}
+    records = tuple(CaseRecord(case, patient, ("i",), "r") for case, patient in patients.items())
+    organ = {case: torch.full((2, 3), int(case != "d")) for case in patients}
+    monkeypatch.setattr(examination, "_pair", lambda _, case: (None, None, organ[case.case]))
+    looked = examination.Looked(config, records, (), {})
+    found = [it.case for it in examination._witnesses(looked)]
+    assert sorted(patients[case] for case in found) == ["ann", "ben", "eve"]
+    few = replace(looked, cases=tuple(it for it in records if it.patient in {"ann", "zoe"}))
+    found = [it.case for it in examination._witnesses(few)]
+    assert [patients[case] for case in found] == ["ann"] * 3
 
 
 def test_what_must_be_declared_is_asked_for_all_at_once_before_the_lock(

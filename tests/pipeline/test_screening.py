@@ -6,6 +6,7 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -17,10 +18,11 @@ from auditor.config import AuditConfig, load_config
 from auditor.errors import NothingEvaluated
 from auditor.execution.local import Progress
 from auditor.execution.pace import Pace
-from auditor.pipeline import Screening, Wanted, screen, screening
+from auditor.pipeline import Screening, Wanted, screen, screen_contract, screening
 from auditor.pipeline.preflight import require
-from auditor.schema import CaseRecord, decode
+from auditor.schema import CaseRecord, Certainty, OutputSpec, SystemSpec, decode
 from auditor.schema.screen import Screen
+from auditor.systems.probe import ProbeReport
 from perturbations.catalog import PRESETS
 from reports.screen import build_screen, render_screen
 
@@ -344,6 +346,45 @@ def records(patients: int, scans: int) -> tuple[CaseRecord, ...]:
         for p in range(patients)
         for s in range(scans)
     )
+
+
+@pytest.mark.parametrize(
+    ("activation", "classes", "numbers", "counted"),
+    [
+        ("softmax", 3, (1, 2), True),  # and the background
+        ("logits_softmax", 2, (1, 2), False),
+        ("sigmoid", 2, (1, 2), True),
+        ("logits_sigmoid", 3, (1, 2), False),
+        ("sigmoid", 2, (1, 3), False),  # which channel is label 3?
+        ("labels", 1, (1, 3), True),
+        ("labels", 1, (), False),
+    ],
+)
+def test_labels_are_taken_from_the_references_where_one_reading_is_left(
+    activation: Any,
+    classes: int,
+    numbers: tuple[int, ...],
+    counted: bool,  # noqa: FBT001  # a case
+) -> None:
+    found = (("output.activation", Certainty.PROBED),)
+    spec = SystemSpec("net", output=OutputSpec(activation=activation), sources=found)
+    report = ProbeReport((), (), classes, ())
+    named = {f"label_{number}": number for number in numbers}
+    assert screen_contract._guessed(spec, report, numbers, None) == (named if counted else {})
+    unknown = replace(spec, sources=())
+    assert screen_contract._guessed(unknown, report, numbers, None) == {}
+
+
+def test_a_draft_is_written_anew_unless_somebody_changed_it(tmp_path: Path) -> None:
+    digest = ""
+    draft, result = tmp_path / "audit.yaml", tmp_path / "screen.json"
+    for text in ("first", "second"):
+        digest, kept = screening._keep_draft(tmp_path, text)
+        assert (draft.read_text(), kept) == (text, False)
+        result.write_text(json.dumps({"draft_sha256": digest}))
+    draft.write_text("second, and mine")
+    assert screening._keep_draft(tmp_path, "third") == (digest, True)
+    assert draft.read_text() == "second, and mine"
 
 
 def test_the_draw_has_one_case_a_patient_and_grows_by_more_patients() -> None:

@@ -23,6 +23,7 @@ from auditor.systems.describing import describe
 from auditor.systems.description import Description, description_of
 from auditor.systems.process import ModelFailure, ModelProcess
 from auditor.systems.skips import find_skips
+from auditor.systems.skips.onnx_recording import read_graph, record_onnx
 from auditor.systems.skips.torch_recording import record_torch
 
 
@@ -192,6 +193,26 @@ def test_durations_and_sizes_are_finite_and_not_negative(number: float) -> None:
     for name in ("seconds", "peak_mb"):
         with pytest.raises(ValueError, match="not negative"):
             description_of(honest() | {name: number})
+
+
+@pytest.mark.parametrize("number", [-1, 1 << 62, 1 << 70])
+def test_counts_are_counts_that_can_be_stored(number: int) -> None:
+    with pytest.raises(ValueError, match="must be a count"):
+        description_of(honest() | {"parameters": number})
+
+
+def test_only_channels_are_concatenated(tmp_path: Path) -> None:
+    path = save_graph(
+        tmp_path / "net.onnx",
+        [
+            helper.make_node("Concat", ["image", "image"], ["wide"], axis=-1),
+            helper.make_node("Concat", ["wide", "wide"], ["out"], axis=1),
+        ],
+        sizes=("n", 1, "y", "x"),
+    )
+    fed = np.zeros((1, 1, 6, 8), np.float32)
+    found = record_onnx(read_graph(path), fed, folder=tmp_path, channel_last=False)
+    assert [(it.kind, it.axis) for it in found.operations] == [("other", 3), ("concat", 1)]
 
 
 def test_words_of_a_file_are_cut_and_cleaned() -> None:
