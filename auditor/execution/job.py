@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from auditor.config import AuditConfig
@@ -24,6 +25,8 @@ class Job:
     """With their files."""
     plan: AuditPlan
     """What to do."""
+    identities: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of each system when the plan was made; none: not compared."""
 
     def record(self, case: str) -> CaseRecord:
         """Return the record of a case.

@@ -17,7 +17,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from auditor.cases import LoadedCase, load_case, write_mask
-from auditor.errors import AuditError
+from auditor.errors import AuditError, IntegrityError
 from auditor.execution.clean_masks import CleanMasks
 from auditor.execution.controls import clean_controls, otsu_mask, warped_reference
 from auditor.execution.job import ConditionRow, Job, failed_rows
@@ -124,6 +124,14 @@ class UnitRunner(Closing):
         running = stack.enter_context(
             open_system(self._specs[name], callable=self._callables.get(name))
         )
+        planned = self._job.identities.get(name, "")
+        if name not in self._callables and planned and running.info.sha256 != planned:
+            stack.close()
+            msg = (
+                f"system {name!r} must stay what it was when the audit began, its files were changed since; "
+                "put them back, or start another audit in a folder of its own"
+            )
+            raise IntegrityError(msg)
         self._open[name] = (running, stack)
         return running
 
@@ -228,6 +236,8 @@ class UnitRunner(Closing):
             return []
         try:
             system = self.system(spec.name)
+        except IntegrityError:
+            raise  # rows of another system must not stand under this one's name
         except AuditError as error:
             reason = str(error).splitlines()[0]
             return [Failure(Status.FAILED, reason) for _ in usable]

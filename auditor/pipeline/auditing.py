@@ -119,7 +119,7 @@ def audit(
         raise ConfigError(msg, problems)
     records = [it.record for it in examined]
     started = time.monotonic()
-    job = Job(run=run, config=resolved, cases=cases, plan=plan)
+    job = Job(run=run, config=resolved, cases=cases, plan=plan, identities=known)
     _execute(job, calls, workers=workers, progress=progress)
     table = read_rows(run, plan.keys)
     if not len(table):

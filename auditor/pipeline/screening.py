@@ -219,7 +219,7 @@ def _prepared(
                 findings=found.findings,
             )
         ),
-        job=Job(run, config, drawn, balanced(make_plan(config, drawn, known))),
+        job=Job(run, config, drawn, balanced(make_plan(config, drawn, known)), known),
     )
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.errors import IntegrityError
 from auditor.schema import Status, SystemSpec
 from auditor.systems.reasons import one_line
 from auditor.systems.window import run_windows
@@ -23,6 +24,7 @@ from auditor.systems.window import run_windows
 if TYPE_CHECKING:  # a callable needs no child process
     from auditor.systems.description import Description
     from auditor.systems.process import ModelProcess
+    from auditor.systems.sniff import Sniffed
 
 CallableSystem = Callable[[NDArray[np.float32]], NDArray[Any]]
 """A system as a Python function: (channel, *fed sizes) float32, prepared as its contract says (one
@@ -137,10 +139,8 @@ class ProcessRunner:
     """Runs a checkpoint in a child process, replaced after a crash when it is next needed."""
 
     def __init__(self, spec: SystemSpec, checkpoint: Path) -> None:
-        from auditor.systems.sniff import sniff
-
-        self._sniffed = sniff(checkpoint)
         self._spec, self._checkpoint = spec, checkpoint
+        self._sniffed, self._stamps = _identified(checkpoint)
         self._process: ModelProcess | None = None
 
     @property
@@ -160,6 +160,10 @@ class ProcessRunner:
         from auditor.systems.process import ModelFailure, ModelProcess
 
         if self._process is None:
+            if self._is_changed():  # perhaps only copied anew, or linked
+                found, self._stamps = _identified(self._checkpoint)
+                if found != self._sniffed:
+                    raise self._changed()
             process = ModelProcess(
                 self._checkpoint,
                 self._sniffed.format,
@@ -175,8 +179,21 @@ class ProcessRunner:
             except ModelFailure as failure:
                 process.close()
                 raise RunFailure(failure.status, failure.reason) from failure
+            if self._is_changed():
+                process.close()
+                raise self._changed()
             self._process = process
         return self._process
+
+    def _is_changed(self) -> bool:
+        return any(_stamp(path) != stamp for path, stamp in self._stamps.items())
+
+    def _changed(self) -> IntegrityError:
+        msg = (
+            f"the checkpoint of system {self._spec.name!r} must stay what it was when it was identified, its "
+            "files were changed since; put them back, or start another audit in a folder of its own"
+        )
+        return IntegrityError(msg)
 
     def run(self, pieces: Sequence[NDArray[np.float32]], spec: SystemSpec) -> list[NDArray[Any]]:
         """Run all pieces in one call of the child.
@@ -236,3 +253,22 @@ class ProcessRunner:
         if self._process is not None:
             self._process.close()
             self._process = None
+
+
+def _identified(checkpoint: Path) -> tuple[Sniffed, dict[Path, tuple[int, ...]]]:
+    """Recognise a checkpoint, and note the state of its files: before they are read, where that is known."""
+    from auditor.systems.sniff import files_beside, sniff
+
+    before = _stamp(checkpoint)
+    found = sniff(checkpoint)
+    beside = files_beside(checkpoint) if found.format == "onnx" else ()
+    return found, {checkpoint: before, **{path: _stamp(path) for path in beside}}
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Return what a file system changes when a file is written or replaced; empty when it is gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)

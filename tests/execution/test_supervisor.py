@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tiny_audits import tiny_config
 
 from auditor.config import load_config
-from auditor.errors import StoreError
+from auditor.errors import IntegrityError, StoreError
 from auditor.execution.job import Job, failed_rows
 from auditor.execution.local import Progress, pending_units, run_local
 from auditor.execution.store import has_shard, read_rows
@@ -85,3 +86,10 @@ def test_workers_import_nothing_from_the_current_folder(
     run_local(job, workers=1, report=lambda _: None)
     assert pending_units(job) == []
     assert not (downloaded / "ran").exists()
+
+
+def test_a_system_that_was_exchanged_after_the_plan_stops_the_run(job: Job) -> None:
+    other = replace(job, identities=dict.fromkeys(("unet", *job.plan.systems), "0" * 64))
+    with pytest.raises(IntegrityError, match="must stay what it was when the audit began"):
+        run_local(other, workers=1, report=lambda _: None)
+    assert len(pending_units(job)) == len(job.plan.units)

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from torch import Tensor, nn
 from typing_extensions import override
 
-from auditor.errors import CheckpointError
+from auditor.errors import CheckpointError, IntegrityError
 from auditor.schema import (
     ContractStatus,
     Geometry,
@@ -165,3 +165,27 @@ def test_a_file_that_is_no_checkpoint_is_refused_at_once(tmp_path: Path) -> None
     path.write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(CheckpointError):
         open_system(SystemSpec("net", str(path), output=SIGMOID))
+
+
+def test_a_checkpoint_that_was_exchanged_after_it_was_identified_is_not_run(tmp_path: Path) -> None:
+    path = Path(onnx_sigmoid(tmp_path / "net.onnx"))
+    content = path.read_bytes()
+    spec = SystemSpec(
+        name="net",
+        checkpoint=str(path),
+        output=OutputSpec(activation="sigmoid", labels=(("organ", 1),)),
+    )
+    with open_system(spec) as running:
+        first = running.predict([scan()], GEOMETRY)[0]
+        running.close()
+        path.write_bytes(content)  # the same bytes again are the same checkpoint
+        second = running.predict([scan()], GEOMETRY)[0]
+        assert isinstance(first, Prediction)
+        assert isinstance(second, Prediction)
+        assert torch.equal(first.scores, second.scores)
+        running.close()
+        model = onnx.load(path)
+        model.graph.doc_string = "another"
+        onnx.save(model, path)
+        with pytest.raises(IntegrityError, match="its files were changed since"):
+            running.predict([scan()], GEOMETRY)
