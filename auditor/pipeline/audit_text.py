@@ -59,8 +59,11 @@ class AuditText:
     found: tuple[tuple[str, str, str], ...] = ()
     """As `contract`, but not declared by the file: what the maker ships, and what was probed, will be
     found again. Comments, so that the report keeps saying who says it."""
-    questions: tuple[str, ...] = ()
-    """Lines below the system, as comments."""
+    asked: tuple[tuple[str, str], ...] = ()
+    """(YAML text, comment) of what only a person knows, as ("input: {axes: RAS}", "towards where?"): comments
+    that become fields of the system when # and one blank are taken away, any of them together."""
+    doubts: tuple[str, ...] = ()
+    """Why the contract is in doubt, and what to write: comments below the system."""
     criteria: tuple[str, ...] = ()
     """Suggested criteria, as comments."""
     remarks: tuple[str, ...] = ()
@@ -98,17 +101,20 @@ def write_audit(given: AuditText) -> str:
     elif file:
         lines.append(_line(f"  exclude: {flow(file)}", why))
     if given.labels:
-        lines += ["", _line(f"labels: {given.labels}", "of those that the maker lists")]
+        lines += [
+            "",
+            _line(f"labels: {given.labels}", "of those that the maker or the contract file lists"),
+        ]
     lines += ["", "systems:", f"  {flow(given.system)}:"]
     lines.append(f"    checkpoint: {flow(given.checkpoint)}")
     lines += [_line(f"    {key}: {value}", why) for key, value, why in given.settings]
-    lines += _contract(given.contract)
+    lines += _contract(given.contract, _by_part(given.asked))
     if given.found:
         lines.append(
             "    # found, and found again by check and run; a line of your own wins over it:"
         )
         lines += [f"    #   {name}: {text}   ({who})" for name, text, who in given.found]
-    lines += [f"    # {question}" for question in given.questions]
+    lines += [f"    # {doubt}" for doubt in given.doubts]
     lines += [
         "",
         f"perturbations: {{preset: {flow(given.preset)}}}",
@@ -123,13 +129,36 @@ def write_audit(given: AuditText) -> str:
     return "\n".join(lines)
 
 
-def _contract(entries: Sequence[tuple[str, str, str]]) -> list[str]:
-    lines = []
-    for part in ("input", "window", "output"):
+def _by_part(asked: Sequence[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
+    """Return part -> (field with its value, comment); "" holds the keys of the system itself."""
+    found: dict[str, dict[str, tuple[str, str]]] = {"": {}}
+    for text, why in asked:
+        for part, value in yaml.safe_load(text).items():
+            inside = value if part in _PARTS else {part: value}
+            own = found.setdefault(part if part in _PARTS else "", {})
+            # one comment for fields that are asked for together
+            comments = (why, *[""] * (len(inside) - 1))
+            for (key, one), comment in zip(inside.items(), comments, strict=True):
+                own.setdefault(key, (f"{key}: {flow(one)}", comment))
+    return {part: list(own.values()) for part, own in found.items()}
+
+
+_PARTS = ("input", "window", "output")
+
+
+def _contract(
+    entries: Sequence[tuple[str, str, str]], asked: Mapping[str, Sequence[tuple[str, str]]]
+) -> list[str]:
+    lines = [_line(f"    # {text}", why) for text, why in asked.get("", ())]
+    for part in _PARTS:
         own = [it for it in entries if it[0].partition(".")[0] == part]
+        more = asked.get(part, ())
         if own:
             lines.append(f"    {part}:")
+        elif more:
+            lines.append(_line(f"    # {part}:", "with what you know of it:"))
         lines += [_line(f"      {name.partition('.')[2]}: {text}", why) for name, text, why in own]
+        lines += [_line(f"      # {text}" if own else f"    #   {text}", why) for text, why in more]
     return lines
 
 

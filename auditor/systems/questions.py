@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
-__all__ = ["INTENSITIES", "Question", "is_settled", "still_open"]
+__all__ = ["INTENSITIES", "Question", "is_settled"]
 
 INTENSITIES = (
     "input.clip",
@@ -45,26 +44,3 @@ def is_settled(question: Question, declared: Collection[str]) -> bool:
     """
     names = INTENSITIES if question.name in INTENSITIES else (question.name,)
     return any(name in declared for name in names)
-
-
-def still_open(
-    asked: Sequence[Question],
-    sidecar: Mapping[str, Mapping[str, Any]],
-    others: Sequence[Question] = (),
-) -> list[Question]:
-    """Leave out questions that a maker's files answer, or ask themselves.
-
-    Parameters
-    ----------
-    asked : by a probe, which knows no files; its question about intensities has no field's name.
-    sidecar : what the files tell: input, output, window.
-    others : what they leave open.
-    """
-    known = {f"{part}.{key}" for part, values in sidecar.items() for key in values}
-    known |= {question.name for question in others}
-    spoken = bool(known & set(INTENSITIES)) or "input.intensities_on" in known
-    return [
-        question
-        for question in asked
-        if not is_settled(question, known) and not (question.name == "input intensities" and spoken)
-    ]
