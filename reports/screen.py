@@ -221,6 +221,11 @@ def _contract(screen: Screen) -> Section:
     blocks: list[Block] = []
     if _doubted(screen):
         blocks.append(Prose(Markup("Contract in doubt. {}").format(contract.note), "notice"))
+        if contract.sensitivity is not None and contract.sensitivity.line:
+            mend = Markup("If that is right, write <code>{}</code>.").format(
+                contract.sensitivity.line
+            )
+            blocks.append(Prose(mend))
     elif contract.note:
         blocks.append(Prose(contract.note))
     if screen.said:

@@ -174,6 +174,9 @@ def _print(found: Screen) -> None:
     note = f": {contract.note}" if contract.note else ""
     click.echo(f"EXPLORATORY, {found.done} of {found.planned} evaluations, ended: {found.ended}")
     click.echo(f"contract   {contract.status.value}{note}")
+    other = contract.sensitivity
+    if contract.status.value == "in doubt" and other is not None and other.line:
+        click.echo(f"           if that is right, write {other.line}")
     values = [v.dsc for case in found.drawn for v in case.clean if v.dsc is not None]
     if values:
         reached = sum(any(v.dsc is not None for v in case.clean) for case in found.drawn)

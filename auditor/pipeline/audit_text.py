@@ -15,6 +15,9 @@ from typing import Any
 
 import yaml
 
+from auditor.documents import yaml_content
+from auditor.errors import ConfigError
+
 __all__ = ["PRESET_OF", "AuditText", "flow", "relative", "system_name", "write_audit"]
 
 PRESET_OF: Mapping[str, str] = {
@@ -59,8 +62,11 @@ class AuditText:
     found: tuple[tuple[str, str, str], ...] = ()
     """As `contract`, but not declared by the file: what the maker ships, and what was probed, will be
     found again. Comments, so that the report keeps saying who says it."""
-    questions: tuple[str, ...] = ()
-    """Lines below the system, as comments."""
+    asked: tuple[tuple[str, str], ...] = ()
+    """(YAML text, comment) of what only a person knows, as ("input: {axes: RAS}", "towards where?"): comments
+    that become fields of the system when # and one blank are taken away, any of them together."""
+    doubts: tuple[str, ...] = ()
+    """Why the contract is in doubt, and what to write: comments below the system."""
     criteria: tuple[str, ...] = ()
     """Suggested criteria, as comments."""
     remarks: tuple[str, ...] = ()
@@ -98,11 +104,14 @@ def write_audit(given: AuditText) -> str:
     elif file:
         lines.append(_line(f"  exclude: {flow(file)}", why))
     if given.labels:
-        lines += ["", _line(f"labels: {given.labels}", "of those that the maker lists")]
+        lines += [
+            "",
+            _line(f"labels: {given.labels}", "of those that the maker or the contract file lists"),
+        ]
     lines += ["", "systems:", f"  {flow(given.system)}:"]
     lines.append(f"    checkpoint: {flow(given.checkpoint)}")
     lines += [_line(f"    {key}: {value}", why) for key, value, why in given.settings]
-    lines += _contract(given.contract)
+    lines += _contract(given.contract, _by_part(given.asked))
     if given.found:
         lines.append(
             "    # found, and found again by check and run; a line of your own wins over it:"
@@ -110,7 +119,7 @@ def write_audit(given: AuditText) -> str:
         lines += [
             f"    {_comment(f'  {name}: {text}   ({who})')}" for name, text, who in given.found
         ]
-    lines += [f"    {_comment(question)}" for question in given.questions]
+    lines += [f"    {_comment(doubt)}" for doubt in given.doubts]
     lines += [
         "",
         f"perturbations: {{preset: {flow(given.preset)}}}",
@@ -125,13 +134,50 @@ def write_audit(given: AuditText) -> str:
     return "\n".join(lines)
 
 
-def _contract(entries: Sequence[tuple[str, str, str]]) -> list[str]:
-    lines = []
-    for part in ("input", "window", "output"):
+def _by_part(asked: Sequence[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
+    """Return part -> (field with its value, comment); "" holds the keys of the system itself."""
+    found: dict[str, dict[str, tuple[str, str]]] = {"": {}}
+    for text, why in asked:
+        for part, value in _as_mapping(text).items():
+            inside = value if part in _PARTS else {part: value}
+            own = found.setdefault(part if part in _PARTS else "", {})
+            # one comment for fields that are asked for together
+            comments = (why, *[""] * (len(inside) - 1))
+            for (key, one), comment in zip(inside.items(), comments, strict=True):
+                own.setdefault(str(key), (_printable(f"{key}: {flow(one)}"), comment))
+    return {part: list(own.values()) for part, own in found.items()}
+
+
+def _as_mapping(text: str) -> Mapping[str, Any]:
+    """Read a line to add; what is none, as a maker's words in it may break it, is no field to offer."""
+    try:
+        content = yaml_content(text, what="the line")
+    except ConfigError:
+        return {}
+    parts = content if isinstance(content, dict) else {}
+    return {
+        str(part): value
+        for part, value in parts.items()
+        if part not in _PARTS or isinstance(value, dict)
+    }
+
+
+_PARTS = ("input", "window", "output")
+
+
+def _contract(
+    entries: Sequence[tuple[str, str, str]], asked: Mapping[str, Sequence[tuple[str, str]]]
+) -> list[str]:
+    lines = [_line(f"    # {text}", why) for text, why in asked.get("", ())]
+    for part in _PARTS:
         own = [it for it in entries if it[0].partition(".")[0] == part]
+        more = asked.get(part, ())
         if own:
             lines.append(f"    {part}:")
+        elif more:
+            lines.append(_line(f"    # {part}:", "with what you know of it:"))
         lines += [_line(f"      {name.partition('.')[2]}: {text}", why) for name, text, why in own]
+        lines += [_line(f"      # {text}" if own else f"    #   {text}", why) for text, why in more]
     return lines
 
 
@@ -141,7 +187,11 @@ def _line(text: str, comment: str) -> str:
 
 def _comment(text: str) -> str:
     """Write a comment that stays one: a line break in a maker's words would begin a line of the audit."""
-    return f"# {''.join(letter if letter.isprintable() else ' ' for letter in text)}"
+    return f"# {_printable(text)}"
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def flow(value: Any) -> str:  # noqa: ANN401  # any YAML value

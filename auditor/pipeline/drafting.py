@@ -24,10 +24,8 @@ from auditor.pipeline.audit_text import (
     write_audit,
 )
 from auditor.pipeline.given_cases import label_numbers, source_of
-from auditor.systems.contract import canonical_text
-from auditor.systems.probe import ProbeReport, probe
-from auditor.systems.questions import Question, is_settled
-from auditor.systems.sidecars import Located, locate
+from auditor.pipeline.inspecting import Inspection, inspect_checkpoint
+from auditor.schema import Certainty
 
 __all__ = ["draft"]
 
@@ -68,18 +66,20 @@ def draft(
     source = source_of(data)
     gathered = gather(data) if data.is_dir() else None
     cases = read_manifest(source)
-    located = locate(checkpoint)
-    report = probe(located.checkpoint)
+    found = inspect_checkpoint(checkpoint, thorough=False)
+    located = found.located
     numbers = label_numbers(cases[:_FIRST])
     if not numbers:
         msg = f"the references of the first {_FIRST} cases must hold a label, they are all empty"
         raise DataError(msg)
-    called = _called(located, gathered, numbers)
+    shipped = _shipped(found)
+    called = _called(shipped, gathered, numbers)
     modality = modality or (gathered.modality if gathered else "") or None
-    shipped = "labels" in located.sidecar.get("output", {})
-    asked = [it for it in _asked(located, report) if it.name != "output.labels"]
+    asked = [it for it in found.questions if it.name != "output.labels"]
+    needed = {it.name for it in located.questions} | _REQUIRED
     several = any(case.reference is None and len(case.raters) > 1 for case in cases)
     label = flow(next(iter(called)))
+    declared = () if shipped else _label_lines(called, found)
     text = write_audit(
         AuditText(
             name=system_name(checkpoint),
@@ -90,9 +90,15 @@ def draft(
             labels=flow(dict(called)) if shipped else "",
             system=system_name(checkpoint),
             checkpoint=relative(checkpoint, folder),
-            contract=() if shipped else (("output.labels", flow(dict(called)), _channels(report)),),
-            found=_found(located, report),
-            questions=tuple(line for it in asked for line in (f"{it.name}: {it.why}", it.line)),
+            contract=declared,
+            found=_found(found),
+            asked=(
+                *((it.line, f"{'fill in: ' if it.name in needed else ''}{it.why}") for it in asked),
+                *(
+                    (f"{key}: {flow(value)}", "as the maker predicts; not switched on by itself")
+                    for key, value in located.settings.items()
+                ),
+            ),
             preset=PRESET_OF.get(modality or "", "generic"),
             label=next(iter(called)),
             criteria=(
@@ -102,11 +108,12 @@ def draft(
     )
     told = ", ".join(f"{name} ({number})" for name, number in called.items())
     raters = max(len(case.raters) for case in cases)
+    rated = f"{raters} rater(s) each, " if raters else ""
     patients = len({case.patient for case in cases})
     notes = [
         (
             f"recognised {gathered.text if gathered else f'table {data.name}'}: {len(cases)} cases of "
-            f"{patients} patients, {raters} rater(s) each, labels {told}"
+            f"{patients} patients, {rated}labels {told}"
         ),
         *(
             f"label {name} ({number}) is in none of the first references; take it out if no case holds it"
@@ -114,44 +121,95 @@ def draft(
             if number not in numbers
         ),
         *(gathered.notes if gathered else ()),
-        *located.notes,
-        *(f"say, where you know it: {it.name}: {it.why}" for it in asked),
+        *found.notes,
+        *(note for note in located.notes if note not in found.notes),
+        *_disputed(shipped, gathered, numbers),
+        *(f"say, where you know it: {it.name}: {it.why}" for it in asked if it.name not in needed),
         *(f"fill in: {problem}" for problem in _left_open(text, folder)),
-        *_unsettled(report, located),
+        *(
+            why.replace(":", f": {name}:", 1)
+            for name, _, why in declared
+            if why.startswith("fill in")
+        ),
+        *(f"fill in: {it.name}: {it.why}; add {it.line}" for it in asked if it.name in needed),
     ]
     return text, tuple(notes)
 
 
+def _shipped(found: Inspection) -> Mapping[str, int]:
+    """Return the labels that the maker or a contract file names; empty: none does."""
+    if "output.labels" not in dict(found.spec.sources):
+        return {}
+    return dict(found.spec.output.labels)
+
+
 def _called(
-    located: Located, gathered: Gathered | None, numbers: Sequence[int]
+    shipped: Mapping[str, int], gathered: Gathered | None, numbers: Sequence[int]
 ) -> Mapping[str, int]:
     """Name the labels that the references hold: by the maker, else by the layout, else by number."""
-    shipped = located.sidecar.get("output", {}).get("labels", {})
     listed = gathered.labels if gathered else ()
     names = {number: name for name, number in listed}
-    names |= {number: name for name, number in shipped.items() if isinstance(number, int)}
+    names |= {number: name for name, number in shipped.items()}
     # a layout lists the labels of its references, a maker perhaps fifty organs
-    wanted = dict.fromkeys((*(number for _, number in listed), *numbers))
+    wanted = list(dict.fromkeys((*(number for _, number in listed), *numbers)))
+    both = [number for number in wanted if number in shipped.values()]
+    wanted = both or wanted
     return {str(names.get(number, f"label_{number}")): number for number in wanted}
 
 
-def _channels(report: ProbeReport) -> str:
-    many = report.classes is not None and report.classes > 1
-    return f"channel{f', of {report.classes},' if many else ''} of each label; its value in the references"
+def _disputed(
+    shipped: Mapping[str, int], gathered: Gathered | None, numbers: Sequence[int]
+) -> tuple[str, ...]:
+    """Say where the maker and the cases do not speak of the same labels."""
+    if not shipped:
+        return ()
+    listed = {number: name for name, number in (gathered.labels if gathered else ())}
+    called = {number: name for name, number in shipped.items()}
+    others = [number for number in dict.fromkeys((*listed, *numbers)) if number not in called]
+    return (
+        *(
+            f"label {number} is {called[number]} for the maker of the checkpoint and {name} for the cases; "
+            "make sure that both mean the same"
+            for number, name in listed.items()
+            if number in called and called[number].casefold() != name.casefold()
+        ),
+        *(
+            f"label {listed.get(number, number)} ({number}) of the cases is none that the maker lists; it "
+            "is not audited"
+            for number in others
+        ),
+    )
 
 
-def _found(located: Located, report: ProbeReport) -> tuple[tuple[str, str, str], ...]:
-    """List what the maker ships, and what was probed beside it."""
-    read = f"sidecar, {' and '.join(located.read)}"
-    shipped = {
-        f"{part}.{key}": canonical_text(value)
-        for part, own in located.sidecar.items()
-        for key, value in own.items()
-    }
-    probed = [
-        (it.name, it.value, it.source.value) for it in report.fields if it.name not in shipped
-    ]
-    return (*((name, text, read) for name, text in shipped.items()), *probed)
+def _label_lines(called: Mapping[str, int], found: Inspection) -> tuple[tuple[str, str, str], ...]:
+    """Declare the labels of the references, and the channel where one reading only is left."""
+    channels = found.report.classes
+    many = channels is not None and channels > 1
+    why = f"channel{f', of {channels},' if many else ''} of each label; its value in the references"
+    known = "output.activation" in dict(found.spec.sources)
+    activation = found.spec.output.activation if known else ""
+    background = 1 if "softmax" in activation else 0
+    if channels is None or activation == "labels" or max(called.values()) <= channels - background:
+        return (("output.labels", flow(dict(called)), why),)
+    (name, number), *others = called.items()
+    if others or channels != 1 + background:
+        beyond = f"fill in: the output has {channels} channels; add channels: {{{flow(name)}: 1}}, and so on"
+        return (("output.labels", flow(dict(called)), beyond),)
+    return (
+        ("output.labels", flow(dict(called)), "its value in the references"),
+        (
+            "output.channels",
+            flow({name: 1}),
+            f"its channel: the one of the foreground, not {number}",
+        ),
+    )
+
+
+def _found(found: Inspection) -> tuple[tuple[str, str, str], ...]:
+    """List what the maker ships, what a contract file says, and what was probed beside it."""
+    told = {Certainty.SIDECAR: f"sidecar, {' and '.join(found.located.read)}"}
+    shown = [it for it in found.contract if it.source is not Certainty.DEFAULT]
+    return tuple((it.name, it.value, told.get(it.source, it.source.value)) for it in shown)
 
 
 def _left_open(text: str, folder: Path) -> tuple[str, ...]:
@@ -163,27 +221,5 @@ def _left_open(text: str, folder: Path) -> tuple[str, ...]:
     return ()
 
 
-def _shipped(located: Located) -> set[str]:
-    """Name the fields that the files of the maker tell."""
-    return {f"{part}.{key}" for part, own in located.sidecar.items() for key in own}
-
-
-def _asked(located: Located, report: ProbeReport) -> list[Question]:
-    """List what the files of the maker leave open, and what a probe, which knows no files, does."""
-    known = _shipped(located) | {question.name for question in located.questions}
-    return [*located.questions, *(it for it in report.questions if not is_settled(it, known))]
-
-
-def _unsettled(report: ProbeReport, located: Located) -> tuple[str, ...]:
-    """Say what must be declared because no try could find it."""
-    known = {it.name for it in report.fields} | _shipped(located)
-    open_ = [it for it in report.questions if it.name in _REQUIRED and it.name not in known]
-    return tuple(f"fill in: {it.name}: {it.why}; add {it.line}" for it in _unique(open_))
-
-
-_REQUIRED = ("output.activation", "output.index", "input.size")
+_REQUIRED = {"output.activation", "output.index", "input.size"}
 """Without these a system cannot be run."""
-
-
-def _unique(questions: Sequence[Question]) -> list[Question]:
-    return list({it.name: it for it in questions}.values())

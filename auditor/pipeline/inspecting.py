@@ -34,6 +34,8 @@ class Inspection:
     """The file that runs, and what its maker ships with it."""
     sniffed: Sniffed
     """Format, digest, size."""
+    spec: SystemSpec
+    """The system as far as it is known."""
     contract: tuple[ContractField, ...]
     """Every field with its value and who says it, sorted by name."""
     report: ProbeReport
@@ -50,7 +52,11 @@ class Inspection:
 
 
 def inspect_checkpoint(
-    path: Path, *, settings: Mapping[str, Any] = MappingProxyType({}), limit_s: float = 60.0
+    path: Path,
+    *,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+    limit_s: float = 60.0,
+    thorough: bool = True,
 ) -> Inspection:
     """Look at a checkpoint from all sides, in its sandbox.
 
@@ -62,6 +68,8 @@ def inspect_checkpoint(
         Dotted field of the system -> value, over everything else: ``{"input.channels": 2}``.
     limit_s : float
         After this time no further try begins.
+    thorough : bool
+        False: only what the contract needs, without the network's description.
 
     Returns
     -------
@@ -78,12 +86,12 @@ def inspect_checkpoint(
     sniffed = sniff(located.checkpoint)
     spec, notes = _declared(path, located, settings)
     known = frozenset(name for name, _ in spec.sources)
-    report = probe_system(spec, declared=known, limit_s=limit_s, thorough=True)
+    report = probe_system(spec, declared=known, limit_s=limit_s, thorough=thorough)
     whole = filled(spec, report.fields)
     said = {name for name, _ in whole.sources}
     asked = {it.name: it for it in (*located.questions, *report.questions)}
     questions = tuple(it for it in asked.values() if not is_settled(it, said))
-    return Inspection(located, sniffed, contract_fields(whole), report, questions, notes)
+    return Inspection(located, sniffed, whole, contract_fields(whole), report, questions, notes)
 
 
 def _declared(

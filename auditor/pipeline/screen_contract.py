@@ -172,7 +172,7 @@ def configured(
     whole, _ = _parsed({**content, "perturbations": {"preset": preset}}, wanted)
     assert whole is not None  # it differs in its severities only
     whole = replace(config, perturbations=whole.perturbations)
-    said = [*said, *config.warnings, *_assumed(config)]
+    said = [*said, *config.warnings, *_assumed(config, drawn)]
     return Configured(config, whole, preset, tuple(said), findings)
 
 
@@ -323,16 +323,20 @@ def _which(report: ProbeReport, numbers: Sequence[int]) -> str:
     channels = "an unknown number of" if report.classes is None else str(report.classes)
     return (
         f"output.labels: is required, as the output has {channels} channels and the drawn references hold "
-        f"{held}; add --label NAME=NUMBER for each label, where the number is its channel and its value in "
-        "the references"
+        f"{held}; add --label NAME=NUMBER for each label, where the number is its value in the references and "
+        "its channel; another channel is said beside it: --set 'output.channels={NAME: 1}'"
     )
 
 
-def _assumed(config: AuditConfig) -> list[str]:
+def _assumed(config: AuditConfig, drawn: Sequence[CaseRecord]) -> list[str]:
     """Say which fields nobody knows, though they decide how well a system does."""
     (spec,) = config.systems
     known = dict(spec.sources)
-    told = [words for name, words in _UNKNOWN.items() if name not in known]
+    flat = False
+    with contextlib.suppress(DataError):  # told with the other problems of the cases
+        flat = read_volume(drawn[0].images)[1].unit == "px"
+    # a picture has neither directions nor a size of its pixels
+    told = [words for name, words in _UNKNOWN.items() if name not in known and not flat]
     if not any(f"input.{name}" in known for name in _INTENSITIES):
         told.append(
             "input intensities: nobody says how they are scaled; the system is fed with the values of the "

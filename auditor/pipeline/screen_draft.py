@@ -9,7 +9,15 @@ from typing import Any
 
 from auditor.config import AuditConfig
 from auditor.pipeline.audit_text import AuditText, flow, relative, write_audit
-from auditor.schema import Certainty, InputSpec, OutputSpec, SystemSpec, WindowSpec
+from auditor.schema import (
+    Certainty,
+    Contract,
+    ContractStatus,
+    InputSpec,
+    OutputSpec,
+    SystemSpec,
+    WindowSpec,
+)
 from auditor.schema.screen import Vulnerability
 
 __all__ = ["DRAWN", "DraftFacts", "draft_text"]
@@ -45,6 +53,8 @@ class DraftFacts:
     """Patients."""
     patients: int
     """Of the data."""
+    contract_found: Contract
+    """What the look at the contract showed."""
     ranked: Sequence[Vulnerability]
     """As found, most harmful first."""
 
@@ -91,6 +101,7 @@ def draft_text(facts: DraftFacts, folder: Path) -> str:
             settings=_settings(facts, folder),
             contract=tuple(it for it in _contract(spec) if it[2] not in _FOUND_AGAIN),
             found=tuple(it for it in _contract(spec) if it[2] in _FOUND_AGAIN),
+            doubts=_doubts(facts.contract_found),
             preset=facts.preset,
             label=label,
             criteria=_criteria(facts, label),
@@ -100,6 +111,14 @@ def draft_text(facts: DraftFacts, folder: Path) -> str:
             ),
         )
     )
+
+
+def _doubts(contract: Contract) -> tuple[str, ...]:
+    if contract.status is not ContractStatus.IN_DOUBT:
+        return ()
+    other = contract.sensitivity
+    mend = (f"if that is right, write {other.line}",) if other is not None and other.line else ()
+    return (f"contract in doubt: {contract.note}", *mend)
 
 
 def _settings(facts: DraftFacts, folder: Path) -> tuple[tuple[str, str, str], ...]:

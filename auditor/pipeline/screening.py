@@ -94,6 +94,7 @@ class _Prepared:
             settings=self.wanted.settings,
             drawn=len(self.drawn),
             patients=len({case.patient for case in self.everybody}),
+            contract_found=self.record.contract,
             ranked=ranked.vulnerabilities,
         )
 

@@ -33,7 +33,7 @@ def test_every_name_comes_back_as_it_was(name: str) -> None:
             preset="mri",
             label=name,
             exclude=("drawn.csv", "the screened patients"),
-            questions=("output.activation: which?",),
+            asked=(("output: {activation: softmax}", "which?"),),
             criteria=("C-01: {..}",),
             remarks=("Drafted.",),
         )
@@ -53,6 +53,35 @@ def test_every_name_comes_back_as_it_was(name: str) -> None:
     assert "criteria" not in read
     # a comment needs blanks before it, also behind a long line
     assert re.search(r"\} {2,}# from the references", text)
+
+
+def test_what_is_asked_for_becomes_fields_when_the_comments_are_taken_away() -> None:
+    """Whichever lines are taken: no key stands twice, whether its part is there already or not."""
+    text = write_audit(
+        AuditText(
+            "net", 1, ("folder", "d"), "mr", "net", "m.onnx",
+            (("output.labels", "{organ: 1}", ""),), "mri", "organ",
+            asked=(
+                ("input: {axes: RAS}", "fill in: towards where?"),
+                ("input: {clip: [-57, 164], scale_to: [0, 1]}", "which range?"),
+                ("output: {activation: softmax}", "which?"),
+                ("window: {size: [96, 96, 96], overlap: 0.25}", "how large?"),
+                ("flips: [0, 1, 2]", "as the maker predicts"),
+            ),
+        )
+    )  # fmt: skip
+    assert yaml.safe_load(text)["systems"]["net"] == {
+        "checkpoint": "m.onnx", "output": {"labels": {"organ": 1}},
+    }  # fmt: skip
+    whole = re.sub(r"(?m)^( {4,6})# ", r"\1", text)
+    assert yaml.safe_load(whole)["systems"]["net"] == {
+        "checkpoint": "m.onnx",
+        "flips": [0, 1, 2],
+        "input": {"axes": "RAS", "clip": [-57, 164], "scale_to": [0, 1]},
+        "window": {"size": [96, 96, 96], "overlap": 0.25},
+        "output": {"labels": {"organ": 1}, "activation": "softmax"},
+    }
+    assert len(re.findall(r"(?m)^ +(input|window|output):", whole)) == 3
 
 
 def test_what_is_left_to_fill_in_is_no_value() -> None:
@@ -99,7 +128,12 @@ def test_words_of_a_maker_stay_comments() -> None:
             label="organ",
             labels="{organ: 1}",
             exclude=("drawn.csv", f"# {evil}"),
-            questions=(evil,),
+            asked=(
+                ("input: {axes: RAS}", evil),
+                (evil, evil),
+                ("input: {clip: 'a\n\nx: 1'}", evil),
+            ),
+            doubts=(evil,),
             criteria=(evil,),
             remarks=(evil,),
         )

@@ -15,6 +15,7 @@ from auditor.schema import (
     Contract,
     ContractStatus,
     Estimate,
+    Sensitivity,
     StatusCount,
     SystemRecord,
     encode,
@@ -104,6 +105,10 @@ def test_a_contract_in_doubt_stands_above_everything() -> None:
     assert page.index("CONTRACT IN DOUBT") < page.index("Summary</h2>")
     assert "Contract in doubt. axes: &lt;LPS&gt; is better" in page
     assert page.index("Contract check</h2>") < page.index("What hurts most</h2>")
+    other = Sensitivity("axes: LPS is better", 3, 5, 0.4, "axes: LPS", 0.9, "input: {axes: LPS}")
+    tried = replace(sample().system.contract, sensitivity=other)
+    doubted = render_screen(replace(sample(), system=replace(sample().system, contract=tried)))
+    assert "If that is right, write <code>input: {axes: LPS}</code>." in doubted
     sound = replace(sample().system, contract=Contract((), ContractStatus.DECLARED_ONLY, ""))
     assert "in doubt" not in render_screen(replace(sample(), system=sound)).lower()
 
