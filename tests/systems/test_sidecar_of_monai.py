@@ -103,6 +103,15 @@ def test_a_whole_bundle_becomes_a_contract() -> None:
               "b_min": 0, "b_max": 1}],
             {"affine": [0.01, 0.0]},
         ),
+        (  # by default to [0, 1]: (x + 50) / 200
+            [{"_target_": "ScaleIntensityRanged", "keys": "image", "a_min": -50, "a_max": 150}],
+            {"affine": [0.005, 0.25]},
+        ),
+        (  # to [-1, 3]: (x + 50) / 50 - 1
+            [{"_target_": "ScaleIntensityRanged", "keys": "image", "a_min": -50, "a_max": 150,
+              "b_min": -1, "b_max": 3}],
+            {"affine": [0.02, 0.0]},
+        ),
         (
             [{"_target_": "Resized", "keys": "image", "spatial_size": [32, 32, 16], "mode": "trilinear"}],
             {"size": [32, 32, 16], "fit": "resize"},
