@@ -144,6 +144,9 @@ def test_a_known_step_is_declared(steps: list[Any], fields: dict[str, Any]) -> N
          "input.spacing_mm"),
         ({"_target_": "Spacingd", "keys": "image", "pixdim": [1, 1, 1], "mode": "nearest"},
          "input.interpolation"),
+        # an expression may name the image or not
+        ({"_target_": "Spacingd", "keys": "$@image_key", "pixdim": [1, 1, 1]}, "input.spacing_mm"),
+        ({"_target_": "Resized", "keys": ["$'image'"], "spatial_size": [8, 8, 8]}, "input.size"),
         ({"_target_": "Orientationd", "keys": "image", "axcodes": "@missing"}, "input.axes"),
         ({"_target_": "Orientationd", "keys": "image", "axcodes": "XYZ"}, "input.axes"),
         ({"_target_": "ScaleIntensityRanged", "keys": "image", "a_min": 1, "a_max": 1}, "input.clip"),
