@@ -174,6 +174,12 @@ def test_a_bundle_of_weights_only_is_refused_with_the_command(tmp_path: Path) ->
     assert "python -m monai.bundle ckpt_export network_def --filepath models/model.ts" in text
 
 
+def test_the_name_that_monai_gives_wins_over_other_models(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "spleen")
+    double_graph(bundle / "models" / "a.onnx")
+    assert locate(bundle).checkpoint == bundle / "models" / "model.ts"
+
+
 def test_several_models_are_asked_for_by_name(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / "spleen")
     (bundle / "models" / "model.ts").rename(bundle / "models" / "a.ts")
