@@ -54,6 +54,7 @@ def test_a_command_is_a_list_or_one_text_split_as_a_shell_does(tmp_path: Path) -
         ("x", "must hold {input} and {output}"),
         (["x", "{input}", "{output}", "{cases}"], "no other brace, got '{cases}'"),
         (["x", "{input}", "{output}", "{{"], "no other brace"),
+        (["x", "{input}", "{output}", "a}"], "no other brace"),
         ("x '{input} {output}", "quotes are closed"),
         ([], "must begin with a program"),
         (["", "{input}", "{output}"], "must begin with a program"),

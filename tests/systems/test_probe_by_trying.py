@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from auditor.schema import Certainty, SystemSpec
+from auditor.schema import Certainty, InputSpec, OutputSpec, SystemSpec
+from auditor.systems.description import OutputSeen
+from auditor.systems.last_operations import Ending
 from auditor.systems.probe import ProbeReport, probe_system
+from auditor.systems.probe.behaviour import batches
+from auditor.systems.probe.candidates import Candidate
+from auditor.systems.probe.outputs import choose
 
 Array = NDArray[np.float32]
 
@@ -127,3 +133,41 @@ def test_a_system_that_accepts_nothing_leaves_everything_to_be_asked() -> None:
         "output.activation",
         "output.labels",
     ]
+
+
+class Odd:
+    """Answers the second of two images otherwise when they come together."""
+
+    over, lost, refusal = False, 0, ""
+
+    def __call__(self, array: Array, tried: Candidate) -> Array:
+        return array
+
+    def together(self, arrays: list[Array], tried: Candidate) -> list[Array]:
+        return [arrays[0], arrays[1] + np.float32(0.5)]
+
+
+def test_one_image_of_a_batch_that_differs_is_enough() -> None:
+    tried = Candidate(InputSpec(), OutputSpec(), (4, 6, 5))
+    odd: Any = Odd()
+    kept, (told,) = batches(odd, tried, None)
+    assert kept == "differ"
+    assert "keep batch: 1" in told
+
+
+def test_the_output_of_the_fed_sizes_is_taken_where_channels_come_last() -> None:
+    tried = Candidate(InputSpec(), OutputSpec(layout="channel_last"), (4, 6, 5))
+    shapes = ((1, 4, 6, 5, 2), (1, 3, 4, 6, 5), (1, 4, 6, 5), (1, 2, 3, 5, 2))
+    seen = [
+        OutputSeen(f"out{i}", shape, "float32", Ending((), "", None))
+        for i, shape in enumerate(shapes)
+    ]
+    assert choose([seen[1], seen[3]], tried) is None
+    for fitting in (seen[0], seen[2]):  # the last has no axis of channels
+        choice = choose([seen[1], fitting], tried)
+        assert choice is not None
+        assert (choice.index, choice.certain) == (fitting.name, True)
+    first = replace(tried, output=OutputSpec())
+    choice = choose([seen[0], seen[1]], first)
+    assert choice is not None
+    assert choice.index == "out1"

@@ -129,6 +129,15 @@ def test_small_scans_are_filled_up_as_the_inferer_says(
               "b_min": 0, "b_max": 1}],
             {"affine": [0.01, 0.0]},
         ),
+        (  # by default to [0, 1]: (x + 50) / 200
+            [{"_target_": "ScaleIntensityRanged", "keys": "image", "a_min": -50, "a_max": 150}],
+            {"affine": [0.005, 0.25]},
+        ),
+        (  # to [-1, 3]: (x + 50) / 50 - 1
+            [{"_target_": "ScaleIntensityRanged", "keys": "image", "a_min": -50, "a_max": 150,
+              "b_min": -1, "b_max": 3}],
+            {"affine": [0.02, 0.0]},
+        ),
         (
             [{"_target_": "Resized", "keys": "image", "spatial_size": [32, 32, 16], "mode": "trilinear"}],
             {"size": [32, 32, 16], "fit": "resize"},
@@ -161,6 +170,9 @@ def test_a_known_step_is_declared(steps: list[Any], fields: dict[str, Any]) -> N
          "input.spacing_mm"),
         ({"_target_": "Spacingd", "keys": "image", "pixdim": [1, 1, 1], "mode": "nearest"},
          "input.interpolation"),
+        # an expression may name the image or not
+        ({"_target_": "Spacingd", "keys": "$@image_key", "pixdim": [1, 1, 1]}, "input.spacing_mm"),
+        ({"_target_": "Resized", "keys": ["$'image'"], "spatial_size": [8, 8, 8]}, "input.size"),
         ({"_target_": "Orientationd", "keys": "image", "axcodes": "@missing"}, "input.axes"),
         ({"_target_": "Orientationd", "keys": "image", "axcodes": "XYZ"}, "input.axes"),
         ({"_target_": "ScaleIntensityRanged", "keys": "image", "a_min": 1, "a_max": 1}, "input.clip"),

@@ -203,3 +203,15 @@ def test_depths_and_ancestors_by_hand() -> None:
     assert [it.depth for it in features] == [0, 1, 1, 1]
     assert [it.ancestors for it in features] == [0b1, 0b11, 0b111, 0b1111]
     assert features[3].parents == ((0, 0), (1, 2))
+
+
+def test_branches_of_one_depth_are_side_by_side() -> None:
+    """One convolution goes down and up again by interpolation, the other stays: neither bypasses the other."""
+    net = Net()
+    down = net.op("convolution", [net.op("spatial", [0], HALF)], HALF)
+    around, straight = net.op("spatial", [down], FULL), net.conv(0, FULL)
+    found = net.skips(net.op("convolution", [net.op("concat", [around, straight], FULL)], FULL))
+    assert found.found == ()
+    deeper = net.op("spatial", [net.op("convolution", [down], HALF)], FULL)
+    found = net.skips(net.op("convolution", [net.op("concat", [deeper, straight], FULL)], FULL))
+    assert [skip.source for skip in found.found] == ["v5"]
