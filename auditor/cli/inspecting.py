@@ -88,8 +88,10 @@ def _untried(names: Sequence[str]) -> tuple[str, ...]:
 
 def _of_file(found: Inspection) -> Iterator[str]:
     located, sniffed = found.located, found.sniffed
-    kind = "" if located.kind == "file" else f", of a {located.kind}"
-    yield f"file       {located.checkpoint.name}, {sniffed.size_bytes / 2**20:.1f} MB{kind}"
+    kind = "" if located.kind == "file" else f", from: {located.kind}"
+    mb = sniffed.size_bytes / 2**20
+    size = f"{mb:.1f} MB" if mb >= 1 else f"{sniffed.size_bytes / 2**10:.1f} kB"
+    yield f"file       {located.checkpoint.name}, {size}{kind}"
     yield f"format     {sniffed.format} {sniffed.detail}".rstrip()
     yield f"sha256     {sniffed.sha256}"
 
@@ -104,15 +106,19 @@ def _of_network(known: Description, batches: str) -> Iterator[str]:
     yield f"parameters {known.parameters:,}"
     yield f"skips      {_skips(known)}"
     fed = " x ".join(map(str, known.fed))
+    spent = f"{known.seconds:.2f}" if known.seconds >= 0.1 else f"{known.seconds:.4f}"
     yield (
-        f"forward    {fed}: {known.seconds:.3f} s, at most {known.peak_mb:.0f} MB of memory with the "
-        f"libraries; a batch of two: {batches}"
+        f"forward    {fed}: {spent} s, at most {known.peak_mb:.0f} MB of memory with the "
+        f"libraries; a batch of two: {_BATCHES.get(batches, batches)}"
     )
     for output in known.outputs:
         shape = " x ".join(map(str, output.shape))
         last = output.ending.operations[:1]
         told = f"last operation {last[0]}" if last else "last operation unknown"
         yield f"output     {output.name}: {shape}, {output.dtype}, {told}"
+
+
+_BATCHES = {"alike": "the same answers", "differ": "other answers", "fixed": "not possible"}
 
 
 def _skips(known: Description) -> str:
@@ -128,7 +134,8 @@ def _skips(known: Description) -> str:
         "minimal" if found.minimal else "not minimal: some go around others",
     ]
     told = f", {nested} of them nested" if nested else ""
-    return f"{len(found.found)} skip connections{told} ({'; '.join(worth)})"
+    number = len(found.found)
+    return f"{number} {'skip connection' if number == 1 else 'skip connections'}{told} ({'; '.join(worth)})"
 
 
 def _of_contract(found: Inspection) -> Iterator[str]:

@@ -237,9 +237,13 @@ def _print_look(found: Preflight) -> None:
             click.echo(f"dry case   {it.system}: {it.seconds:.2f} s")
     size = found.estimates
     click.echo(f"plan       {len(found.plan.units)} units, {size.evaluations} evaluations")
+    spent = (
+        "is not known, as nothing ran"
+        if size.seconds is None
+        else f"about {duration(size.seconds)} of forward passes on one worker"
+    )
     click.echo(
-        f"time       about {duration(size.seconds)} of forward passes on one worker; "
-        f"disk about {size.disk_mb:.0f} MB of {size.free_mb:.0f} MB free"
+        f"time       {spent}; disk about {size.disk_mb:.0f} MB of {size.free_mb:.0f} MB free"
     )
     click.echo(
         f"precision  with {patients} patients a 95 % interval of a mean DSC with SD 0.10 is about "

@@ -131,8 +131,9 @@ def told_by(located: Located, where: str) -> list[str]:
     """
     lines = []
     if located.read:
+        verb = "was" if len(located.read) == 1 else "were"
         lines.append(
             f"{where}: {' and '.join(located.read)}, which the maker ships with "
-            f"{located.checkpoint.name}, were read; what a contract file or the configuration says wins"
+            f"{located.checkpoint.name}, {verb} read; what a contract file or the configuration says wins"
         )
     return [*lines, *(f"{where}: {note}" for note in located.notes)]

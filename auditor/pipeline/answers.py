@@ -21,14 +21,18 @@ def demo_lines(results: Results) -> list[str]:
     ]
 
 
+_IN_DOUBT = "CONTRACT IN DOUBT"
+
+
 def doubt_lines(results: Results) -> list[str]:
-    """One line per system whose golden pair contradicts its contract."""
+    """One line per system whose contract is in doubt."""
     doubted = [
         record for record in results.systems if record.contract.status is ContractStatus.IN_DOUBT
     ]
-    return [f"CONTRACT IN DOUBT  {record.name}: {record.contract.note}" for record in doubted] or [
-        "CONTRACT IN DOUBT  no golden pair contradicts a contract"
-    ]
+    audit = results.audit.name
+    return [
+        f"{_IN_DOUBT:21} {record.name} of {audit}: {record.contract.note}" for record in doubted
+    ] or [f"{_IN_DOUBT:21} no contract of {audit} is in doubt"]
 
 
 def _verdict_line(results: Results, wanted: tuple[Verdict, ...], otherwise: str) -> str:

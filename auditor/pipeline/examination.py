@@ -155,7 +155,8 @@ def examine_systems(looked: Looked) -> tuple[tuple[Examined, ...], tuple[str, ..
                     sensitivity = _sensitivity(looked, running, witnesses)
                 examined.append(_examined(looked, spec, info, outcome, floor, sensitivity))
         except AuditError as error:
-            problems.append(f"systems.{spec.name}: {error}")
+            said = str(error).removeprefix(f"the checkpoint of system {spec.name!r} ")
+            problems.append(f"systems.{spec.name}: {said}")
     return tuple(examined), tuple(problems)
 
 
@@ -292,6 +293,13 @@ def _examined(
 
 
 def _settings(spec: SystemSpec) -> tuple[tuple[str, str], ...]:
-    """List what is set beside the contract, as it is written in the configuration."""
-    names = ("batch", "device", "flips", "precision", "threads")
+    """List what is set beside the contract, as it is written in the configuration.
+
+    Nothing of it reaches predictions that were made elsewhere, and a command only what it asks for.
+    """
+    names: tuple[str, ...] = ("batch", "device", "flips", "precision", "threads")
+    if spec.predictions:
+        names = ()
+    elif spec.command:
+        names = tuple(it for it in names if any(f"{{{it}}}" in word for word in spec.command))
     return tuple((name, canonical_text(getattr(spec, name))) for name in names)

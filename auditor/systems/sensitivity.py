@@ -282,6 +282,7 @@ def _outcome(declared: _Declared, tried: int, found: Sequence[_Scored]) -> Sensi
     mean = math.fsum(declared.scores) / cases
     on = f"{cases} {'case' if cases == 1 else 'cases'}"
     margin = f"{margin_of(declared.scores):.2f}".removeprefix("0")
+    others = f"{tried} other {'contract' if tried == 1 else 'contracts'}"
     facts: dict[str, Any] = {"cases": cases, "alternatives": tried, "declared": mean}
     failed = f" (a case is {declared.failure})" if declared.failure else ""
     if found:
@@ -290,7 +291,7 @@ def _outcome(declared: _Declared, tried: int, found: Sequence[_Scored]) -> Sensi
         more = f"; {len(found) - 1} of the others also better" if len(found) > 1 else ""
         note = (
             f"{alternative.text} has a mean DSC of {gained:.3f} with the references, {mean:.3f} as "
-            f"declared (n = {on}, {tried} other contracts tried{more}){failed}"
+            f"declared (n = {on}, {others} tried{more}){failed}"
         )
         return Sensitivity(
             note, **facts, better=alternative.text, better_dsc=gained, line=alternative.line
@@ -302,7 +303,7 @@ def _outcome(declared: _Declared, tried: int, found: Sequence[_Scored]) -> Sensi
         )
         return Sensitivity(note, **facts)
     note = (
-        f"{on}, {tried} other contracts: none is better on every case and by {margin} on average "
+        f"{on}, {others}: none is better on every case and by {margin} on average "
         f"(mean DSC {mean:.3f} as declared){failed}"
     )
     return Sensitivity(note, **facts)

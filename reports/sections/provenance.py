@@ -76,6 +76,12 @@ _WITHOUT_SANDBOX = {
 }
 """What stands where no layer held, by format."""
 
+_WITHOUT_SETTINGS = {
+    "command": "none: its text says everything",
+    "predictions": "none: ran elsewhere",
+}
+"""What stands where no setting was handed over, by format."""
+
 
 def _systems(view: View) -> Table:
     rows = tuple(_system(system) for system in view.results.systems)
@@ -104,7 +110,8 @@ def _system(system: SystemRecord) -> tuple[Text, ...]:
         count(system.size_bytes),
         str(system.contract.status),
         golden,
-        ", ".join(f"{name} {value}" for name, value in system.settings) or "not stored",
+        ", ".join(f"{name} {value}" for name, value in system.settings)
+        or _WITHOUT_SETTINGS.get(system.format, "not stored"),
         _training(system),
         ", ".join(system.sandbox) or _WITHOUT_SANDBOX.get(system.format, "none"),
         "; ".join(system.findings) or "none",

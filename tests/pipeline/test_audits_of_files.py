@@ -27,6 +27,7 @@ from auditor.pipeline import look, write_scans
 from auditor.pipeline.folder import lock_run
 from auditor.pipeline.identities import identities
 from auditor.pipeline.preflight import require
+from reports.build import build
 
 
 def above_limit(image: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -60,6 +61,17 @@ def scans(place: Path) -> Path:
     # 2 patients x (clean + 2 severities x 2 draws + 1 rotation)
     assert (found.scans, found.files, found.without) == (12, 12, 0)
     return place / "scans"
+
+
+def test_only_settings_that_reach_a_program_are_told(
+    by_command: auditor.Run, tmp_path: Path
+) -> None:
+    """Its text has neither {device} nor {threads}; batch, flips and precision never reach a command."""
+    (system,) = by_command.results.systems
+    assert system.settings == ()
+    page = build(by_command.folder, out=tmp_path / "report.html").read_text()
+    assert "none: its text says everything" in page
+    assert "precision float32" not in page
 
 
 def test_a_command_measures_as_the_same_function_does(
