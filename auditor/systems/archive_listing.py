@@ -11,7 +11,7 @@ import struct
 import zipfile
 from pathlib import Path
 
-__all__ = ["DamagedArchive", "entries_of", "read_entry"]
+__all__ = ["DamagedArchive", "entries_of", "read_entry", "require_short_listing"]
 
 MOST_LISTING = 1 << 22
 """Bytes of the longest listing that is read: some fifty thousand entries."""
@@ -52,7 +52,7 @@ def entries_of(path: Path) -> list[zipfile.ZipInfo]:
         When it cannot be read.
     """
     size = path.stat().st_size
-    _require_short_listing(path, size)
+    require_short_listing(path)
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
@@ -113,8 +113,17 @@ def _last(entry: zipfile.ZipInfo) -> str:
     return "".join(letter for letter in name if letter.isprintable())
 
 
-def _require_short_listing(path: Path, size: int) -> None:
-    """Find the record of the end where zipfile does, and look how long the listing says it is."""
+def require_short_listing(path: Path) -> None:
+    """Find the record of the end where zipfile does, and look how long the listing says it is.
+
+    Raises
+    ------
+    DamagedArchive
+        When there is no such record, or the listing is longer than that of any checkpoint.
+    OSError
+        When it cannot be read.
+    """
+    size = path.stat().st_size
     with path.open("rb") as file:
         start = max(0, size - _END_BYTES - _MOST_COMMENT - 76)
         file.seek(start)

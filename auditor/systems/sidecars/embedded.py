@@ -16,7 +16,7 @@ from typing import Any
 
 from auditor.documents import LARGEST_TEXT, json_content
 from auditor.errors import CheckpointError, ConfigError
-from auditor.systems.archive_listing import entries_of
+from auditor.systems.archive_listing import require_short_listing
 from auditor.systems.onnx_file import metadata
 from auditor.systems.reasons import one_line
 from auditor.systems.sidecars.monai_bundle import read_bundle
@@ -112,9 +112,9 @@ def _from_archive(path: Path) -> tuple[Findings, tuple[str, ...]]:
     texts: dict[str, bytes] = {}
     named = False
     try:
-        entries = entries_of(path)  # judges the length of the listing first
+        require_short_listing(path)
         with zipfile.ZipFile(path) as archive:
-            for entry in entries:
+            for entry in archive.infolist():
                 tail = entry.filename.partition("/")[2]
                 if tail in ("extra/metadata.json", "extra/inference.json"):
                     named = True
