@@ -342,7 +342,9 @@ def test_aliases_of_yaml_do_not_grow(tmp_path: Path) -> None:
     try:
         locate(bundle)
     except CheckpointError as error:
-        told = str(error)  # the chained errors hold the nodes, of which a failing test would write all
+        told = str(
+            error
+        )  # the chained errors hold the nodes, of which a failing test would write all
     else:
         told = ""
     assert "its anchors multiply to more" in told
