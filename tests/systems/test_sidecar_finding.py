@@ -322,8 +322,7 @@ def test_aliases_of_yaml_do_not_grow(tmp_path: Path) -> None:
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 20)]
     lines += ["preprocessing: *a19", "inferer: {_target_: SimpleInferer, x: *a19}"]
     (bundle / "configs" / "inference.yaml").write_text("\n".join(lines))
-    located = locate(bundle)
-    assert "input.axes" in [question.name for question in located.questions]
+    assert "anchors multiply" in refused(bundle)
     (bundle / "configs" / "inference.yaml").write_text(
         "a: !!python/object/apply:os.system [true]\n"
     )
