@@ -218,7 +218,7 @@ def _fields(
     while position < stop:
         left.fields -= 1
         if left.fields < 0:
-            msg = f"more than {_MOST_FIELDS} fields, which no network has"
+            msg = f"too many fields: more than {_MOST_FIELDS}, which no network has"
             raise Damaged(msg)
         key, position = _varint(data, position, stop)
         number, wire = key >> 3, key & 7

@@ -64,7 +64,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (changed(f"{SYSTEM}/window/size", [96, 96]), r"systems\.vendor-a\.window\.size: must have 3 numb"),
     (changed(f"{SYSTEM}/window/size", [96, 96, 0]), r"vendor-a\.window\.size: must be .*\[96, 96, 0\]"),
     (changed(f"{SYSTEM}/input/axes", "RAL"), r"systems\.vendor-a\.input\.axes: must be .*'RAL'"),
-    (changed(f"{SYSTEM}/output/labels", {}), r"systems\.vendor-a\.output\.labels: must be names"),
+    (changed(f"{SYSTEM}/output/labels", {}), r"systems\.vendor-a\.output\.labels: must be printable names"),
     (without(f"{SYSTEM}/output"), r"systems\.vendor-a\.output\.labels: is required"),
     (changed(f"{SYSTEM}/input", 5), r"systems\.vendor-a\.input: must hold keys and values, was 5"),
     (changed(f"{SYSTEM}/batch", 0), r"systems\.vendor-a\.batch: must be at least 1, was 0"),

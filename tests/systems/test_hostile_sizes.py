@@ -45,7 +45,9 @@ def test_fields_are_counted_over_the_whole_file(
     path.write_bytes(content)
     assert sniff(path).format == "onnx"
     monkeypatch.setattr(onnx_file, "_MOST_FIELDS", 2000)
-    with pytest.raises(CheckpointError, match="more than 2000 fields, which no network has"):
+    with pytest.raises(
+        CheckpointError, match="too many fields: more than 2000, which no network has"
+    ):
         sniff(path)
 
 
