@@ -174,6 +174,23 @@ def test_a_bundle_of_weights_only_is_refused_with_the_command(tmp_path: Path) ->
     assert "python -m monai.bundle ckpt_export network_def --filepath models/model.ts" in text
 
 
+def test_the_name_that_monai_gives_wins_over_other_models(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "spleen")
+    double_graph(bundle / "models" / "a.onnx")
+    assert locate(bundle).checkpoint == bundle / "models" / "model.ts"
+
+
+@pytest.mark.parametrize(
+    ("inside", "told"),
+    [("saved_model.pb", "convert it with tf2onnx"), ("net.onnx", "name the file in it: net.onnx")],
+)
+def test_a_folder_of_another_kind_is_told(tmp_path: Path, inside: str, told: str) -> None:
+    (tmp_path / "folder").mkdir()
+    assert "it is empty" in refused(tmp_path / "folder")
+    (tmp_path / "folder" / inside).touch()
+    assert told in refused(tmp_path / "folder")
+
+
 def test_several_models_are_asked_for_by_name(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / "spleen")
     (bundle / "models" / "model.ts").rename(bundle / "models" / "a.ts")
