@@ -180,7 +180,7 @@ def stray_shards(run: Path, keys: Iterable[str]) -> tuple[str, ...]:
 
 
 def compact(run: Path, table: pa.Table) -> None:
-    """Write ``measurements.parquet``, ``evaluations.parquet`` and ``scans.parquet``.
+    """Write ``measurements.parquet``, ``evaluations``, ``scans`` and ``properties``.
 
     Columns that a kind of row does not use are left out; measurements are also written as CSV.
     """
@@ -193,6 +193,7 @@ def compact(run: Path, table: pa.Table) -> None:
         Record.MEASUREMENT: "measurements",
         Record.EVALUATION: "evaluations",
         Record.SCAN: "scans",
+        Record.PROPERTY: "properties",
     }
     for record, name in names.items():
         part = table.filter(pc.equal(table["record"].cast(pa.string()), record.value))

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from auditor.analysis import AnalysisSetup
-from auditor.analysis.scans import of_cases
-from auditor.analysis.table import Rows, of_kind
+from auditor.analysis.properties import Properties, properties
 from auditor.config import AuditConfig
 from auditor.execution.job import Job
 from auditor.metrics.catalog import metric_info
@@ -15,11 +14,10 @@ from auditor.pipeline.folder import Lock, tool_version
 from auditor.schema import (
     AuditInfo,
     Geometry,
-    Record,
     StratumSpec,
     SystemRecord,
 )
-from auditor.strata.assign import FrozenStratum, disagreement_value, freeze
+from auditor.strata.assign import MEASURED_AXES, FrozenStratum, freeze
 from auditor.systems.intensity import ignores_scale
 from perturbations import CATALOG
 
@@ -47,7 +45,7 @@ def analysis_setup(
     cases = tuple(record for record in job.cases if record.case in shown)
     length_unit = geometries[0].unit
     ndim = len(geometries[0].shape)
-    scans = of_kind(table, Record.SCAN)
+    measured = properties(table)
     return AnalysisSetup(
         audit=AuditInfo(
             name=config.name,
@@ -82,7 +80,7 @@ def analysis_setup(
         labels=tuple(name for name, _ in config.labels),
         metrics=tuple(metric_info(spec, length_unit, ndim=ndim) for spec in config.metrics),
         strata=tuple(
-            _frozen(spec, [record.case for record in cases], job, scans, length_unit)
+            _frozen(spec, [record.case for record in cases], job, measured, length_unit)
             for spec in config.strata
         ),
         criteria=config.criteria,
@@ -104,21 +102,12 @@ def _invariant(config: AuditConfig) -> dict[str, tuple[str, ...]]:
 
 
 def _frozen(
-    spec: StratumSpec, cases: Sequence[str], job: Job, scans: Rows, length_unit: str
+    spec: StratumSpec, cases: Sequence[str], job: Job, measured: Properties, length_unit: str
 ) -> FrozenStratum:
     values: dict[str, float | str | None]
-    if spec.axis == "foreground_ratio":
-        measured = of_cases(scans, "foreground_ratio")
-        values = {case: measured.get((case, spec.label)) for case in cases}
-    elif spec.axis == "rater_disagreement":
-        assd, dsc = of_cases(scans, "rater_assd"), of_cases(scans, "rater_dsc")
-        values = {
-            case: disagreement_value(assd.get((case, spec.label)), dsc.get((case, spec.label)))
-            for case in cases
-        }
-    elif spec.axis == "rater_dsc":
-        measured = of_cases(scans, "rater_dsc")
-        values = {case: measured.get((case, spec.label)) for case in cases}
+    if spec.axis in MEASURED_AXES:
+        known = measured.get((spec.axis, spec.label), {})
+        values = {case: known[case].value if case in known else None for case in cases}
     else:
         values = {case: dict(job.record(case).metadata).get(spec.axis) for case in cases}
     return freeze(values, spec, length_unit=length_unit)

@@ -345,6 +345,12 @@ class MetricSpec:
     """NSD only: required there."""
     within: float | None = None
     """In the metric's unit: the share of patients that do at least as well is reported."""
+    width_mm: float | None = None
+    """Boundary IoU only, required there: width of the band inside each border."""
+    overlap: float | None = None
+    """Lesion-wise metrics only, required there: smallest IoU of two lesions that match."""
+    bins: int | None = None
+    """Expected calibration error only, required there: number of bins of equal width."""
 
 
 @dataclass(frozen=True, slots=True)

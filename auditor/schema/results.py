@@ -21,7 +21,7 @@ from auditor.schema.audited import (
     SystemRecord,
 )
 
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 """Raised when a field is added or its meaning changes."""
 
 

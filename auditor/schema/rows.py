@@ -1,9 +1,10 @@
-"""What the execution stores: one wide table of rows, three kinds of them.
+"""What the execution stores: one wide table of rows, four kinds of them.
 
 **Conventions.** One shard (one Parquet file) holds all rows of one unit for one system, so that it
 is written atomically. Column ``record`` tells the kind: a *scan* row measures a perturbed scan, an
-*evaluation* row describes one prediction, a *measurement* row is one metric of one label. Columns
-that do not belong to a kind are null. A missing number is null and its ``status`` says why.
+*evaluation* row describes one prediction, a *measurement* row is one metric of one label, a
+*property* row is one property of a case (column ``metric`` names it). Columns that do not belong to
+a kind are null. A missing number is null and its ``status`` says why.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
-SHARD_VERSION = 2
+SHARD_VERSION = 3
 """Raised when a column is added or its meaning changes."""
 
 CLEAN = "clean"
@@ -46,6 +47,9 @@ class Record(StrEnum):
     SCAN = "scan"
     EVALUATION = "evaluation"
     MEASUREMENT = "measurement"
+    PROPERTY = "property"
+    """What groups of cases and difficulty are read from: measured on a clean scan and its references,
+    stored with the clean unit's scan rows."""
 
 
 class Region(StrEnum):
@@ -87,7 +91,7 @@ class Row:
     label: str | None = None
     """Name of the label."""
     metric: str | None = None
-    """Name in the catalogue of metrics."""
+    """Name in the catalogue of metrics; property rows: name of the property."""
     region: str | None = None
     """See `Region`."""
     reference: str | None = None
