@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from auditor.metrics.catalog import check_spec
-from auditor.metrics.distances import BoolArray
+from auditor.metrics.outlines import BoolArray
 from auditor.metrics.pair import MaskPair
 from auditor.metrics.policy import (
     EMPTY,

@@ -13,20 +13,14 @@ from typing import Literal
 
 import torch
 
-from auditor.metrics.distances import (
+from auditor.metrics.outlines import (
     BoolArray,
-    Directed,
-    FloatArray,
-    Surface,
-    distance_map,
+    bounding_box,
+    extract_boundary,
     extract_surface,
-    look_up,
-    nearest,
 )
+from auditor.metrics.outlook import Outlook
 from auditor.metrics.policy import Extent
-
-_LARGEST_KEPT_MAP = 1 << 22
-"""Corners up to which a reference keeps its distance map (32 MiB)."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +38,7 @@ class Reference:
     n_image: int
     """Voxels that are scored: of the image, or of the region that `restrict` left."""
     reused: bool = True
-    """False: too short-lived for a distance map to pay."""
+    """False: too short-lived for a map of what is near to pay."""
 
     @property
     def is_empty(self) -> bool:
@@ -76,21 +70,22 @@ class Reference:
         )
 
     @cached_property
-    def surface(self) -> Surface:
-        """Surface elements of the reference."""
-        return extract_surface(self.mask, self.spacing)
+    def box(self) -> tuple[slice, ...] | None:
+        """Bounding box of the reference; None when it is empty."""
+        return bounding_box(self.mask)
 
     @cached_property
-    def _map(self) -> FloatArray | None:
-        if not self.reused or math.prod(n + 1 for n in self.mask.shape) > _LARGEST_KEPT_MAP:
-            return None
-        return distance_map(self.surface, self.mask.shape)
+    def surface(self) -> Outlook:
+        """Surface elements of the reference, and what is near them."""
+        elements = extract_surface(self.mask, self.spacing, self.box)
+        corners = tuple(n + 1 for n in self.mask.shape)
+        return Outlook(elements=elements, shape=corners, reused=self.reused)
 
-    def distances_from(self, surface: Surface) -> Directed:
-        """Find the distance from each element of a surface to the reference's surface."""
-        if self._map is None:
-            return nearest(surface, self.surface)
-        return look_up(surface, self._map)
+    @cached_property
+    def boundary(self) -> Outlook:
+        """Boundary voxels of the reference, and what is near them."""
+        elements = extract_boundary(self.mask, self.spacing, self.box)
+        return Outlook(elements=elements, shape=self.mask.shape, reused=self.reused)
 
 
 def prepare_reference(
