@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from auditor.metrics.boxes import Box, bounding_box
 from auditor.metrics.surfels import contour_lengths, surfel_areas
 
 FloatArray = NDArray[np.float64]
@@ -57,29 +58,8 @@ class Surface:
         return cKDTree(positions, balanced_tree=False, compact_nodes=False)
 
 
-def bounding_box(mask: BoolArray) -> tuple[slice, ...] | None:
-    """Find the smallest box that holds all foreground; None for an empty mask.
-
-    Parameters
-    ----------
-    mask : (z, y, x) or (y, x), bool
-    """
-    # One pass adds up the layers; the first and the last that are occupied are found by looking.
-    shadow = np.bitwise_or.reduce(mask.view(np.uint8), axis=0)
-    sides = []
-    for axis in range(shadow.ndim):
-        others = tuple(other for other in range(shadow.ndim) if other != axis)
-        occupied = np.flatnonzero(shadow.any(axis=others))
-        if occupied.size == 0:
-            return None
-        sides.append(slice(int(occupied[0]), int(occupied[-1]) + 1))
-    first = next(k for k in range(len(mask)) if mask[k].any())
-    last = next(k for k in reversed(range(len(mask))) if mask[k].any())
-    return (slice(first, last + 1), *sides)
-
-
 def extract_surface(
-    mask: BoolArray, spacing: tuple[float, ...], box: tuple[slice, ...] | None = None
+    mask: BoolArray, spacing: tuple[float, ...], box: Box | None = None
 ) -> Surface:
     """List the surface elements of a mask.
 
@@ -90,8 +70,6 @@ def extract_surface(
     box : its bounding box, where it is known already
     """
     box = box or bounding_box(mask)
-    if box is None:
-        return _nothing(spacing)
     voxels, shape, strides = _framed(mask[box])
     # Of the voxels f, f + 1, f + row, ... around the corner f: is one foreground, are all?
     some = every = voxels
@@ -110,7 +88,7 @@ def extract_surface(
 
 
 def extract_boundary(
-    mask: BoolArray, spacing: tuple[float, ...], box: tuple[slice, ...] | None = None
+    mask: BoolArray, spacing: tuple[float, ...], box: Box | None = None
 ) -> Surface:
     """List the boundary voxels of a mask.
 
@@ -121,8 +99,6 @@ def extract_boundary(
     box : its bounding box, where it is known already
     """
     box = box or bounding_box(mask)
-    if box is None:
-        return _nothing(spacing)
     voxels, shape, strides = _framed(mask[box])
     margin = strides[0]
     middle = voxels[margin:-margin]
@@ -133,11 +109,6 @@ def extract_boundary(
     places = np.flatnonzero(middle ^ inside) + margin
     points = _points(places, shape, box, shift=1)
     return Surface(points=points, areas=np.ones(len(points)), spacing=spacing)
-
-
-def _nothing(spacing: tuple[float, ...]) -> Surface:
-    points = np.zeros((0, len(spacing)), dtype=np.int64)
-    return Surface(points=points, areas=np.zeros(0), spacing=spacing)
 
 
 def _framed(mask: BoolArray) -> tuple[BoolArray, tuple[int, ...], tuple[int, ...]]:
@@ -159,7 +130,7 @@ def _framed(mask: BoolArray) -> tuple[BoolArray, tuple[int, ...], tuple[int, ...
 
 
 def _points(
-    places: NDArray[np.intp], shape: tuple[int, ...], box: tuple[slice, ...], *, shift: int
+    places: NDArray[np.intp], shape: tuple[int, ...], box: Box, *, shift: int
 ) -> IntArray:
     """Turn places of the flat array into indices of the image."""
     points = np.empty((len(places), len(shape)), dtype=np.int64)

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
+from auditor.metrics.boxes import Box, Part, bounding_box
+from auditor.metrics.centreline import skeleton_of
 from auditor.metrics.distances import Directed
-from auditor.metrics.outlines import (
-    BoolArray,
-    Surface,
-    bounding_box,
-    extract_boundary,
-    extract_surface,
-)
+from auditor.metrics.lesions import Overlaps, components_of, overlaps_of
+from auditor.metrics.outlines import BoolArray, Surface, extract_boundary, extract_surface
 from auditor.metrics.reference import Reference
 
 
@@ -29,6 +27,8 @@ class MaskPair:
     """The shape of the reference."""
     reference: Reference
     """See `auditor.metrics.reference.prepare_reference`."""
+    probability: NDArray[np.floating] | None = None
+    """The shape of the reference, in [0, 1]: of the label; None: the system gives none."""
 
     @cached_property
     def n_prediction(self) -> int:
@@ -44,13 +44,11 @@ class MaskPair:
     def n_common(self) -> int:
         """Voxels of both."""
         box = self.reference.box
-        if box is None:
-            return 0
         return int(np.count_nonzero(self.prediction[box] & self.reference.mask[box]))
 
     @cached_property
-    def box(self) -> tuple[slice, ...] | None:
-        """Bounding box of the prediction; None when it is empty."""
+    def box(self) -> Box:
+        """Smallest box that holds the prediction."""
         return bounding_box(self.prediction)
 
     @cached_property
@@ -80,3 +78,13 @@ class MaskPair:
         """
         boundary = self.reference.boundary
         return (boundary.distances_from(self.boundary), boundary.distances_to(self.boundary))
+
+    @cached_property
+    def lesions(self) -> Overlaps:
+        """Which lesions of the prediction overlap which of the reference, and how much."""
+        return overlaps_of(components_of(self.prediction), self.reference.lesions)
+
+    @cached_property
+    def skeleton(self) -> Part[np.bool_]:
+        """Skeleton of the prediction."""
+        return skeleton_of(self.prediction)

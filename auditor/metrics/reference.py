@@ -7,18 +7,18 @@ or in px for images without one.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
 import torch
 
-from auditor.metrics.outlines import (
-    BoolArray,
-    bounding_box,
-    extract_boundary,
-    extract_surface,
-)
+from auditor.metrics.boundary import inner_band
+from auditor.metrics.boxes import Box, Part, bounding_box
+from auditor.metrics.centreline import skeleton_of
+from auditor.metrics.lesions import Components, components_of
+from auditor.metrics.outlines import BoolArray, extract_boundary, extract_surface
 from auditor.metrics.outlook import Outlook
 from auditor.metrics.policy import Extent
 
@@ -39,6 +39,11 @@ class Reference:
     """Voxels that are scored: of the image, or of the region that `restrict` left."""
     reused: bool = True
     """False: too short-lived for a map of what is near to pay."""
+    inside: BoolArray | None = None
+    """The region that `restrict` left; None: the whole image."""
+    _bands: dict[float, Part[np.bool_]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def is_empty(self) -> bool:
@@ -67,12 +72,29 @@ class Reference:
             diagonal=self.diagonal,
             reference_volume=self.volume,
             image_volume=self.n_image * self.voxel_volume,
+            most_components=math.prod((n + 1) // 2 for n in self.mask.shape),
         )
 
     @cached_property
-    def box(self) -> tuple[slice, ...] | None:
-        """Bounding box of the reference; None when it is empty."""
+    def box(self) -> Box:
+        """Smallest box that holds the reference."""
         return bounding_box(self.mask)
+
+    @cached_property
+    def lesions(self) -> Components:
+        """Components of the reference."""
+        return components_of(self.mask)
+
+    @cached_property
+    def skeleton(self) -> Part[np.bool_]:
+        """Skeleton of the reference."""
+        return skeleton_of(self.mask)
+
+    def band(self, width: float) -> Part[np.bool_]:
+        """Voxels of the reference within a width of its border; computed once for each width."""
+        if width not in self._bands:
+            self._bands[width] = inner_band(self.mask, self.spacing, width)
+        return self._bands[width]
 
     @cached_property
     def surface(self) -> Outlook:
@@ -157,6 +179,7 @@ def restrict(reference: Reference, region: torch.Tensor) -> Reference:
         n_foreground=int(mask.sum()),
         n_image=int(inside.sum()),
         reused=False,
+        inside=inside,
     )
 
 

@@ -37,6 +37,7 @@ from auditor.schema.inputs import (
     TrainingFacts,
     WindowSpec,
 )
+from auditor.schema.labels import ScoredLabel
 from auditor.schema.results import (
     RESULTS_VERSION,
     Comparison,
@@ -97,6 +98,7 @@ __all__ = [
     "Region",
     "Results",
     "Row",
+    "ScoredLabel",
     "Sensitivity",
     "Status",
     "StatusCount",
