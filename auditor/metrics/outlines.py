@@ -53,9 +53,9 @@ class Surface:
     @cached_property
     def tree(self) -> cKDTree:
         """A k-d tree of the elements' positions."""
-        # The balanced, compact tree takes twice as long to build and is no faster to ask.
+        # A balanced, compact tree takes twice as long to build and is no faster to ask.
         positions = self.points * np.asarray(self.spacing)
-        return cKDTree(positions, balanced_tree=False, compact_nodes=False)
+        return cKDTree(positions, leafsize=32, balanced_tree=False, compact_nodes=False)
 
 
 def extract_surface(mask: BoolArray, spacing: tuple[float, ...], box: Box | None = None) -> Surface:

@@ -24,7 +24,7 @@ from auditor.metrics.distances import (
 )
 from auditor.metrics.outlines import FloatArray, IntArray, Surface
 
-_REACH_STEPS = 16
+_REACH_STEPS = 24
 """The near map reaches this many of the smallest spacings beyond the reference."""
 
 _WIDE_NS = 10.0
@@ -79,6 +79,7 @@ class Outlook:
 
     def _outside(self, points: IntArray) -> FloatArray:
         """Find the distances of points beyond the near map."""
-        if _WIDE_NS * math.prod(self.shape) < tree_cost(points, self.elements):
+        cost = tree_cost(points, self.elements)
+        if _WIDE_NS * math.prod(self.shape) < cost:
             return self.wide.distances(points)
-        return far(points, self.elements)
+        return far(points, self.elements, cost)
