@@ -30,8 +30,11 @@ LARGEST_MAP = 1 << 24
 _SHELL_STEPS = 3.0
 """Shells are searched up to this many of the smallest spacings: 123 places in isotropic voxels."""
 
-_TABLE = 1 << 20
+_TABLE = 1 << 12
 """Entries up to which all neighbours of all places are looked at in one table."""
+
+_FEW = 12
+"""Points up to which all elements are tried: a tree would take longer to build."""
 
 _SAMPLED = 16
 """Elements that are asked what a k-d tree would cost."""
@@ -166,6 +169,8 @@ def far(points: IntArray, other: Surface, cost: float | None = None) -> FloatArr
     other : at least one element
     cost : of asking its k-d tree, where it is known already; see `tree_cost`
     """
+    if len(points) <= _FEW:
+        return np.asarray([lengths(other.points - it, other.spacing).min() for it in points])
     low = np.minimum(points.min(axis=0), other.low)
     shape = tuple((np.maximum(points.max(axis=0), other.high) - low + 1).tolist())
     size = math.prod(shape)
@@ -183,7 +188,7 @@ def tree_cost(points: IntArray, other: Surface) -> float:
     A tree is slow where much of the border is about equally near, as it is for a small object
     within a full prediction. That is counted for a sample, so that the estimate is the same always.
     """
-    if len(points) <= 8 * _SAMPLED:  # too few for the estimate to pay
+    if len(points) <= 32 * _SAMPLED:  # too few for the estimate to pay
         return _TREE_NS * len(points)
     sample = points[:: len(points) // _SAMPLED] * np.asarray(other.spacing)
     reach, _ = other.tree.query(sample)
@@ -197,7 +202,7 @@ def _any_occupied(occupied: BoolArray, places: IntArray, steps: IntArray) -> Boo
         found: BoolArray = occupied[places[:, None] + steps].any(axis=1)
         return found
     hit = np.zeros(places.size, dtype=np.bool_)
-    for step in steps:  # one table of all neighbours would take gigabytes for a large image
+    for step in steps:  # one table of all would take gigabytes for a large image
         hit |= occupied[places + step]
     return hit
 
