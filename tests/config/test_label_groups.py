@@ -180,14 +180,14 @@ def test_sigmoid_channels_of_nested_regions_are_warned_about(folder: Path) -> No
     assert "another event than the label" in told
 
 
-def claim(metric: str, label: str = "spleen", **form: Any) -> dict[str, Any]:
-    return {"label": label, "metric": metric, "at": "clean", "evidence": "assured", **form}
+def claim(metric: str, **form: Any) -> dict[str, Any]:
+    return {"label": "spleen", "metric": metric, "at": "clean", "evidence": "assured", **form}
 
 
 def test_a_claim_that_a_total_miss_would_meet_is_warned_about(folder: Path) -> None:
     metrics = {"dsc": {}, "hd95": {}, "specificity": {}, "lesion_false_positives": {"overlap": 0.5}}
     data = changed("metrics", metrics)
-    few = {"share_of_patients_at_least": 0.8, "with": {"at_most": 1}}
+    few: dict[str, Any] = {"share_of_patients_at_least": 0.8, "with": {"at_most": 1}}
     data["criteria"] = {
         "C-01": claim("specificity", mean_at_least=0.9),
         "C-02": claim("lesion_false_positives", **few),
@@ -208,7 +208,6 @@ def test_a_mean_of_errors_is_not_claimed_to_be_at_least_something(folder: Path) 
     assert "of which more is better, of brier less is; declare share_of" in problems_of(
         folder, data
     )
-    data["criteria"] = {
-        "C-01": claim("brier", share_of_patients_at_least=0.8, **{"with": {"at_most": 0.1}})
-    }
+    form: dict[str, Any] = {"share_of_patients_at_least": 0.8, "with": {"at_most": 0.1}}
+    data["criteria"] = {"C-01": claim("brier", **form)}
     assert parsed(folder, data).criteria[0].value_at_most == 0.1
