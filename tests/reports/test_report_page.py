@@ -416,6 +416,10 @@ def test_a_mean_that_leaves_cases_out_never_stands_alone(tmp_path: Path, status:
     # on the front page, in the clean table, and with each curve that begins at clean
     beside = len(re.findall(r'worst case <data value="0.123456">', text))
     assert beside >= 1 + len({it.perturbation for it in results.conditions} - {"clean"})
+    # and as a hollow mark in each curve
+    assert "hollow mark: mean with what is missing at its worst value" in words
+    assert len(re.findall(r'class="hollow s\d+"', text)) >= beside - 2
     complete = tuple(replace(row, statuses=(StatusCount("ok", 60),)) for row in results.summaries)
     again = build(run_folder(tmp_path / "whole", replace(results, summaries=complete)))
     assert "worst case <data" not in again.read_text(encoding="utf-8")
+    assert "hollow mark: mean with" not in again.read_text(encoding="utf-8")
