@@ -17,7 +17,7 @@ import auditor
 from auditor.demo import write_cohort
 from auditor.execution.scoring import Scorer
 from auditor.metrics import outlook, reference
-from auditor.metrics.distances import NearestMap, lengths, nearest, tree_cost
+from auditor.metrics.distances import LARGEST_MAP, NearestMap, lengths, nearest, tree_cost
 from auditor.metrics.measure import measure_label, prepare_reference, restrict
 from auditor.metrics.outlines import extract_boundary, extract_surface
 from auditor.metrics.outlook import Outlook
@@ -193,3 +193,20 @@ def test_the_cost_of_a_tree_rises_where_much_is_about_equally_near() -> None:
     beside = extract_surface(np.roll(inner, 6, axis=2), (1.0, 1.0, 1.0))
     assert tree_cost(middle.points, full) > 2.0 * tree_cost(middle.points, beside)
     assert nearest(middle, full).distances.min() == 22.0
+
+
+def test_an_object_in_a_large_image_has_a_map_of_its_own_surroundings() -> None:
+    # 300 x 300 x 300 voxels are more than a map may hold, but the object needs only a part.
+    shape = (300, 300, 300)
+    assert math.prod(shape) > LARGEST_MAP
+    mask = torch.zeros(shape, dtype=torch.bool)
+    mask[100:110, 90:110, 120:140] = True
+    prediction = torch.roll(mask, 2, 2)
+    prediction[290, 290, 290] = True
+    ready = prepare_reference(mask, SPACING)
+    [found] = measure_label(prediction, ready, metrics=[MetricSpec("hd100_voxel")])
+    # from (290, 290, 290) to the object's corner (109, 109, 139)
+    assert found.value == pytest.approx(math.hypot(181 * 3.0, 181 * 0.8, 151 * 1.1))
+    assert ready.boundary.near is not None
+    assert ready.boundary.near.nearest.size < 1 << 18
+    assert "wide" not in vars(ready.boundary)
