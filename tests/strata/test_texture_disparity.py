@@ -165,6 +165,20 @@ def test_the_symmetric_measure_hardly_asks_which_region_is_inside() -> None:
     assert abs(published[0] - published[1]) > 0.01
 
 
+def test_outside_is_what_lies_around_the_object_not_the_air() -> None:
+    sides = (90, 110)
+    mask = torch.from_numpy(blob(sides, (9, 13)))
+    inner = np.pad(np.ones((60, 80)), 15) > 0  # far beyond the band of as many pixels
+    body = texture(1, sides, 1.0)
+    air = np.where(inner, body, 0.0)
+    there = texture_disparity(torch.from_numpy(body), mask).value
+    assert texture_disparity(torch.from_numpy(air), mask).value == there
+    published = [
+        number(texture_disparity_compat(torch.from_numpy(it), mask).value) for it in (body, air)
+    ]
+    assert published[1] > 2 * published[0]
+
+
 def test_a_rising_intensity_scale_changes_nothing() -> None:
     image, mask = mixed(0.2, (120, 100))
     one, other = texture_disparity(image, mask), texture_disparity(4.0 * image - 1024.0, mask)
