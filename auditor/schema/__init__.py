@@ -38,6 +38,7 @@ from auditor.schema.inputs import (
     TrainingFacts,
     WindowSpec,
 )
+from auditor.schema.labels import ScoredLabel
 from auditor.schema.results import (
     RESULTS_VERSION,
     Comparison,
@@ -99,6 +100,7 @@ __all__ = [
     "Region",
     "Results",
     "Row",
+    "ScoredLabel",
     "Sensitivity",
     "Status",
     "StatusCount",
