@@ -40,6 +40,7 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--spacing-mm", metavar="Y,X", help="Of PNG and TIFF, by axis of the array: 0.5,0.5; Z,Y,X."
 )
+@click.option("--definitions", is_flag=True, help="Say below what each metric is.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON on stdout.")
 def score(  # noqa: PLR0913  # one parameter an option
     reference: Path,
@@ -51,6 +52,7 @@ def score(  # noqa: PLR0913  # one parameter an option
     width_mm: float | None,
     overlap: float | None,
     spacing_mm: str | None,
+    definitions: bool,
     as_json: bool,
 ) -> None:
     """Score one prediction against its reference, label by label.
@@ -80,7 +82,7 @@ def score(  # noqa: PLR0913  # one parameter an option
     if as_json:
         click.echo(json.dumps({"version": 1, **asdict(found)}, indent=1, allow_nan=False))
         return
-    for line in _lines(found):
+    for line in _lines(found, definitions=definitions):
         click.echo(line)
 
 
@@ -111,13 +113,16 @@ def _labels(texts: Sequence[str]) -> dict[str, list[int]]:
     return found
 
 
-def _lines(found: PairScore) -> Iterator[str]:
+def _lines(found: PairScore, *, definitions: bool) -> Iterator[str]:
     sizes = " x ".join(map(str, found.shape))
     steps = " x ".join(f"{step:g}" for step in found.spacing)
     axes = "z, y, x" if len(found.shape) == 3 else "y, x"
     yield f"reference   {found.reference}"
     yield f"prediction  {found.prediction}"
     yield f"grid        {sizes} voxels of {steps} {found.unit} ({axes})"
+    given = {name: value for row in found.rows for name, value in row.parameters}
+    if given:
+        yield f"parameters  {', '.join(f'{name} {value:g}' for name, value in given.items())}"
     for note in found.notes:
         yield f"note        {note}"
     wide = max(len(row.metric) for row in found.rows)
@@ -130,7 +135,8 @@ def _lines(found: PairScore) -> Iterator[str]:
         column = max(map(len, texts))
         for row, text in zip(rows, texts, strict=True):
             yield f"  {row.metric:{wide}}  {text:{column}}  {_status(row, shared)}".rstrip()
-    yield from _explained(found.rows, wide)
+    if definitions:
+        yield from _explained(found.rows, wide)
     yield from _lacking(found.left_out)
 
 
@@ -175,10 +181,9 @@ def _explained(rows: Sequence[ScoredMetric], wide: int) -> Iterator[str]:
     yield ""
     yield "definitions"
     for row in {row.metric: row for row in rows}.values():
-        given = "".join(f" {name} {value:g}." for name, value in row.parameters)
         head = f"  {row.metric:{wide}}  "
         yield textwrap.fill(
-            row.definition + given,
+            row.definition,
             _columns(),
             initial_indent=head,
             subsequent_indent=" " * len(head),

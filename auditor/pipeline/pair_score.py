@@ -21,7 +21,7 @@ from auditor.errors import ConfigError, DataError
 from auditor.metrics.catalog import METRICS, Metric, check_spec, get, metric_info
 from auditor.metrics.discretisation import below_voxel_size
 from auditor.metrics.measure import measure_label, prepare_reference
-from auditor.schema import LARGEST_LABEL, Geometry, MetricSpec, Status
+from auditor.schema import LARGEST_LABEL, Geometry, MetricSpec, ScoredLabel, Status
 from auditor.volumes.geometry import difference
 from auditor.volumes.images import read_mask
 from auditor.volumes.label_numbers import whole_labels
@@ -30,6 +30,10 @@ __all__ = ["LeftOut", "PairScore", "ScoredMetric", "score"]
 
 MOST_LABELS = 512
 """That are scored without being named: more of them are an image, or instances to be counted."""
+
+_NO_PROBABILITIES = (
+    "needs the probabilities of a system, which a label map does not hold; an audit has them"
+)
 
 LabelMap = str | os.PathLike[str] | NDArray[Any] | Tensor
 """A file, or an array (z, y, x) or (y, x) of label numbers."""
@@ -190,11 +194,7 @@ def score(
     grid = where if where.unit == "mm" else found
     held = (_numbers(truth), _numbers(answer))
     wanted = _wanted(labels, held, names)
-    rows = tuple(
-        row
-        for name, numbers in wanted.items()
-        for row in _measured(name, numbers, truth, answer, specs, grid)
-    )
+    rows = tuple(row for label in wanted for row in _measured(label, truth, answer, specs, grid))
     return PairScore(
         *names,
         shape=grid.shape,
@@ -212,45 +212,47 @@ def _chosen(
 ) -> tuple[tuple[MetricSpec, ...], tuple[LeftOut, ...]]:
     """Choose the metrics, in the order of the catalogue, and say why the others are left out."""
     if names is None:
-        lines, left_out = [], []
-        for line in METRICS.values():
-            lacking = tuple(name for name in _needs(line) if name not in given)
-            if _needs_more(line):
-                left_out.append(LeftOut(line.name, (), _needs_more(line)))
-            elif lacking:
-                reason = f"needs {' and '.join(lacking)}"
-                left_out.append(LeftOut(line.name, lacking, reason))
-            else:
-                lines.append(line)
+        left_out = tuple(it for line in METRICS.values() if (it := _left_out(line, given)))
+        without = {it.metric for it in left_out}
+        lines = [line for name, line in METRICS.items() if name not in without]
     else:
-        for line in map(get, names):
-            if told := _needs_more(line):
-                msg = f"metric {line.name!r} {told}"
-                raise ConfigError(msg)
-        if not names:
-            msg = "metrics must name at least one metric, got none; leave it out for all"
-            raise ConfigError(msg)
-        lines, left_out = [METRICS[name] for name in METRICS if name in names], []
-    if idle := sorted(set(given) - {name for line in lines for name in _needs(line)}):
-        told = " or ".join(line.name for line in METRICS.values() if set(idle) & set(_needs(line)))
-        msg = f"{' and '.join(idle)} is taken by none of the metrics asked for; ask for {told}, or leave it out"
+        left_out, lines = (), _named(names)
+    if idle := sorted(set(given) - {name for line in lines for name in line.needs}):
+        takers = ", ".join(it.name for it in METRICS.values() if set(idle) & set(it.needs))
+        msg = (
+            f"{' and '.join(idle)} must be left out, none of the metrics asked for takes it; "
+            f"{takers or 'no metric'} would"
+        )
         raise ConfigError(msg)
-    specs = [
-        MetricSpec(line.name, **{name: given.get(name) for name in _needs(line)}) for line in lines
-    ]
+    specs = tuple(_spec(line, given) for line in lines)
     for spec in specs:
         check_spec(spec)
-    return tuple(specs), tuple(left_out)
+    return specs, left_out
 
 
-def _needs(line: Metric) -> tuple[str, ...]:
-    return ("tolerance_mm",) if line.needs_tolerance else ()
+def _left_out(line: Metric, given: Mapping[str, float]) -> LeftOut | None:
+    if line.needs_probabilities:
+        return LeftOut(line.name, (), _NO_PROBABILITIES)
+    lacking = tuple(name for name in line.needs if name not in given)
+    return LeftOut(line.name, lacking, f"needs {' and '.join(lacking)}") if lacking else None
 
 
-def _needs_more(line: Metric) -> str:
-    """Say what a metric needs that two label maps do not hold; empty when they are enough."""
-    del line
-    return ""
+def _named(names: Sequence[str]) -> list[Metric]:
+    if not names:
+        msg = "metrics must name at least one metric, got none; leave it out for all"
+        raise ConfigError(msg)
+    asked = {line.name: line for line in map(get, names)}
+    for line in asked.values():
+        if line.needs_probabilities:
+            msg = f"metric {line.name!r} cannot be scored here: it {_NO_PROBABILITIES}"
+            raise ConfigError(msg)
+    return [asked[name] for name in METRICS if name in asked]
+
+
+def _spec(line: Metric, given: Mapping[str, float]) -> MetricSpec:
+    """Declare a metric with what of the parameters it takes."""
+    taken: dict[str, Any] = {it: given.get(it) for it in line.needs}
+    return MetricSpec(line.name, **taken)
 
 
 def _read(
@@ -309,7 +311,7 @@ def _numbers(mask: Tensor) -> frozenset[int]:
 
 def _wanted(
     labels: Wanted | None, held: tuple[frozenset[int], frozenset[int]], names: tuple[str, str]
-) -> dict[str, tuple[int, ...]]:
+) -> list[ScoredLabel]:
     """Name what is scored: what was asked for, or every number that either map holds."""
     if labels is not None:
         return _declared(labels)
@@ -327,11 +329,11 @@ def _wanted(
             "--label organ=1"
         )
         raise DataError(msg)
-    return {str(number): (number,) for number in numbers}
+    return [ScoredLabel(str(number), (str(number),), (number,)) for number in numbers]
 
 
-def _declared(labels: Wanted) -> dict[str, tuple[int, ...]]:
-    wanted: dict[str, tuple[int, ...]] = {}
+def _declared(labels: Wanted) -> list[ScoredLabel]:
+    wanted: list[ScoredLabel] = []
     for name, given in labels.items():
         listed: Sequence[Any] = given if isinstance(given, Sequence) else (given,)
         if not name or not listed or not all(_is_label(number) for number in listed):
@@ -340,7 +342,8 @@ def _declared(labels: Wanted) -> dict[str, tuple[int, ...]]:
                 f"scored as one, {name!r} has {given!r}"
             )
             raise ConfigError(msg)
-        wanted[name] = tuple(sorted({int(number) for number in listed}))
+        numbers = tuple(sorted({int(number) for number in listed}))
+        wanted.append(ScoredLabel(name, tuple(map(str, numbers)), numbers))
     if not wanted:
         msg = "labels must name at least one label, got none; leave it out for all"
         raise ConfigError(msg)
@@ -353,22 +356,21 @@ def _is_label(number: object) -> bool:
 
 
 def _measured(
-    name: str,
-    numbers: tuple[int, ...],
+    label: ScoredLabel,
     truth: Tensor,
     answer: Tensor,
     specs: Sequence[MetricSpec],
     grid: Geometry,
 ) -> list[ScoredMetric]:
-    reference = prepare_reference(_mask(truth, numbers), grid.spacing, grid.unit)
-    measured = measure_label(_mask(answer, numbers), reference, metrics=specs)
+    reference = prepare_reference(label.mask(truth), grid.spacing, grid.unit)
+    measured = measure_label(label.mask(answer), reference, metrics=specs)
     rows = []
     for spec, it in zip(specs, measured, strict=True):
         info = metric_info(spec, grid.unit, ndim=len(grid.shape))
         rows.append(
             ScoredMetric(
-                label=name,
-                numbers=numbers,
+                label=label.name,
+                numbers=label.numbers,
                 metric=it.metric,
                 title=info.title,
                 value=it.value,
@@ -383,15 +385,8 @@ def _measured(
     return rows
 
 
-def _mask(labels: Tensor, numbers: tuple[int, ...]) -> Tensor:
-    found = labels == numbers[0]
-    for number in numbers[1:]:
-        found |= labels == number
-    return found
-
-
 def _notes(
-    wanted: Mapping[str, tuple[int, ...]],
+    wanted: Sequence[ScoredLabel],
     held: tuple[frozenset[int], frozenset[int]],
     grids: tuple[Geometry, Geometry],
     names: tuple[str, str],
@@ -400,7 +395,7 @@ def _notes(
     for mine, others, name in ((*held, names[0]), (*held[::-1], names[1])):
         if only := sorted(mine - others):
             notes.append(f"only {name} holds {_listed(only)}")
-    asked = {number for numbers in wanted.values() for number in numbers}
+    asked = {number for label in wanted for number in label.numbers}
     if absent := sorted(asked - held[0] - held[1]):
         notes.append(f"neither holds {_listed(absent)}")
     if unscored := sorted((held[0] | held[1]) - asked):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK
 import torch
+from numpy.typing import NDArray
 from volumes import (
     ORIGIN_XYZ,
     SHAPE_ZYX,
@@ -224,7 +225,7 @@ def test_masks_of_any_number_type_become_whole_labels(tmp_path: Path, dtype: typ
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.uint32, np.float32, np.float64])
 def test_labels_up_to_65535_keep_their_number(tmp_path: Path, dtype: type) -> None:
-    array = box(number=3).astype(dtype)
+    array: NDArray[Any] = box(number=3).astype(dtype)
     array[0, 0, :2] = 40000, 65535
     mask, _ = read_mask(str(write_volume(tmp_path / "m.mha", array)))
     assert mask.dtype == torch.int32

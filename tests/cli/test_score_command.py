@@ -30,7 +30,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_a_person_reads_values_with_units_statuses_definitions_and_what_is_left_out(
     pair: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = _run(["score", *map(str, pair)])
+    code = _run(["score", *map(str, pair), "--definitions"])
     out, err = capsys.readouterr()
     assert (code, err) == (0, "")
     lines = out.splitlines()
@@ -45,6 +45,8 @@ def test_a_person_reads_values_with_units_statuses_definitions_and_what_is_left_
     assert missing[0].endswith(" mm")
     assert any(line.split() == ["nsd", "needs", "--tolerance-mm"] for line in lines)
     assert any("2 |P ∩ R|" in line for line in lines)
+    assert _run(["score", *map(str, pair)]) == 0
+    assert "2 |P ∩ R|" not in capsys.readouterr().out
 
 
 def test_a_machine_reads_the_same_numbers_as_python_gives(

@@ -26,7 +26,7 @@ from auditor.pipeline.preflight import require, too_fine
 from auditor.schema import MetricSpec, Status
 
 SPACING = (3.0, 0.8, 0.7)
-GIVEN: dict[str, Any] = {"tolerance_mm": 2.0}
+GIVEN: dict[str, Any] = {"tolerance_mm": 2.0, "width_mm": 3.0, "overlap": 0.5}
 """A value for every parameter that a metric may need."""
 
 
@@ -66,8 +66,11 @@ def test_all_metrics_that_need_nothing_are_computed_in_the_order_of_the_catalogu
     assert {*done, *left} == {*METRICS}
     assert left["nsd"].needs == ("tolerance_mm",)
     assert left["nsd"].reason == "needs tolerance_mm"
-    more = auditor.score(*maps(), spacing_mm=SPACING, tolerance_mm=3.0)
-    assert "nsd" in {row.metric for row in more.rows}
+    more = auditor.score(*maps(), spacing_mm=SPACING, **{**GIVEN, "tolerance_mm": 3.0})
+    assert {it.metric for it in more.left_out} == {
+        name for name, line in METRICS.items() if line.needs_probabilities
+    }
+    assert all(it.needs == () and "probabilities" in it.reason for it in more.left_out)
     assert more.row("nsd", label="1").parameters == (("tolerance_mm", 3.0),)
 
 
@@ -177,7 +180,7 @@ def test_two_grids_are_refused_with_their_difference(
 
 
 def numbers(value: object, dtype: type = np.float64) -> NDArray[Any]:
-    array = np.zeros((4, 5, 6), dtype=dtype)
+    array: NDArray[Any] = np.zeros((4, 5, 6), dtype=dtype)
     array[1:3, 1:4, 1:4] = 1
     array[0, 0, 0] = value
     return array
@@ -217,8 +220,14 @@ def test_what_is_neither_file_nor_array_is_refused() -> None:
     [
         ({"metrics": ["ndsc"]}, "unknown metric 'ndsc'; did you mean 'dsc'"),
         ({"metrics": ["nsd"]}, "metric 'nsd' needs tolerance_mm"),
+        ({"metrics": ["brier"]}, "'brier' cannot be scored here: it needs the probabilities"),
+        ({"overlap": 1.5}, "needs overlap, a number above 0 and up to 1"),
+        ({"width_mm": 0}, "needs width_mm, a positive number"),
         ({"metrics": []}, "metrics must name at least one"),
-        ({"metrics": ["dsc"], "tolerance_mm": 2}, "tolerance_mm is taken by none .* ask for nsd"),
+        (
+            {"metrics": ["dsc"], "tolerance_mm": 2},
+            "tolerance_mm must be left out, none .* nsd_voxel would",
+        ),
         ({"tolerance_mm": -1}, "needs tolerance_mm, a positive number"),
         ({"tolerance_mm": float("nan")}, "needs tolerance_mm, a positive number"),
         ({"labels": {}}, "labels must name at least one"),
@@ -291,10 +300,10 @@ def test_pictures_are_scored_in_pixels_unless_a_spacing_is_declared(tmp_path: Pa
 
 
 def test_a_tolerance_below_the_voxel_is_warned_of() -> None:
-    [told] = auditor.score(*maps(), spacing_mm=SPACING, tolerance_mm=2).warnings
+    told = auditor.score(*maps(), spacing_mm=SPACING, tolerance_mm=2, metrics=["nsd"]).warnings[0]
     assert told.startswith("nsd: a tolerance of 2 mm is below the voxel size of 3 mm")
     assert auditor.score(*maps(), spacing_mm=SPACING, tolerance_mm=3).warnings == ()
-    [pixels] = auditor.score(*maps(), tolerance_mm=0.5).warnings
+    [pixels] = auditor.score(*maps(), tolerance_mm=0.5, metrics=["nsd"]).warnings
     assert "0.5 px is below the voxel size of 1 px" in pixels
 
 
