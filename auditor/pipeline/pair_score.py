@@ -305,8 +305,10 @@ def _name(given: LabelMap, role: str) -> str:
 
 
 def _numbers(mask: Tensor) -> frozenset[int]:
-    counts = np.bincount(mask.numpy().reshape(-1), minlength=1)
-    return frozenset(int(number) for number in np.flatnonzero(counts)) - {0}
+    seen = np.zeros(LARGEST_LABEL + 1, dtype=np.bool_)
+    for plane in mask.numpy():  # sorting all voxels takes seconds
+        seen[plane] = True
+    return frozenset(int(number) for number in np.flatnonzero(seen)) - {0}
 
 
 def _wanted(
