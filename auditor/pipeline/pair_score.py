@@ -181,30 +181,44 @@ def score(
     (1.0, 'mm')
     """
     given = {"tolerance_mm": tolerance_mm, "width_mm": width_mm, "overlap": overlap}
-    specs, left_out = _chosen(metrics, {key: it for key, it in given.items() if it is not None})
+    names = (metrics,) if isinstance(metrics, str) else metrics
+    specs, left_out = _chosen(names, _parameters(given))
     truth, where = _read(reference, "reference", spacing_mm)
     answer, found = _read(prediction, "prediction", spacing_mm)
-    names = (_name(reference, "reference"), _name(prediction, "prediction"))
+    files = (_name(reference, "reference"), _name(prediction, "prediction"))
     if told := difference(where, found):
         msg = (
-            f"{names[0]} and {names[1]} must lie on one grid: {told}; resample one of them yourself, "
+            f"{files[0]} and {files[1]} must lie on one grid: {told}; resample one of them yourself, "
             "nothing is resampled silently"
         )
         raise DataError(msg)
     grid = where if where.unit == "mm" else found
     held = (_numbers(truth), _numbers(answer))
-    wanted = _wanted(labels, held, names)
+    wanted = _wanted(labels, held, files)
     rows = tuple(row for label in wanted for row in _measured(label, truth, answer, specs, grid))
     return PairScore(
-        *names,
+        *files,
         shape=grid.shape,
         spacing=grid.spacing,
         unit=grid.unit,
         rows=rows,
         left_out=left_out,
-        notes=tuple(_notes(wanted, held, (where, found), names)),
-        warnings=(*_lossy(names), *below_voxel_size(specs, grid.spacing, grid.unit)),
+        notes=tuple(_notes(wanted, held, (where, found), files)),
+        warnings=(*_lossy(files), *below_voxel_size(specs, grid.spacing, grid.unit)),
     )
+
+
+def _parameters(given: Mapping[str, object]) -> dict[str, float]:
+    """Keep what was given; what a number must be for its metric is checked with the metric."""
+    found = {}
+    for name, value in given.items():
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+            msg = f"{name} must be a number, got {value!r}"
+            raise ConfigError(msg)
+        found[name] = float(value)
+    return found
 
 
 def _chosen(
@@ -277,11 +291,14 @@ def _read(
         geometry = Geometry(shape=tuple(mask.shape), spacing=ones, unit="px")
     if spacing_mm is None:
         return mask, geometry
-    steps = tuple(float(step) for step in spacing_mm)
+    try:
+        steps = tuple(float(step) for step in spacing_mm)
+    except (TypeError, ValueError):
+        steps = ()
     if len(steps) != mask.ndim or not all(0.0 < step < float("inf") for step in steps):
         msg = (
             f"spacing_mm must be {mask.ndim} positive numbers, one for each axis of the {role} in the "
-            f"order of the array, got {steps}"
+            f"order of the array, got {spacing_mm!r}"
         )
         raise ConfigError(msg)
     return mask, Geometry(shape=tuple(mask.shape), spacing=steps, unit="mm")
@@ -334,11 +351,19 @@ def _wanted(
     return [ScoredLabel(str(number), (str(number),), (number,)) for number in numbers]
 
 
-def _declared(labels: Wanted) -> list[ScoredLabel]:
+def _declared(labels: object) -> list[ScoredLabel]:
+    if not isinstance(labels, Mapping):
+        msg = f"labels must be a mapping of names to numbers, as {{'organ': 1}}, got {labels!r}"
+        raise ConfigError(msg)
     wanted: list[ScoredLabel] = []
     for name, given in labels.items():
         listed: Sequence[Any] = given if isinstance(given, Sequence) else (given,)
-        if not name or not listed or not all(_is_label(number) for number in listed):
+        if (
+            not isinstance(name, str)
+            or not name
+            or not listed
+            or not all(_is_label(number) for number in listed)
+        ):
             msg = (
                 f"labels must give each name a whole number from 1 to {LARGEST_LABEL}, or several to be "
                 f"scored as one, {name!r} has {given!r}"
