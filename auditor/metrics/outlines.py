@@ -58,9 +58,7 @@ class Surface:
         return cKDTree(positions, balanced_tree=False, compact_nodes=False)
 
 
-def extract_surface(
-    mask: BoolArray, spacing: tuple[float, ...], box: Box | None = None
-) -> Surface:
+def extract_surface(mask: BoolArray, spacing: tuple[float, ...], box: Box | None = None) -> Surface:
     """List the surface elements of a mask.
 
     Parameters
@@ -129,9 +127,7 @@ def _framed(mask: BoolArray) -> tuple[BoolArray, tuple[int, ...], tuple[int, ...
     return voxels, shape, strides
 
 
-def _points(
-    places: NDArray[np.intp], shape: tuple[int, ...], box: Box, *, shift: int
-) -> IntArray:
+def _points(places: NDArray[np.intp], shape: tuple[int, ...], box: Box, *, shift: int) -> IntArray:
     """Turn places of the flat array into indices of the image."""
     points = np.empty((len(places), len(shape)), dtype=np.int64)
     rest = places

@@ -21,7 +21,7 @@ from auditor.config import load_config
 from auditor.demo import write_cohort
 from auditor.errors import ConfigError, DataError
 from auditor.metrics.catalog import METRICS
-from auditor.pipeline.pair_score import MOST_LABELS
+from auditor.pipeline.pair_asked import MOST_LABELS
 from auditor.pipeline.preflight import require, too_fine
 from auditor.schema import MetricSpec, Status
 
