@@ -65,24 +65,31 @@ def whole_labels(values: NDArray[Any], name: str) -> torch.Tensor:
     if values.dtype.kind not in "biuf":
         msg = f"{must}, {name} holds values of the type {values.dtype}"
         raise DataError(msg)
-    floating = values.dtype.kind == "f"
-    if floating and not bool(np.isfinite(values).all()):
+    low, high = (values.min(), values.max()) if values.size else (0, 0)
+    if not (np.isfinite(low) and np.isfinite(high)):  # NaN is the smallest and the largest of all
         bad = int(np.count_nonzero(~np.isfinite(values)))
         msg = f"{must}, {name} holds NaN or infinity in {bad} of {values.size} voxels"
         raise DataError(msg)
-    low, high = (values.min(), values.max()) if values.size else (0, 0)
     if low <= -0.5 or high >= LARGEST_LABEL + 0.5:
         told = f"{low:.10g}" if low <= -0.5 else f"{high:.10g}"
         msg = f"{must}, {name} holds {told} (its values run from {low:.10g} to {high:.10g})"
         raise DataError(msg)
-    whole = np.rint(values) if floating else values
-    if floating and (apart := np.abs(whole - values)).max(initial=0.0) > ROUNDING:
-        bad = int(np.count_nonzero(apart > ROUNDING))
-        first = values.reshape(-1)[int(np.argmax(apart.reshape(-1) > ROUNDING))]
+    kept = np.int16 if label_type(round(float(high))) is torch.int16 else np.int32
+    whole = values.astype(kept)
+    if values.dtype.kind == "f" and not np.array_equal(whole, values):
+        whole = _rounded(values, must, name).astype(kept)
+    return torch.from_numpy(np.ascontiguousarray(whole))
+
+
+def _rounded(values: NDArray[Any], must: str, name: str) -> NDArray[Any]:
+    """Round what lies near enough to a whole number, and refuse the rest."""
+    whole: NDArray[Any] = np.rint(values)
+    apart = np.abs(whole - values) > ROUNDING
+    if bad := int(np.count_nonzero(apart)):
+        first = values.reshape(-1)[int(np.argmax(apart))]
         msg = (
             f"{must}, {name} holds {first:.6g}, and {bad} of {values.size} voxels are no whole numbers; is "
             "it an image, or a map of probabilities?"
         )
         raise DataError(msg)
-    kept = np.int16 if label_type(int(high)) is torch.int16 else np.int32
-    return torch.from_numpy(np.ascontiguousarray(whole.astype(kept)))
+    return whole
