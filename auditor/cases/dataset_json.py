@@ -101,7 +101,7 @@ def read_labels(value: object, problems: list[str]) -> Labels:
             told = ", ".join(map(str, numbers))
             notes.append(
                 f"the region {name!r} unites the labels {told}; it is no label of the masks, and the "
-                "audit scores the labels themselves"
+                "audit scores the labels themselves, unless label_groups unites them again"
             )
         elif name == "ignore":
             notes.append(

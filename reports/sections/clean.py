@@ -136,7 +136,7 @@ def _claimed(view: View) -> Table | None:
                     system.name,
                     metric_title(metric),
                     number(value, unit=metric.unit),
-                    value_of(found.mean, unit=metric.unit) if found else "not measured",
+                    mean_of(found, unit=metric.unit) if found else "not measured",
                     count(found.mean.n) if found else "none",
                     system.claimed_source or "source not stated",
                 )
