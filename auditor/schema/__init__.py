@@ -39,6 +39,13 @@ from auditor.schema.inputs import (
     WindowSpec,
 )
 from auditor.schema.labels import ScoredLabel
+from auditor.schema.rater_tests import (
+    AnnotatorPosition,
+    AnnotatorTest,
+    RangeTest,
+    RangeVerdict,
+    WilliamsIndex,
+)
 from auditor.schema.results import (
     RESULTS_VERSION,
     Comparison,
@@ -72,6 +79,8 @@ __all__ = [
     "RESULTS_VERSION",
     "ROW_COLUMNS",
     "SHARD_VERSION",
+    "AnnotatorPosition",
+    "AnnotatorTest",
     "AuditInfo",
     "CaseRecord",
     "CaseRow",
@@ -95,6 +104,8 @@ __all__ = [
     "MetricSpec",
     "OutputSpec",
     "PerturbationSpec",
+    "RangeTest",
+    "RangeVerdict",
     "Record",
     "ReferenceRule",
     "Region",
@@ -111,6 +122,7 @@ __all__ = [
     "SystemSpec",
     "TrainingFacts",
     "Verdict",
+    "WilliamsIndex",
     "WindowSpec",
     "WorstCase",
     "decode",

@@ -13,6 +13,7 @@ from tiny_audits import SEED, bright, callable_fields
 import auditor
 from auditor.cases import read_mask, write_mask
 from auditor.cases.raters import majority
+from auditor.cases.staple import staple
 from auditor.demo import write_cohort
 from auditor.execution.controls import otsu_mask
 from auditor.execution.scoring import mask_digest
@@ -58,6 +59,11 @@ def test_a_majority_gives_the_number_also_where_one_rater_lacks_it() -> None:
     high = torch.tensor([[1, HIGH, HIGH]], dtype=torch.int32)
     found = majority([low, high, high], [1, HIGH], tie="above_half")
     assert found.tolist() == [[1, HIGH, HIGH]]
+
+
+def test_staple_gives_the_number() -> None:
+    mask = torch.tensor([[0, 1, HIGH, HIGH, 0, 0]], dtype=torch.int32)
+    assert staple([mask, mask, mask], [1, HIGH]).tolist() == mask.tolist()
 
 
 def test_a_control_gives_the_number() -> None:
