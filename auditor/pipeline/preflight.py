@@ -18,6 +18,7 @@ from auditor.config.grid import check_probabilities
 from auditor.errors import DataError
 from auditor.execution.perturbed import same_unit
 from auditor.metrics.catalog import METRICS
+from auditor.metrics.discretisation import below_voxel_size
 from auditor.pipeline.examination import Looked, completed, examine_systems
 from auditor.pipeline.identities import identities
 from auditor.pipeline.prediction_files import look_at_predictions
@@ -33,6 +34,7 @@ __all__ = [
     "Preflight",
     "look",
     "require",
+    "too_fine",
 ]
 
 Callables = Mapping[str, CallableSystem]
@@ -105,6 +107,32 @@ def require(config: AuditConfig) -> tuple[tuple[CaseRecord, ...], Checked]:
     return cases, checked
 
 
+def too_fine(config: AuditConfig, cases: Sequence[CaseRecord], checked: Checked) -> tuple[str, ...]:
+    """Warn of tolerances below the voxel size.
+
+    Parameters
+    ----------
+    config : AuditConfig
+    cases, checked
+        From `require`.
+
+    Returns
+    -------
+    One sentence for each such metric, which names the coarsest case: the first of the largest voxel side.
+    """
+    sides = [max(grid.spacing) for grid in checked.geometries]
+    coarsest = sides.index(max(sides))
+    grid = checked.geometries[coarsest]
+    below = sum(
+        bool(below_voxel_size(config.metrics, it.spacing, it.unit)) for it in checked.geometries
+    )
+    where = f"case {cases[coarsest].case!r}, the coarsest ({below} of {len(sides)} cases are too coarse)"
+    return tuple(
+        f"metrics.{told}: {where}"
+        for told in below_voxel_size(config.metrics, grid.spacing, grid.unit)
+    )
+
+
 def look(
     config: AuditConfig,
     *,
@@ -162,6 +190,7 @@ def look(
         warnings=(
             *config.warnings,
             *checked.warnings,
+            *too_fine(config, cases, checked),
             *_refused(config, cases[0]),
             *(line for record in records for line in _doubts(record, looked)),
             *unused,

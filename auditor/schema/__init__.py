@@ -19,6 +19,7 @@ from auditor.schema.audited import (
 )
 from auditor.schema.encoding import decode, encode
 from auditor.schema.inputs import (
+    LARGEST_LABEL,
     CaseRecord,
     Certainty,
     Contract,
@@ -74,6 +75,7 @@ from auditor.schema.rows import (
 __all__ = [
     "CLEAN",
     "CONTROLS",
+    "LARGEST_LABEL",
     "RESULTS_VERSION",
     "ROW_COLUMNS",
     "SHARD_VERSION",
