@@ -95,7 +95,11 @@ def test_another_training_range_is_another_configuration(folder: Path) -> None:
 
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     # what an axis is measured on
-    (WINDOW, {"label": "spleen", "edges": "tertiles"}, ".window: exactly one is required of window"),
+    (
+        WINDOW,
+        {"label": "spleen", "edges": "tertiles"},
+        ".window: exactly one is required of window",
+    ),
     (
         WINDOW,
         {"label": "spleen", "edges": "tertiles", "window": [8, 8, 8], "system": "vendor-a"},

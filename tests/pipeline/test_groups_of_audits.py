@@ -69,7 +69,11 @@ def lock_of(*changed: str, late: bool = True) -> Lock:
 def frozen(config: AuditConfig, lock: Lock) -> dict[str, tuple[str, str]]:
     window = property_of(config.strata[1], config)
     measured = {
-        ("object_volume", "spleen"): {"a": Property(30.0), "b": Property(300.0), "c": Property(40.0)},
+        ("object_volume", "spleen"): {
+            "a": Property(30.0),
+            "b": Property(300.0),
+            "c": Property(40.0),
+        },
         window: {name: Property(0.1 * k) for k, name in enumerate("abc", start=1)},
     }
     found = frozen_strata(config, CASES, [GEOMETRY] * 3, measured, lock)

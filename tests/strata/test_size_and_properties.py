@@ -91,9 +91,7 @@ def test_a_window_that_does_not_fit_a_scan_is_not_applicable_with_its_reason() -
     pixels = Geometry((40, 44), (1.0, 1.0), unit="px")
     rule = WindowRule((16, 16), grid=InputSpec(spacing_mm=(1.0, 1.0)))
     image = torch.zeros(1, 40, 44)
-    found = {
-        it.name: it for it in case_properties(image, {"organ": block()[3]}, pixels, (rule,))
-    }
+    found = {it.name: it for it in case_properties(image, {"organ": block()[3]}, pixels, (rule,))}
     for name in (rule.name, *rule.ends()):
         assert found[name].status is Status.NOT_APPLICABLE
         assert "spacing" in found[name].reason
@@ -101,7 +99,9 @@ def test_a_window_that_does_not_fit_a_scan_is_not_applicable_with_its_reason() -
 
 def test_only_what_is_wanted_is_measured() -> None:
     image = torch.zeros(1, *GEOMETRY.shape)
-    found = case_properties(image, {"organ": block()}, GEOMETRY, (), wanted={"components"}.__contains__)
+    found = case_properties(
+        image, {"organ": block()}, GEOMETRY, (), wanted={"components"}.__contains__
+    )
     assert [it.name for it in found] == ["components"]
 
 
