@@ -37,6 +37,13 @@ from auditor.schema.inputs import (
     TrainingFacts,
     WindowSpec,
 )
+from auditor.schema.rater_tests import (
+    AnnotatorPosition,
+    AnnotatorTest,
+    RangeTest,
+    RangeVerdict,
+    WilliamsIndex,
+)
 from auditor.schema.results import (
     RESULTS_VERSION,
     Comparison,
@@ -69,6 +76,8 @@ __all__ = [
     "RESULTS_VERSION",
     "ROW_COLUMNS",
     "SHARD_VERSION",
+    "AnnotatorPosition",
+    "AnnotatorTest",
     "AuditInfo",
     "CaseRecord",
     "CaseRow",
@@ -92,6 +101,8 @@ __all__ = [
     "MetricSpec",
     "OutputSpec",
     "PerturbationSpec",
+    "RangeTest",
+    "RangeVerdict",
     "Record",
     "ReferenceRule",
     "Region",
@@ -107,6 +118,7 @@ __all__ = [
     "SystemSpec",
     "TrainingFacts",
     "Verdict",
+    "WilliamsIndex",
     "WindowSpec",
     "WorstCase",
     "decode",
