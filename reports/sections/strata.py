@@ -91,7 +91,7 @@ def _definitions(infos: list[StratumInfo]) -> Table:
         Column("Patients in each group"),
         *(Column("Fewest inferred from", "number"), Column("Remark", "wide")),
     )
-    return Table("How cases are grouped.", columns, tuple(rows))
+    return Table("How cases are grouped.", columns, tuple(rows), stacked=True)
 
 
 def _made(info: StratumInfo) -> Text:

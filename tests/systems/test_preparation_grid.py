@@ -353,9 +353,8 @@ def test_a_mask_on_the_fed_grid_is_what_nearest_neighbours_of_the_fed_scan_are(
         values = resample(values, step, nearest=True)
     expected = np.zeros(prepared.array.shape[1:], dtype=bool)
     inner, outer = [], []
-    for (before, after), fed, own in zip(
-        prepared.margins, expected.shape, values.shape[1:], strict=True
-    ):
+    sizes: tuple[int, ...] = prepared.array.shape[1:]
+    for (before, after), fed, own in zip(prepared.margins, sizes, values.shape[1:], strict=True):
         inner.append(slice(max(0, before), fed - max(0, after)))
         outer.append(slice(max(0, -before), own - max(0, -after)))
     expected[tuple(inner)] = values[0].numpy()[tuple(outer)] > 0.5
