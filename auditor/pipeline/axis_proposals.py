@@ -13,7 +13,7 @@ from auditor.cases import LoadedCase, load_case
 from auditor.config import AuditConfig
 from auditor.errors import AuditError
 from auditor.pipeline.grouping import property_of
-from auditor.schema import CaseRecord, Geometry, InputSpec, StratumSpec
+from auditor.schema import CaseRecord, Geometry, InputSpec, ScoredLabel, StratumSpec
 from auditor.strata.assign import FrozenStratum, cross, freeze
 from auditor.strata.axes import AXES
 from auditor.strata.foreground import foreground_ratio
@@ -138,10 +138,10 @@ def _beside(
     if any(len(record.raters) > 1 for record in cases) and work <= _CHEAP_VOXELS:
         names.append("rater_disagreement")
     return [
-        StratumSpec(name, label)
-        for label, _ in config.labels
+        StratumSpec(name, label.name)
+        for label in config.scored
         for name in names
-        if (name, label) not in known
+        if (name, label.name) not in known
     ]
 
 
@@ -157,17 +157,17 @@ def _measured(config: AuditConfig, record: CaseRecord, specs: Sequence[StratumSp
         )
     except AuditError:
         return {}  # told by the check of the files
-    numbers = dict(config.labels)
+    scored = {label.name: label for label in config.scored}
     keys = [property_of(spec, config) for spec in specs]
     rules = [rule for spec in specs if (rule := rule_of_stratum(spec, config.systems)) is not None]
     values: Values = {}
     for label in dict.fromkeys(label for _, label in keys if label):
         names = {name for name, its in keys if its == label}
-        mask = case.references["reference"] == numbers[label]
+        mask = scored[label].mask(case.references["reference"])
         if "foreground_ratio" in names:
             values["foreground_ratio", label] = foreground_ratio(mask)
         if names & {"rater_disagreement", "rater_dsc"}:
-            values |= _of_raters(case, label, numbers[label])
+            values |= _of_raters(case, scored[label])
         values |= {
             (it.name, label): it.value
             for it in case_properties(
@@ -182,10 +182,10 @@ def _measured(config: AuditConfig, record: CaseRecord, specs: Sequence[StratumSp
     return values
 
 
-def _of_raters(case: LoadedCase, label: str, number: int) -> Values:
-    masks = [mask == number for name, mask in case.references.items() if name != "reference"]
+def _of_raters(case: LoadedCase, label: ScoredLabel) -> Values:
+    masks = [label.mask(mask) for name, mask in case.references.items() if name != "reference"]
     found = rater_disagreement(masks, case.geometry.spacing, case.geometry.unit)
     return {
-        ("rater_disagreement", label): found.stratum_value,
-        ("rater_dsc", label): found.dsc,
+        ("rater_disagreement", label.name): found.stratum_value,
+        ("rater_dsc", label.name): found.dsc,
     }

@@ -186,9 +186,9 @@ def _changed(spec: StratumSpec, lock: Lock) -> bool:
         parts += [f"systems.{spec.system}.window", f"systems.{spec.system}.input"]
     if spec.edges == "tertiles":
         # tertiles of other references are other edges
-        parts += [_FILES, "cases", "labels"]
+        parts += [_FILES, "cases", "labels", "label_groups"]
     elif spec.axis in AXES:
-        parts += ["cases.reference", "labels"]
+        parts += ["cases.reference", "labels", "label_groups"]
     return any(
         key == part or key.startswith(f"{part}.") for key in lock.changed_late for part in parts
     )

@@ -19,6 +19,7 @@ from auditor.schema.audited import (
 )
 from auditor.schema.encoding import decode, encode
 from auditor.schema.inputs import (
+    LARGEST_LABEL,
     CaseRecord,
     Certainty,
     Contract,
@@ -37,6 +38,7 @@ from auditor.schema.inputs import (
     TrainingFacts,
     WindowSpec,
 )
+from auditor.schema.labels import ScoredLabel
 from auditor.schema.rater_tests import (
     AnnotatorPosition,
     AnnotatorTest,
@@ -73,6 +75,7 @@ from auditor.schema.rows import (
 __all__ = [
     "CLEAN",
     "CONTROLS",
+    "LARGEST_LABEL",
     "RESULTS_VERSION",
     "ROW_COLUMNS",
     "SHARD_VERSION",
@@ -108,6 +111,7 @@ __all__ = [
     "Region",
     "Results",
     "Row",
+    "ScoredLabel",
     "Sensitivity",
     "Status",
     "StatusCount",
