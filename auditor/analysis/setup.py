@@ -21,7 +21,19 @@ from auditor.schema import (
 )
 from auditor.strata.assign import FrozenStratum
 
-__all__ = ["AnalysisSetup"]
+__all__ = ["AnalysisSetup", "SystemWindow"]
+
+
+@dataclass(frozen=True, slots=True)
+class SystemWindow:
+    """What a system looks at in one call."""
+
+    size: tuple[int, ...] | None
+    """Voxels in the order of the system's axes; None: the whole image."""
+    text: str
+    """The window in words."""
+    property: str
+    """Name of the property that holds the share of foreground in these windows."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +72,9 @@ class AnalysisSetup:
     """Perturbation -> its first severity beyond what is seen in practice; 4 where it is not named."""
     invariant: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Perturbation -> systems whose own normalisation takes it away where no background is masked."""
+
+    windows: Mapping[str, SystemWindow] = field(default_factory=dict)
+    """System -> its window; systems that run outside, in windows of their own, are left out."""
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:

@@ -17,7 +17,17 @@ from auditor.schema.audited import (
     StratumInfo,
     SystemRecord,
 )
+from auditor.schema.difficulty import (
+    Crossing,
+    DifficultyAxis,
+    DoseResponse,
+    WindowCell,
+    WindowDifference,
+    WindowSweep,
+    WindowUse,
+)
 from auditor.schema.encoding import decode, encode
+from auditor.schema.estimates import Estimate
 from auditor.schema.inputs import (
     CaseRecord,
     Certainty,
@@ -43,8 +53,6 @@ from auditor.schema.results import (
     ConformalBound,
     ControlRow,
     CriterionResult,
-    DifficultyAxis,
-    Estimate,
     ExhibitSelection,
     Headline,
     Results,
@@ -82,7 +90,9 @@ __all__ = [
     "ControlRow",
     "CriterionResult",
     "CriterionSpec",
+    "Crossing",
     "DifficultyAxis",
+    "DoseResponse",
     "Estimate",
     "ExhibitSelection",
     "Geometry",
@@ -107,7 +117,11 @@ __all__ = [
     "SystemSpec",
     "TrainingFacts",
     "Verdict",
+    "WindowCell",
+    "WindowDifference",
     "WindowSpec",
+    "WindowSweep",
+    "WindowUse",
     "WorstCase",
     "decode",
     "encode",
