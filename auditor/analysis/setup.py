@@ -72,6 +72,9 @@ class AnalysisSetup:
     """Perturbation -> its first severity beyond what is seen in practice; 4 where it is not named."""
     invariant: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Perturbation -> systems whose own normalisation takes it away where no background is masked."""
+    windows: Mapping[str, str] = field(default_factory=dict)
+    """System -> name of the property that holds the share of foreground in its windows; systems that run
+    outside, in windows of their own, are not in it."""
 
     windows: Mapping[str, SystemWindow] = field(default_factory=dict)
     """System -> its window; systems that run outside, in windows of their own, are left out."""

@@ -15,6 +15,7 @@ from auditor.analysis.criteria import Evidence, judge, overall
 from auditor.analysis.difficulty import difficulty
 from auditor.analysis.dose_response import dose_responses
 from auditor.analysis.groups import stratum_infos
+from auditor.analysis.intervals import FEW
 from auditor.analysis.promises import comparisons, conformal_bounds, main_columns
 from auditor.analysis.properties import properties
 from auditor.analysis.scans import case_rows, conditions
@@ -32,6 +33,8 @@ from auditor.schema import (
     Results,
     StatusCount,
 )
+
+from auditor.strata.assign import FrozenStratum
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -128,9 +131,10 @@ def _judged(
         msg = f"{spec.id}: a mean can be claimed of metrics in [0, 1] only, got {spec.metric!r}"
         raise ValueError(msg)
     values, failed, left_out = np.empty(0), 0, 0
+    stratum = _stratum(spec, setup)
     clean = None if key is None else columns.get(clean_key(key))
     if key is not None and clean is not None:
-        inside = _inside(spec, setup)
+        inside = _inside(spec, stratum, setup)
         used, missing = _evidence(spec, columns[key], clean, setup)
         values = over_patients(used, setup.patient_numbers, inside)
         failed = len(set(setup.patient_numbers[missing & inside]))
@@ -142,6 +146,8 @@ def _judged(
         preview=setup.audit.preview,
         exploratory=setup.audit.purpose == "exploratory",
         left_out=left_out,
+        minimum=0 if stratum is None else max(FEW, stratum.minimum),
+        chosen_late=stratum is not None and stratum.kind == "descriptive",
     )
     # the draws of the summaries: a claim and the table beside it resample the same patients alike
     return judge(spec, evidence, level=setup.audit.criteria_level, seed=setup.seed("bootstrap"))
@@ -161,12 +167,18 @@ def _evidence(
     return column.judged, column.missing
 
 
-def _inside(spec: CriterionSpec, setup: AnalysisSetup) -> NDArray[np.bool_]:
+def _stratum(spec: CriterionSpec, setup: AnalysisSetup) -> FrozenStratum | None:
+    """Find the axis that a claim is about; None for a claim about all cases, or an unknown axis."""
+    axis = None if spec.stratum is None else spec.stratum[0]
+    found = (it for it in setup.strata if it.axis == axis and it.label in ("", spec.label))
+    return next(found, None)
+
+
+def _inside(
+    spec: CriterionSpec, stratum: FrozenStratum | None, setup: AnalysisSetup
+) -> NDArray[np.bool_]:
     if spec.stratum is None:
         return np.ones(len(setup.cases), dtype=bool)
-    axis, name = spec.stratum
-    member = next(
-        (it.membership for it in setup.strata if it.axis == axis and it.label in ("", spec.label)),
-        {},
-    )
+    name = spec.stratum[1]
+    member = {} if stratum is None else stratum.membership
     return np.array([member.get(case) == name for case in setup.names])

@@ -13,7 +13,8 @@ from typing import Any
 from auditor.config.claims import Declared, read_criteria
 from auditor.config.declared import Surroundings, read_systems
 from auditor.config.excluded import read_excluded
-from auditor.config.grid import read_metrics, read_perturbations, read_strata
+from auditor.config.grid import read_metrics, read_perturbations
+from auditor.config.groups import read_strata
 from auditor.config.problems import Problems
 from auditor.config.records import AuditConfig, CasesConfig, Keep, canonical
 from auditor.config.sentences import Shaped
@@ -72,7 +73,13 @@ def resolve(
         shape.perturbations, cases=cases, folder=folder, problems=about_cases, warnings=warnings
     )
     metrics = read_metrics(shape.metrics, problems=problems)
-    strata = read_strata(shape.strata, labels=_names(labels), problems=problems)
+    strata = read_strata(
+        shape.strata,
+        labels=_names(labels),
+        systems=systems,
+        declared={key: shaped.names[key] for key in ("systems", "strata")},
+        problems=problems,
+    )
     criteria = _criteria(shaped, systems, _names(labels), metrics, planned, problems)
     if problems:
         return None, sorted(set(problems))

@@ -41,7 +41,16 @@ from auditor.systems.orientation import Orientation, match_axes
 from auditor.systems.padding import pad_with_minimum
 from auditor.systems.resampling import Resampling, resample, to_sizes, to_spacing
 
-__all__ = ["Prepared", "Resampling", "decide", "fed_sizes", "prepare", "resample", "restore"]
+__all__ = [
+    "Prepared",
+    "Resampling",
+    "decide",
+    "fed_mask",
+    "fed_sizes",
+    "prepare",
+    "resample",
+    "restore",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +175,47 @@ def fed_sizes(geometry: Geometry, spec: InputSpec) -> tuple[int, ...]:
     sizes = tuple(geometry.shape[axis] for axis in orientation.order)
     step = _to_spacing(sizes, geometry, spec, orientation)
     return sizes if step is None else step.after
+
+
+def fed_mask(
+    mask: Tensor, image: Tensor, geometry: Geometry, spec: InputSpec
+) -> NDArray[np.bool_]:
+    """Bring a mask onto the grid that a system is fed with.
+
+    Parameters
+    ----------
+    mask : (*native) bool, on the grid of the scan.
+    image : (channel, *native): looked at only with ``crop: nonzero``.
+    geometry : of the scan.
+    spec : the input contract.
+
+    Returns
+    -------
+    (*fed sizes): the steps of `prepare` that move voxels; the nearest voxel where the spacing or the
+    size changes, and background where the scan is padded.
+
+    Raises
+    ------
+    CheckpointError, DataError
+        The axes or the spacing do not fit this scan.
+    """
+    slicewise = spec.dims == 2 and len(geometry.shape) == 3
+    orientation = match_axes(spec.axes, geometry, slicewise=slicewise, transpose=spec.transpose)
+    fed = orientation.apply(mask[None].to("cpu", torch.uint8))
+    cropped = () if spec.crop == "none" else _box(orientation.apply(image), spec)
+    if cropped:
+        cut = (slice(b, n - a) for (b, a), n in zip(cropped, fed.shape[1:], strict=True))
+        fed = fed[(slice(None), *cut)]
+    step = _to_spacing(tuple(fed.shape[1:]), geometry, spec, orientation)
+    if step is not None:
+        fed = resample(fed, step, nearest=True)
+    step = _to_size(tuple(fed.shape[1:]), spec)
+    if step is not None:
+        fed = resample(fed, step, nearest=True)
+    margins = _margins(tuple(fed.shape[1:]), spec)
+    array = fed[0].numpy().astype(bool)
+    cut = (slice(max(0, -b), n - max(0, -a)) for n, (b, a) in zip(array.shape, margins, strict=True))
+    return np.pad(array[tuple(cut)], [(max(0, b), max(0, a)) for b, a in margins])
 
 
 def _box(fed: Tensor, spec: InputSpec) -> tuple[tuple[int, int], ...]:
