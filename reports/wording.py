@@ -47,6 +47,8 @@ _MEASURES = {
     "rater_assd": "rater disagreement (ASSD)",
     "rater_dsc": "rater agreement (DSC)",
     "native_noise": "own noise",
+    "object_volume": "object size",
+    "texture_disparity": "texture disparity",
 }
 
 _VERDICT_CLASS = {

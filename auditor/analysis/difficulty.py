@@ -29,6 +29,7 @@ from auditor.analysis.properties import Properties, Property
 from auditor.analysis.setup import AnalysisSetup
 from auditor.analysis.table import Column, Key, over_patients
 from auditor.schema import CLEAN, DifficultyAxis, Estimate
+from auditor.strata.axes import unit_of
 
 __all__ = ["MEANINGS", "Meaning", "Values", "difficulty", "values_of"]
 
@@ -182,15 +183,10 @@ def _axis(
 
 
 def _unit(name: str, setup: AnalysisSetup) -> str:
-    length = setup.audit.length_unit
-    if name == "rater_disagreement":
-        return length
     if name == "native_noise":
         return "% of the reference signal"
-    if name != SIZE:
-        return ""
-    flat = all(len(it.shape) == 2 for it in setup.geometries.values())
-    return {True: f"{length}²", False: "ml" if length == "mm" else "voxels"}[flat]
+    ndim = max((len(it.shape) for it in setup.geometries.values()), default=3)
+    return unit_of(name, setup.audit.length_unit, ndim=ndim)
 
 
 def _rho(

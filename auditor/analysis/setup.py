@@ -21,19 +21,7 @@ from auditor.schema import (
 )
 from auditor.strata.assign import FrozenStratum
 
-__all__ = ["AnalysisSetup", "SystemWindow"]
-
-
-@dataclass(frozen=True, slots=True)
-class SystemWindow:
-    """What a system looks at in one call."""
-
-    size: tuple[int, ...] | None
-    """Voxels in the order of the system's axes; None: the whole image."""
-    text: str
-    """The window in words."""
-    property: str
-    """Name of the property that holds the share of foreground in these windows."""
+__all__ = ["AnalysisSetup"]
 
 
 @dataclass(frozen=True)
@@ -75,9 +63,6 @@ class AnalysisSetup:
     windows: Mapping[str, str] = field(default_factory=dict)
     """System -> name of the property that holds the share of foreground in its windows; systems that run
     outside, in windows of their own, are not in it."""
-
-    windows: Mapping[str, SystemWindow] = field(default_factory=dict)
-    """System -> its window; systems that run outside, in windows of their own, are left out."""
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:

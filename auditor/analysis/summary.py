@@ -33,7 +33,6 @@ from auditor.schema import (
     Results,
     StatusCount,
 )
-
 from auditor.strata.assign import FrozenStratum
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ groups of cases; a patient's cases are averaged within the group first.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -36,7 +37,7 @@ from auditor.schema import (
 )
 from auditor.strata.assign import MISSING, freeze
 
-__all__ = ["CHANGES_SIDE", "swept", "window_sweeps"]
+__all__ = ["CHANGES_SIDE", "swept", "window_sweeps", "window_words"]
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -65,15 +66,45 @@ def swept(setup: AnalysisSetup) -> tuple[tuple[SystemRecord, ...], ...]:
             tuned = tuple(it for it in record.settings if it[0] in _TUNED)
             alike.setdefault((record.sha256, contract, tuned), []).append(record)
     return tuple(
-        tuple(sorted(members, key=lambda it: _extent(setup, it)))
+        tuple(sorted(members, key=lambda it: _extent(setup.windows[it.name])))
         for members in alike.values()
-        if len({setup.windows[it.name].text for it in members}) > 1
+        if len({setup.windows[it.name] for it in members}) > 1
     )
 
 
-def _extent(setup: AnalysisSetup, record: SystemRecord) -> tuple[float, str]:
-    window = setup.windows[record.name]
-    return float("inf") if window.size is None else float(np.prod(window.size)), window.text
+def _parts(window: str) -> list[str]:
+    """Read what the name of a property says of its windows: size, overlap, placement, grid."""
+    return window.partition("[")[2].removesuffix("]").split("; ")
+
+
+def _extent(window: str) -> tuple[float, str]:
+    """Voxels of a window; the whole image is larger than all of them."""
+    sides = _parts(window)[0].split("x")
+    known = all(it.isdigit() for it in sides)
+    return math.prod(int(it) for it in sides) if known else math.inf, window
+
+
+def window_words(names: Sequence[str]) -> dict[str, str]:
+    """Name windows by their size, and by whatever else is not the same in all of them.
+
+    Parameters
+    ----------
+    names : of the properties
+
+    Examples
+    --------
+    >>> list(
+    ...     window_words(["w[64x64x32; axes RAS]", "w[64x64x32; overlap 0.25; axes RAS]"]).values()
+    ... )
+    ['64x64x32', '64x64x32, overlap 0.25']
+    """
+    shared = set.intersection(*(set(_parts(name)[1:]) for name in names))
+    return {
+        name: ", ".join(
+            it for place, it in enumerate(_parts(name)) if not place or it not in shared
+        )
+        for name in names
+    }
 
 
 def window_sweeps(
@@ -100,10 +131,11 @@ def _sweep(
     found: Properties,
     setup: AnalysisSetup,
 ) -> WindowSweep:
+    words = window_words([setup.windows[it.name] for it in members])
     scores = {it.name: clean[it.name, label].judged for it in members}
     shares = {it.name: _shares(it, label, found, setup) for it in members}
     missing = [
-        f"The share of foreground in windows of {setup.windows[name].text}: {values.note}."
+        f"The share of foreground in windows of {words[setup.windows[name]]}: {values.note}."
         for name, values in shares.items()
         if values.note
     ]
@@ -121,7 +153,7 @@ def _sweep(
     ]
     return WindowSweep(
         label=label,
-        uses=tuple(_use(it, shares[it.name], scores[it.name], setup) for it in members),
+        uses=tuple(_use(it, words, shares[it.name], scores[it.name], setup) for it in members),
         training=training,
         sizes=tuple(sizes),
         cells=tuple(cells),
@@ -131,7 +163,7 @@ def _sweep(
 
 
 def _shares(record: SystemRecord, label: str, found: Properties, setup: AnalysisSetup) -> Values:
-    return values_of(found, setup.windows[record.name].property, label, setup)
+    return values_of(found, setup.windows[record.name], label, setup)
 
 
 def _training(members: Sequence[SystemRecord]) -> tuple[tuple[float, float] | None, list[str]]:
@@ -185,12 +217,18 @@ def _sides(
     return sides
 
 
-def _use(record: SystemRecord, shares: Values, scores: Floats, setup: AnalysisSetup) -> WindowUse:
+def _use(
+    record: SystemRecord,
+    words: Mapping[str, str],
+    shares: Values,
+    scores: Floats,
+    setup: AnalysisSetup,
+) -> WindowUse:
     window = setup.windows[record.name]
     return WindowUse(
         system=record.name,
-        window=window.text,
-        property=window.property,
+        window=words[window],
+        property=window,
         points=tuple(
             (case.display_case, float(shares.numbers[i]), float(scores[i]))
             for i, case in enumerate(setup.cases)

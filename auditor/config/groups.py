@@ -217,9 +217,7 @@ def _edges(
     return "tertiles" if shape.edges == "tertiles" else None
 
 
-def _training_range(
-    name: str, spec: SystemSpec | None, own: Problems
-) -> tuple[float, ...] | None:
+def _training_range(name: str, spec: SystemSpec | None, own: Problems) -> tuple[float, ...] | None:
     if spec is None:
         return None
     known = spec.training.foreground_ratio if spec.training is not None else None

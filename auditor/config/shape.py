@@ -173,9 +173,9 @@ class StratumShape(_Strict):
     """Label that is measured."""
     edges: Edges | None = None
     """Inner edges, tertiles of the references, or the training range that a system declares."""
-    window: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=3)] | None = (
-        None
-    )
+    window: (
+        Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=3)] | None
+    ) = None
     """window_foreground_ratio: voxels of a window on the native axes of the scans ..."""
     system: str | None = None
     """... or the system whose windows count; with edges: training, the one whose range counts."""

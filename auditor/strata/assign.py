@@ -214,8 +214,7 @@ def cross(first: FrozenStratum, second: FrozenStratum, spec: StratumSpec) -> Fro
         edges=(),
         names=names,
         membership={
-            case: _pair(group, second.membership[case])
-            for case, group in first.membership.items()
+            case: _pair(group, second.membership[case]) for case, group in first.membership.items()
         },
         note=note,
         kind=kind,

@@ -60,7 +60,9 @@ class WindowRule:
         --------
         >>> WindowRule((64, 64, 32)).name
         'window_foreground_ratio[64x64x32]'
-        >>> WindowRule((96, 96, 96), 0.25, grid=InputSpec(axes="RAS", spacing_mm=(1.5, 1.5, 2.0))).name
+        >>> WindowRule(
+        ...     (96, 96, 96), 0.25, grid=InputSpec(axes="RAS", spacing_mm=(1.5, 1.5, 2.0))
+        ... ).name
         'window_foreground_ratio[96x96x96; overlap 0.25; axes RAS; spacing_mm 1.5x1.5x2]'
         """
         return f"{WINDOW_AXIS}[{self.text}]"
@@ -75,7 +77,9 @@ class WindowRule:
             parts.append(f"placement {self.placement}")
         plain = asdict(InputSpec())
         parts += [
-            f"{key} {_text(value)}" for key, value in asdict(self.grid).items() if value != plain[key]
+            f"{key} {_text(value)}"
+            for key, value in asdict(self.grid).items()
+            if value != plain[key]
         ]
         return "; ".join(parts)
 

@@ -101,7 +101,9 @@ def shares_of(
     leading = 1 if slicewise else 0
     size = mask.shape[leading:] if window is None else window.size
     if len(size) != mask.ndim - leading:
-        msg = f"the window must have {mask.ndim - leading} sizes as the image has, got {tuple(size)}"
+        msg = (
+            f"the window must have {mask.ndim - leading} sizes as the image has, got {tuple(size)}"
+        )
         raise ValueError(msg)
     size = (*(1,) * leading, *size)
     # an image smaller than its window is padded on both sides, the odd voxel behind
@@ -181,5 +183,3 @@ def _sums(
         running, low.clip(0, n), axis
     )
     return found
-
-

@@ -177,9 +177,7 @@ def fed_sizes(geometry: Geometry, spec: InputSpec) -> tuple[int, ...]:
     return sizes if step is None else step.after
 
 
-def fed_mask(
-    mask: Tensor, image: Tensor, geometry: Geometry, spec: InputSpec
-) -> NDArray[np.bool_]:
+def fed_mask(mask: Tensor, image: Tensor, geometry: Geometry, spec: InputSpec) -> NDArray[np.bool_]:
     """Bring a mask onto the grid that a system is fed with.
 
     Parameters
@@ -214,7 +212,9 @@ def fed_mask(
         fed = resample(fed, step, nearest=True)
     margins = _margins(tuple(fed.shape[1:]), spec)
     array = fed[0].numpy().astype(bool)
-    cut = (slice(max(0, -b), n - max(0, -a)) for n, (b, a) in zip(array.shape, margins, strict=True))
+    cut = (
+        slice(max(0, -b), n - max(0, -a)) for n, (b, a) in zip(array.shape, margins, strict=True)
+    )
     return np.pad(array[tuple(cut)], [(max(0, b), max(0, a)) for b, a in margins])
 
 
