@@ -144,7 +144,7 @@ def running_band(
     (percentile, mean, low, high) of each place; empty with fewer than ten patients.
     """
     n = drawn.shape[1]
-    window = window_patients(n) / n
+    window = window_patients(n) / max(1, n)
     if not window:
         return ()
     weights = case_weights(patients)

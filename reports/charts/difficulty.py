@@ -14,7 +14,7 @@ from reports.svg import Mark
 from reports.wording import compact, digits, plain, status_words
 
 WIDTH = 420.0
-LEFT, RIGHT, TOP, BOTTOM = 34.0, 412.0, 8.0, 132.0
+LEFT, RIGHT, TOP, BOTTOM = 34.0, 412.0, 18.0, 142.0
 
 Spot = tuple[float, float]
 Band = Sequence[tuple[float, float, float, float]]
@@ -44,6 +44,7 @@ def row(axes: Sequence[DifficultyAxis], marks: Mapping[str, Mark], up: Scale) ->
     """
     across = Scale(0.0, 100.0, LEFT + 8, RIGHT - 8)
     parts = [
+        svg.text(4, 10, "DSC", class_="tick"),
         vertical_axis(up, LEFT, RIGHT),
         svg.line(LEFT, BOTTOM, RIGHT, BOTTOM, class_="axis"),
         *(_tick(across, value) for value in (0.0, 25.0, 50.0, 75.0, 100.0)),
@@ -169,6 +170,7 @@ def dose(
     across = spread_scale([x for x, _ in spots], LEFT + 8, RIGHT - 8)
     up = score_scale([y for _, y in spots])
     parts = [
+        svg.text(4, 10, "DSC", class_="tick"),
         vertical_axis(up, LEFT, RIGHT),
         horizontal_axis(across, TOP, BOTTOM),
         svg.line(LEFT, BOTTOM, RIGHT, BOTTOM, class_="axis"),

@@ -109,13 +109,10 @@ def _panel(view: View, axes: list[DifficultyAxis], up: chart.Scale) -> Panel:
 
 
 def _reading(axis: DifficultyAxis, mark: Mark) -> Reading:
-    return Reading(
-        key=sample(mark) + Markup("{}").format(axis.system),
-        entries=(
-            ("rank correlation", _told(axis, partial=False)),
-            ("size held fixed", _told(axis, partial=True)),
-        ),
-    )
+    entries: list[tuple[str, Text]] = [("rank correlation", _told(axis, partial=False))]
+    if axis.partial.status != "not_applicable":
+        entries.append(("with size held fixed", _told(axis, partial=True)))
+    return Reading(sample(mark) + Markup("{}").format(axis.system), tuple(entries))
 
 
 def _told(axis: DifficultyAxis, *, partial: bool) -> Text:
@@ -139,34 +136,40 @@ def sample(mark: Mark) -> Markup:
 
 
 def _correlations(label: str, groups: list[list[DifficultyAxis]]) -> Table:
-    rows = tuple(
-        (
-            heading(d.axis),
-            HARDER.get((d.axis, d.harder), d.harder).removeprefix("harder: "),
-            d.system,
-            _told(d, partial=False),
-            count(d.rho.n),
-            _told(d, partial=True),
-            count(d.partial.n) if d.partial.n else "none",
-            _end(d, 0),
-            _end(d, -1),
-            method_of(d.rho),
-        )
-        for group in groups
-        for d in group
-    )
+    rows: list[tuple[Text, ...]] = []
+    for group in groups:
+        if any(d.points for d in group):
+            rows += [_correlation(d, d.system) for d in group]
+        else:
+            rows.append(_correlation(group[0], "all systems"))
     columns = (
-        *(Column("Measure of difficulty"), Column("Harder"), Column("System")),
+        *(Column("Measure of difficulty", "wide"), Column("System")),
         *(Column("Rank correlation with DSC", "number"), Column("n", "number")),
-        *(Column("With size held fixed", "number"), Column("n for that", "number")),
+        *(Column("With size held fixed", "number"), Column("n", "number")),
         Column("Mean DSC, easiest window", "number"),
         *(Column("Mean DSC, hardest window", "number"), Column("Level and method", fold=True)),
     )
     return Table(
         f"Spearman's rank correlation of difficulty with the clean DSC of {label}.",
         columns,
-        rows,
+        tuple(rows),
         note="Negative: harder cases score lower. Many numbers: none of them is adjusted for the others.",
+    )
+
+
+def _correlation(d: DifficultyAxis, system: str) -> tuple[Text, ...]:
+    return (
+        Markup('{} <span class="quiet">{}</span>').format(
+            heading(d.axis), HARDER.get((d.axis, d.harder), d.harder)
+        ),
+        system,
+        _told(d, partial=False),
+        count(d.rho.n),
+        _told(d, partial=True),
+        count(d.partial.n) if d.partial.n else "none",
+        _end(d, 0),
+        _end(d, -1),
+        method_of(d.rho) if d.rho.n else "",
     )
 
 
