@@ -195,7 +195,7 @@ def make_plan(
                     "perturbation": asdict(perturbation),
                     "seed": seed,
                 }
-                beside = {"other": other.digests if other else None}
+                beside: dict[str, object] = {"other": other.digests if other else None}
                 if perturbation.name == CLEAN:
                     beside["properties"] = properties
                 controls = digest_of({**what, **beside})

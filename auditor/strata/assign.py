@@ -120,6 +120,7 @@ def freeze(
     """
     present = {case: value for case, value in values.items() if value not in {None, ""}}
     unit = unit_of(spec.axis, length_unit, ndim=ndim)
+    edges: tuple[float, ...] = ()
     rule: Rule = "tertiles" if spec.edges == "tertiles" else "declared edges"
     if spec.edges is None:
         if spec.axis in MEASURED_AXES:
@@ -128,7 +129,7 @@ def freeze(
                 "where to cut is a choice that this tool does not make"
             )
             raise ConfigError(msg)
-        rule, edges = "categories", ()
+        rule = "categories"
         groups = {case: str(value) for case, value in present.items()}
         names, note = tuple(sorted(set(groups.values()) - {MISSING})), ""
     else:

@@ -11,7 +11,8 @@ Loads neither torch nor NumPy: the plan reads the rules, as the rows of a clean 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Literal
 
 from auditor.schema import InputSpec, StratumSpec, SystemSpec, WindowSpec
 
@@ -39,9 +40,9 @@ class WindowRule:
     """Voxels of a window in the order of the fed axes; None: the whole fed image."""
     overlap: float = 0.5
     """Share of a window that neighbours share at least."""
-    placement: str = "even"
+    placement: Literal["even", "monai"] = "even"
     """As `auditor.schema.WindowSpec.placement`."""
-    grid: InputSpec = InputSpec()
+    grid: InputSpec = field(default_factory=InputSpec)
     """What of an input contract moves voxels; everything else is left at its default."""
 
     @property
@@ -49,8 +50,7 @@ class WindowRule:
         """What cuts the windows."""
         if self.size is None:
             return None
-        placement = "monai" if self.placement == "monai" else "even"
-        return WindowSpec(self.size, self.overlap, placement=placement)
+        return WindowSpec(self.size, self.overlap, placement=self.placement)
 
     @property
     def name(self) -> str:

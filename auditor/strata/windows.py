@@ -13,6 +13,7 @@ behave across the context versus foreground ratio trade-off?", Medical Imaging m
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -118,7 +119,7 @@ def shares_of(
     inside, first = boxed(mask)
     if not inside.size:
         return None
-    counts: NDArray[np.integer] = inside
+    counts: NDArray[Any] = inside.view(np.uint8)
     for axis, (own, width) in enumerate(zip(starts, size, strict=True)):
         low = np.asarray(own) - before[axis] - first[axis]
         counts = _sums(counts, low, low + width, axis)
@@ -169,8 +170,8 @@ def native_window(rule: WindowRule, geometry: Geometry) -> tuple[float, ...] | N
 
 
 def _sums(
-    values: NDArray[np.integer], low: NDArray[np.intp], high: NDArray[np.intp], axis: int
-) -> NDArray[np.integer]:
+    values: NDArray[Any], low: NDArray[np.intp], high: NDArray[np.intp], axis: int
+) -> NDArray[Any]:
     """Add up [low, high) along one axis, for every pair of ends; what lies outside counts nothing."""
     n = values.shape[axis]
     ends = zip(low.clip(0, n), high.clip(0, n), strict=True)
@@ -179,7 +180,7 @@ def _sums(
         return np.stack([values[a:b].sum(axis=0, dtype=np.int64) for a, b in ends])
     running = np.zeros((*values.shape[:axis], n + 1, *values.shape[axis + 1 :]), dtype=np.int64)
     np.cumsum(values, axis=axis, out=running[(slice(None),) * axis + (slice(1, None),)])
-    found: NDArray[np.integer] = np.take(running, high.clip(0, n), axis) - np.take(
+    found: NDArray[Any] = np.take(running, high.clip(0, n), axis) - np.take(
         running, low.clip(0, n), axis
     )
     return found
