@@ -206,7 +206,7 @@ def _rho(
         note = f"no variation in {meaning.name.replace('_', ' ')} or DSC"
         note = note if n >= 3 else f"{n} patient(s)"
         return Estimate(None, n, "Spearman", status="not_assessable", note=note)
-    return _interval(rho, METHOD, (x, y, None), meaning, setup)
+    return _interval(rho, METHOD, (x, y, None), setup)
 
 
 def _partial(
@@ -230,21 +230,29 @@ def _partial(
         return Estimate(None, 0, "none", status="not_assessable", note=note)
     rho = partial(x, y, z)
     if rho is None:
-        note = "nothing is left of it, or of DSC, once object size is held fixed"
-        note = note if n >= 4 else f"{n} patient(s)"
+        note = _nothing_left(x, y, z, meaning) if n >= 4 else f"{n} patient(s)"
         return Estimate(None, n, "Spearman partialled for size", status="not_assessable", note=note)
     close = spearman(x, z) or 0.0
     note = f"rank correlation with object size {close:.2f}: little is left once it is held fixed"
-    return _interval(
-        rho, PARTIAL_METHOD, (x, y, z), meaning, setup, note if abs(close) > _CLOSE else ""
-    )
+    return _interval(rho, PARTIAL_METHOD, (x, y, z), setup, note if abs(close) > _CLOSE else "")
+
+
+def _nothing_left(x: Floats, y: Floats, size: Floats, meaning: Meaning) -> str:
+    """Say why no correlation is left once size is held fixed."""
+    name = meaning.name.replace("_", " ")
+    for what, values in ((name, x), ("DSC", y)):
+        if np.ptp(values) == 0:
+            return f"no variation in {what}"
+        of_size = spearman(values, size)
+        if of_size is not None and abs(of_size) > 1 - 1e-9:
+            return f"{what} puts the patients in the order of their object size"
+    return "no variation in object size"
 
 
 def _interval(
     rho: float,
     method: str,
     sample: tuple[Floats, Floats, Floats | None],
-    meaning: Meaning,
     setup: AnalysisSetup,
     note: str = "",
 ) -> Estimate:
@@ -257,7 +265,8 @@ def _interval(
     if abs(rho) == 1:
         words = "a perfect order; resampling says nothing of others"
         return Estimate(rho, n, name, status="degenerate", note=words)
-    rng = np.random.default_rng(setup.seed("difficulty", meaning.name))
+    # the same draws for every meaning: what ranks the patients alike has the same interval
+    rng = np.random.default_rng(setup.seed("difficulty"))
     draws = drawn(rng.integers(0, n, (_DRAWS, n)), *sample)
     tail = (1 - setup.audit.interval_level) / 2
     low, high = (float(order_statistic(draws[:, None], p)[0]) for p in (tail, 1 - tail))

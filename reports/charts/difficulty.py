@@ -178,7 +178,9 @@ def dose(
     for declared in sorted({it.crossing.declared for it in rows if it.crossing is not None}):
         parts.append(svg.line(LEFT, up(declared), RIGHT, up(declared), class_="nominal"))
         words = f"declared: {compact(declared)}"
-        parts.append(svg.text(LEFT + 4, up(declared) - 4, words, class_="small"))
+        parts.append(
+            svg.text(RIGHT - 4, up(declared) + 11, words, class_="small", text_anchor="end")
+        )
     for it in rows:
         mark = marks[it.system]
         mine = [(across(x), up(y)) for x, y in points.get(it.system, ())]

@@ -35,7 +35,8 @@ def group(sweep: WindowSweep, size: str, marks: Mapping[str, Mark], title: str) 
         Of the panel.
     """
     cells = [it for it in sweep.cells if it.size == size]
-    ends = [v for it in cells for v in (it.mean.value, it.mean.low) if v is not None]
+    # one scale for every group, so that panels can be compared
+    ends = [v for it in sweep.cells for v in (it.mean.value, it.mean.low) if v is not None]
     floor = max(0.0, int(min([*ends, 0.9]) * 10) / 10)
     up = Scale(floor, 1.0, BOTTOM, TOP)
     step = (RIGHT - LEFT) / max(1, len(sweep.uses))

@@ -17,6 +17,7 @@ from reports.view import View
 from reports.wording import (
     count,
     heading,
+    in_words,
     method_of,
     number,
     percent,
@@ -33,6 +34,8 @@ HARDER = {
     ("native_noise", "high"): "harder: more noise in the scan itself",
 }
 """(axis, harder end) in words."""
+SIZE = "object_volume"
+"""The measure that is held fixed in the others."""
 
 
 def difficulty(view: View) -> Section:
@@ -99,18 +102,31 @@ def _panel(view: View, axes: list[DifficultyAxis], up: chart.Scale) -> Panel:
     if not any(d.points for d in axes):
         why = "; ".join(notes) or "no case has a value"
         return Panel(title, hint, Markup(""), (), f"Not assessed: {why}.")
+    # what is the same for every system is said once
+    if _said_once(axes) and first.axis != SIZE:
+        notes.append(f"with size held fixed, not assessable: {first.partial.note}")
     return Panel(
         title,
         hint,
         chart.row(axes, view.marks, up),
-        tuple(_reading(d, view.marks[d.system]) for d in axes),
-        f"{'; '.join(notes)}." if notes else "",
+        tuple(_reading(d, view.marks[d.system], held=not _said_once(axes)) for d in axes),
+        sentence("; ".join(notes)),
     )
 
 
-def _reading(axis: DifficultyAxis, mark: Mark) -> Reading:
+def _said_once(axes: Sequence[DifficultyAxis]) -> bool:
+    """Whether no system has a correlation with size held fixed, all for the same reason."""
+    return all(d.partial.value is None for d in axes) and len({d.partial.note for d in axes}) == 1
+
+
+def sentence(words: str) -> str:
+    """Write words as a sentence; nothing stays nothing."""
+    return f"{in_words(words[:1].upper() + words[1:])}." if words else ""
+
+
+def _reading(axis: DifficultyAxis, mark: Mark, *, held: bool) -> Reading:
     entries: list[tuple[str, Text]] = [("rank correlation", _told(axis, partial=False))]
-    if axis.partial.status != "not_applicable":
+    if held:
         entries.append(("with size held fixed", _told(axis, partial=True)))
     return Reading(sample(mark) + Markup("{}").format(axis.system), tuple(entries))
 

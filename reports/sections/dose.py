@@ -18,7 +18,9 @@ def dose_blocks(view: View, labels: Sequence[str]) -> list[Block]:
     """Show the monotone curves of every label that has any; the headline label open."""
     blocks: list[Block] = []
     for label in labels:
-        rows = [it for it in view.results.dose if it.label == label and it.system in view.marks]
+        order = {name: place for place, name in enumerate(view.systems)}
+        rows = [it for it in view.results.dose if it.label == label and it.system in order]
+        rows.sort(key=lambda it: order[it.system])
         points = _points(view, label)
         if rows and any(points.values()):
             blocks.append(_gallery(view, label, rows, points))
@@ -76,10 +78,12 @@ def _table(label: str, rows: list[DoseResponse]) -> Table:
     note = Markup(
         "Curve: isotonic regression over patients, pointwise {} bootstrap band; it describes, as the "
         "bootstrap of such a fit is not exact where the curve is flat. Fall: the mean of a group less that "
-        "of a group with more foreground, simultaneous over all pairs; an interval above 0 contradicts a "
-        "rising curve, which is then not drawn (bars show the means of the groups)."
+        "of a group with more foreground, simultaneous over all pairs (negative: it rises); an interval above "
+        "0 contradicts a rising curve, which is then not drawn: bars show the means of the groups."
     ).format(percent(max(levels)))
-    return Table(f"DSC of {label} over the foreground ratio.", columns, body, note=note)
+    return Table(
+        f"DSC of {label} over the foreground ratio.", columns, body, note=note, stacked=True
+    )
 
 
 def _curve(it: DoseResponse) -> Text:

@@ -53,11 +53,11 @@ def _gallery(view: View, sweep: WindowSweep, *, is_open: bool) -> Gallery:
 
 def _legend(sweep: WindowSweep) -> Text:
     if sweep.training is None:
-        return "Marks: mean of all cases with its interval."
+        return Markup("<span>Marks: mean of all cases with its interval.</span>")
     low, high = (number(it, text=f"{it:.4g}") for it in sweep.training)
     return Markup(
-        "Filled: share of foreground in the windows inside the declared training range ({} to {}); hollow: "
-        "outside; bar: all cases."
+        "<span>Filled: share of foreground in the windows inside the declared training range ({} to {}); "
+        "hollow: outside; bar: all cases.</span>"
     ).format(low, high)
 
 

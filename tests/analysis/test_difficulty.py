@@ -130,7 +130,9 @@ def test_a_meaning_that_is_size_itself_leaves_nothing_and_one_close_to_it_says_s
     found = found_in([*rows, *property_rows(rows, "object_volume", same)], QUIET)
     partial = found["foreground_ratio"].partial
     assert (partial.value, partial.status) == (None, "not_assessable")
-    assert "once object size is held fixed" in partial.note
+    assert partial.note == "foreground ratio puts the patients in the order of their object size"
+    # the same order, and the same draws: the same interval
+    assert replace(found["foreground_ratio"].rho) == found["object_volume"].rho
     order = sorted(cases, key=lambda case: same[case])
     close = {**same, order[0]: same[order[1]], order[1]: same[order[0]]}  # two ranks change places
     found = found_in([*rows, *property_rows(rows, "object_volume", close)], QUIET)
