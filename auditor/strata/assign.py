@@ -43,9 +43,9 @@ DETECTION = "raters disagree whether there is any"
 """Group of cases of which some raters, but not all, marked nothing."""
 NOTHING = "no rater marked any"
 """Group of cases of which all raters marked nothing."""
-INSIDE = "inside the training range"
+INSIDE = "inside training range"
 """Group of cases strictly between the ends of a training range."""
-OUTSIDE = "outside the training range"
+OUTSIDE = "outside training range"
 """Group of all other cases with a value."""
 
 Kind = Literal["inferential", "descriptive", "not assessable"]

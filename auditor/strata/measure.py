@@ -17,7 +17,6 @@ from auditor.errors import AuditError
 from auditor.schema import Geometry, Status
 from auditor.strata.size import components, object_volume
 from auditor.strata.texture import (
-    MOST_SLICES,
     TextureDisparity,
     texture_disparity,
     texture_disparity_compat,
@@ -25,7 +24,10 @@ from auditor.strata.texture import (
 from auditor.strata.window_rules import WindowRule
 from auditor.strata.windows import window_shares
 
-__all__ = ["CaseProperty", "case_properties"]
+__all__ = ["PUBLISHED_SLICES", "CaseProperty", "case_properties"]
+
+PUBLISHED_SLICES = 8
+"""That the published texture disparity reads of a scan: each costs ten times a slice of the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def case_properties(
         if wanted("texture_disparity"):
             found.append(_texture("texture_disparity", label, texture_disparity(image, mask)))
         if wanted("texture_disparity_compat"):
-            published = texture_disparity_compat(image, mask, most_slices=MOST_SLICES)
+            published = texture_disparity_compat(image, mask, most_slices=PUBLISHED_SLICES)
             found.append(_texture("texture_disparity_compat", label, published))
         for rule in rules:
             if wanted(rule.name):

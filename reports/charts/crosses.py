@@ -14,8 +14,8 @@ from reports.charts.points import shorten
 from reports.svg import Mark
 from reports.wording import digits, plain, short, status_words
 
-_LEFT, _TOP, _WIDTH, _HEIGHT = 112.0, 62.0, 78.0, 44.0
-_FAINT, _DEEP = 0.06, 0.42
+_LEFT, _TOP, _WIDTH, _HEIGHT = 112.0, 62.0, 92.0, 48.0
+_FAINT, _DEEP = 0.05, 0.36
 """Opacity of the lowest and of the highest value: words on top stay readable."""
 
 
@@ -103,7 +103,7 @@ def _drawn(
     middle = x + _WIDTH / 2
     box = (x + 1.5, y + 1.5, _WIDTH - 3, _HEIGHT - 3)
     if cell is None:
-        empty = svg.text(middle, y + 26, "no case", class_="small", text_anchor="middle")
+        empty = svg.text(middle, y + 28, "no case", class_="small", text_anchor="middle")
         return svg.rectangle(*box, class_="grid", fill="none") + empty
     estimate = cell.estimate
     if cell.hollow or opacity is None:
@@ -112,13 +112,13 @@ def _drawn(
         # two decimals are not enough for a shade: the attribute is a text
         frame = svg.rectangle(*box, class_=f"f{mark.index}", fill_opacity=f"{opacity:.3f}")
     lines = _lines(estimate, metric)
-    first = y + 16 if len(lines) > 2 else y + 20
+    first = y + 15 if len(lines) > 2 else y + 21
     parts = [
         svg.text(
             middle,
-            first + 11 * k,
+            first + 13 * k,
             words,
-            class_="tick strong" if k == 0 else "small",
+            class_="tick strong" if k == 0 else "tick",
             text_anchor="middle",
         )
         for k, words in enumerate(lines)

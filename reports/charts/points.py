@@ -84,7 +84,7 @@ def _forest_line(row: ForestRow, y: float, across: Scale, mark: Mark) -> Markup:
     if row.group:
         parts.append(svg.text(12, y - 17, row.group, class_="tick strong"))
     indent = 12 if row.name == "all cases" else 22
-    parts.append(svg.text(indent, y + 4, shorten(row.name, 20), class_="tick"))
+    parts.append(svg.text(indent, y + 4, shorten(row.name, 22), class_="tick"))
     parts.append(svg.text(372, y + 4, str(estimate.n), class_="tick", text_anchor="end"))
     if estimate.value is None:
         words = status_words(estimate.status)
