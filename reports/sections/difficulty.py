@@ -9,6 +9,7 @@ from markupsafe import Markup
 from auditor.schema import DifficultyAxis
 from reports import svg
 from reports.charts import difficulty as chart
+from reports.charts.axes import Scale
 from reports.document import Block, Column, Panel, Panels, Prose, Reading, Section, Table, Text
 from reports.sections.dose import dose_blocks
 from reports.sections.windows import window_blocks
@@ -93,7 +94,7 @@ def _caption(view: View, rows: Sequence[DifficultyAxis]) -> Text:
     )
 
 
-def _panel(view: View, axes: list[DifficultyAxis], up: chart.Scale) -> Panel:
+def _panel(view: View, axes: list[DifficultyAxis], up: Scale) -> Panel:
     first = axes[0]
     unit = f", {first.unit}" if first.unit else ""
     title = f"{heading(first.axis)}{unit}"

@@ -61,7 +61,8 @@ def test_sides_are_crossed_with_thirds_of_object_size(sweep: WindowSweep) -> Non
     for place, size in enumerate(sweep.sizes):
         inside = [mine[COHORT.cases[i].case] for i in range(5, 19) if thirds[i] == place]
         found = cells["w32", "inside", size]
-        assert (found.n, found.value) == (len(inside), pytest.approx(np.mean(inside)))
+        assert found.n == len(inside)
+        assert found.value == pytest.approx(np.mean(inside))
         assert cells["w32", "all", size].n == 12
         assert cells["w32", "all", size].low is not None
         # fewer than ten patients are described only

@@ -33,7 +33,7 @@ def record(base: SystemRecord, **changes: Any) -> SystemRecord:
         ContractField("input.axes", "RAS", Certainty.DECLARED),
         ContractField("window.size", base.name, Certainty.DECLARED),
     )
-    known = {
+    known: dict[str, Any] = {
         "sha256": "b" * 64 if base.name == "other" else "a" * 64,
         "contract": Contract(fields, base.contract.status),
         "training": TrainingFacts((32, 32, 16), RANGE),
@@ -53,7 +53,7 @@ def shares(name: str) -> dict[str, float | None]:
     return {it.case: factor * 0.005 * (i + 1) for i, it in enumerate(COHORT.cases)}
 
 
-def volumes() -> dict[str, float | None]:
+def volumes() -> dict[str, float]:
     """Object sizes in an order of their own."""
     order = np.random.default_rng(2).permutation(36)
     return {it.case: 2.0 + float(order[i]) for i, it in enumerate(COHORT.cases)}
