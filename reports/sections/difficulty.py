@@ -129,7 +129,10 @@ def _reading(axis: DifficultyAxis, mark: Mark, *, held: bool) -> Reading:
     entries: list[tuple[str, Text]] = [("rank correlation", _told(axis, partial=False))]
     if held:
         entries.append(("with size held fixed", _told(axis, partial=True)))
-    return Reading(sample(mark) + Markup("{}").format(axis.system), tuple(entries))
+    name = Markup('{} <span class="quiet">n\u00a0=\u00a0{}</span>').format(
+        axis.system, count(axis.rho.n)
+    )
+    return Reading(sample(mark) + name, tuple(entries))
 
 
 def _told(axis: DifficultyAxis, *, partial: bool) -> Text:

@@ -72,7 +72,7 @@ def test_each_system_has_its_own_mark_line_band_and_numbers_in_each_row(full: st
         assert f'class="band f{place}"' in panel
         assert f'class="line s{place}"' in panel
         assert f'class="dot faint f{place}"' in panel
-        assert f"</svg>{system.name}</dt>" in panel
+        assert f'</svg>{system.name} <span class="quiet">n\u00a0=\u00a0<data value="60">' in panel
     assert panel.count("rank correlation</span>") == len(FULL.systems)
     assert panel.count("with size held fixed</span>") == len(FULL.systems)
     told = words(panel)
