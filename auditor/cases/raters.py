@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from auditor.cases.staple import staple
 from auditor.errors import DataError
 from auditor.schema import ReferenceRule
 
-__all__ = ["chosen_reference", "majority"]
+__all__ = ["chosen_reference", "majority", "staple", "without"]
 
 
 def majority(masks: Sequence[Tensor], labels: Sequence[int], *, tie: str) -> Tensor:
@@ -38,6 +39,44 @@ def majority(masks: Sequence[Tensor], labels: Sequence[int], *, tie: str) -> Ten
     wins = best > needed if tie == "above_half" else (best >= needed) & (best > 0)
     numbers = torch.tensor(list(labels), dtype=torch.int16)
     return torch.where(wins, numbers[which], torch.zeros((), dtype=torch.int16))
+
+
+def without(masks: Sequence[Tensor], left_out: int, labels: Sequence[int], *, tie: str) -> Tensor:
+    """Majority of all raters but one: what that one, and a system beside him, is compared with.
+
+    A consensus that holds the rater is nearer to him than to any system, however good.
+
+    Parameters
+    ----------
+    masks : sequence of (z, y, x) or (y, x), int16
+        One per rater, at least two.
+    left_out : int
+        Place of the rater in `masks`, from 0.
+    labels : sequence of int
+        See `majority`.
+    tie : str
+        See `majority`; it decides whenever the number of the *others* is even.
+
+    Returns
+    -------
+    Tensor
+        int16, of the same shape; with two raters the mask of the other.
+
+    Raises
+    ------
+    DataError
+        When there are fewer than two raters.
+    IndexError
+        When there is no rater at that place.
+    """
+    if len(masks) < 2:
+        msg = f"leaving a rater out needs two raters or more, got {len(masks)}"
+        raise DataError(msg)
+    if not 0 <= left_out < len(masks):
+        msg = f"left_out must be 0 to {len(masks) - 1}, got {left_out}"
+        raise IndexError(msg)
+    others = [mask for place, mask in enumerate(masks) if place != left_out]
+    return majority(others, labels, tie=tie)
 
 
 def _votes(masks: Sequence[Tensor], number: int) -> Tensor:

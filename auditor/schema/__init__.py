@@ -47,6 +47,13 @@ from auditor.schema.inputs import (
     TrainingFacts,
     WindowSpec,
 )
+from auditor.schema.rater_tests import (
+    AnnotatorPosition,
+    AnnotatorTest,
+    RangeTest,
+    RangeVerdict,
+    WilliamsIndex,
+)
 from auditor.schema.results import (
     RESULTS_VERSION,
     Comparison,
@@ -77,6 +84,8 @@ __all__ = [
     "RESULTS_VERSION",
     "ROW_COLUMNS",
     "SHARD_VERSION",
+    "AnnotatorPosition",
+    "AnnotatorTest",
     "AuditInfo",
     "CaseRecord",
     "CaseRow",
@@ -102,6 +111,8 @@ __all__ = [
     "MetricSpec",
     "OutputSpec",
     "PerturbationSpec",
+    "RangeTest",
+    "RangeVerdict",
     "Record",
     "ReferenceRule",
     "Region",
@@ -117,6 +128,7 @@ __all__ = [
     "SystemSpec",
     "TrainingFacts",
     "Verdict",
+    "WilliamsIndex",
     "WindowCell",
     "WindowDifference",
     "WindowSpec",

@@ -11,10 +11,12 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from auditor.errors import AuditError
-from auditor.schema import Geometry, Status
+from auditor.schema import Geometry, InputSpec, Status
 from auditor.strata.size import components, object_volume
 from auditor.strata.texture import (
     TextureDisparity,
@@ -22,7 +24,8 @@ from auditor.strata.texture import (
     texture_disparity_compat,
 )
 from auditor.strata.window_rules import WindowRule
-from auditor.strata.windows import window_shares
+from auditor.strata.windows import shares_of
+from auditor.systems.preparation import fed_mask
 
 __all__ = ["PUBLISHED_SLICES", "CaseProperty", "case_properties"]
 
@@ -78,9 +81,10 @@ def case_properties(
         if wanted("texture_disparity_compat"):
             published = texture_disparity_compat(image, mask, most_slices=PUBLISHED_SLICES)
             found.append(_texture("texture_disparity_compat", label, published))
+        fed: dict[InputSpec, NDArray[np.bool_]] = {}  # a sweep of windows shares one grid
         for rule in rules:
             if wanted(rule.name):
-                found += _of_windows(label, mask, image, geometry, rule)
+                found += _of_windows(label, mask, image, geometry, rule, fed)
     return tuple(found)
 
 
@@ -101,11 +105,19 @@ def _texture(name: str, label: str, found: TextureDisparity) -> CaseProperty:
 
 
 def _of_windows(
-    label: str, mask: torch.Tensor, image: torch.Tensor, geometry: Geometry, rule: WindowRule
+    label: str,
+    mask: torch.Tensor,
+    image: torch.Tensor,
+    geometry: Geometry,
+    rule: WindowRule,
+    fed: dict[InputSpec, NDArray[np.bool_]],
 ) -> Iterator[CaseProperty]:
     names = (rule.name, *rule.ends())
     try:
-        found = window_shares(mask, image, geometry, rule)
+        if rule.grid not in fed:
+            fed[rule.grid] = fed_mask(mask, image, geometry, rule.grid)
+        slicewise = rule.grid.dims == 2 and mask.ndim == 3
+        found = shares_of(fed[rule.grid], rule.window, slicewise=slicewise)
     except (AuditError, ValueError) as error:
         reason = str(error).splitlines()[0]
         yield from (

@@ -107,9 +107,8 @@ def shares_of(
         )
         raise ValueError(msg)
     size = (*(1,) * leading, *size)
-    # an image smaller than its window is padded on both sides, the odd voxel behind
+    # an image smaller than its window is padded, wherever: its one window holds all of it
     padded = [max(n, w) for n, w in zip(mask.shape, size, strict=True)]
-    before = [(m - n) // 2 for m, n in zip(padded, mask.shape, strict=True)]
     slices = [list(range(n)) for n in mask.shape[:leading]]
     starts = slices + (
         [[0] for _ in size[leading:]]
@@ -121,7 +120,7 @@ def shares_of(
         return None
     counts: NDArray[Any] = inside.view(np.uint8)
     for axis, (own, width) in enumerate(zip(starts, size, strict=True)):
-        low = np.asarray(own) - before[axis] - first[axis]
+        low = np.asarray(own) - first[axis]
         counts = _sums(counts, low, low + width, axis)
     held = counts[counts > 0] / float(np.prod(size, dtype=np.float64))
     return WindowShares(

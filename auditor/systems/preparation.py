@@ -199,23 +199,32 @@ def fed_mask(mask: Tensor, image: Tensor, geometry: Geometry, spec: InputSpec) -
     """
     slicewise = spec.dims == 2 and len(geometry.shape) == 3
     orientation = match_axes(spec.axes, geometry, slicewise=slicewise, transpose=spec.transpose)
-    fed = orientation.apply(mask[None].to("cpu", torch.uint8))
+    fed = orientation.apply(mask[None].to("cpu"))[0].numpy()
     cropped = () if spec.crop == "none" else _box(orientation.apply(image), spec)
     if cropped:
-        cut = (slice(b, n - a) for (b, a), n in zip(cropped, fed.shape[1:], strict=True))
-        fed = fed[(slice(None), *cut)]
-    step = _to_spacing(tuple(fed.shape[1:]), geometry, spec, orientation)
-    if step is not None:
-        fed = resample(fed, step, nearest=True)
-    step = _to_size(tuple(fed.shape[1:]), spec)
-    if step is not None:
-        fed = resample(fed, step, nearest=True)
-    margins = _margins(tuple(fed.shape[1:]), spec)
-    array = fed[0].numpy().astype(bool)
+        fed = fed[tuple(slice(b, n - a) for (b, a), n in zip(cropped, fed.shape, strict=True))]
+    places = [torch.arange(n)[None] for n in fed.shape]
+    for find in (
+        lambda sizes: _to_spacing(sizes, geometry, spec, orientation),
+        lambda sizes: _to_size(sizes, spec),
+    ):
+        step = find(tuple(it.shape[1] for it in places))
+        if step is not None:
+            # axis by axis: which voxel is the nearest does not depend on the other axes
+            places = [
+                resample(it, Resampling((n,), (m,), (r,), (f,)), nearest=True)
+                for it, n, m, r, f in zip(
+                    places, step.before, step.after, step.ratio, step.first, strict=True
+                )
+            ]
+    array = fed[np.ix_(*(it[0].numpy() for it in places))]
+    margins = _margins(array.shape, spec)
     cut = (
         slice(max(0, -b), n - max(0, -a)) for n, (b, a) in zip(array.shape, margins, strict=True)
     )
-    return np.pad(array[tuple(cut)], [(max(0, b), max(0, a)) for b, a in margins])
+    padding = [(max(0, b), max(0, a)) for b, a in margins]
+    found: NDArray[np.bool_] = np.pad(array[tuple(cut)], padding)
+    return found
 
 
 def _box(fed: Tensor, spec: InputSpec) -> tuple[tuple[int, int], ...]:

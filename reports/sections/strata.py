@@ -96,17 +96,18 @@ def _definitions(infos: list[StratumInfo]) -> Table:
 
 def _made(info: StratumInfo) -> Text:
     """Say how groups were made: rule, edges with their unit, windows."""
-    parts: list[Text] = [_RULES.get(info.rule, info.rule)]
+    parts: list[Text] = [_RULES.get(info.rule, info.rule) or "not stated"]
     if info.cross:
         parts.append(" × ".join(plain(axis) for axis, _ in info.cross))
     if info.edges:
-        percent_edges = info.axis in _SHARES
-        shown = Markup(", ").join(
-            number(edge, text=f"{edge * 100:.6g}" if percent_edges else f"{edge:.6g}")
+        unit = f" {info.unit}" if info.unit else ""
+        shown = (
+            percent(edge)
+            if info.axis in _SHARES
+            else number(edge, text=f"{edge:.6g}".replace("-", "−")) + unit
             for edge in info.edges
         )
-        unit = "%" if percent_edges else info.unit
-        parts.append(Markup("edges {}{}").format(shown, f" {unit}" if unit else ""))
+        parts.append(Markup("edges {}").format(Markup(", ").join(shown)))
     if info.system:
         parts.append(f"of {info.system}")
     if info.window:

@@ -216,8 +216,10 @@ def test_a_training_range_that_nobody_declared_names_the_key_that_is_missing(fol
     data = valid_data()
     data["strata"] = {"site": {}, "foreground_ratio": {"label": "spleen", "edges": "training"}}
     assert problems_of(folder, data) == (
-        "strata.foreground_ratio.edges: training needs systems.vendor-a.training.foreground_ratio: "
-        "[smallest, largest] share of foreground in its training patches",
+        (
+            "strata.foreground_ratio.edges: training needs systems.vendor-a.training.foreground_ratio: "
+            "[smallest, largest] share of foreground in its training patches"
+        ),
     )
 
 

@@ -62,7 +62,9 @@ def test_a_sweep_runs_and_its_report_names_settings_and_facts_of_the_training(
     run = tmp_path / "run"
     assert _run(["run", str(config), "-o", str(run), "-j", "1", "-q"]) == 0, capsys.readouterr()
     results = json.loads((run / "results.json").read_text(encoding="utf-8"))
-    names = [f"u-{size}-flips-{axes}" for size in ("32x32x16", "16x32x16") for axes in ("none", "01")]
+    names = [
+        f"u-{size}-flips-{axes}" for size in ("32x32x16", "16x32x16") for axes in ("none", "01")
+    ]
     assert [it["name"] for it in results["systems"]] == names
     for system, flips in zip(results["systems"], ["[]", "[0, 1]"] * 2, strict=True):
         assert dict(system["settings"])["flips"] == flips

@@ -48,7 +48,7 @@ def test_the_section_says_how_groups_were_made_and_that_they_are_made_of_cases()
     text = " ".join(text.split())
     assert "a patient with cases in several groups counts in each" in text
     assert "training range, both ends outside" in text
-    assert re.search(r"edges 0\.4 , 25 %", text)
+    assert re.search(r"edges 0\.4\s+%, 25\s+%", text)
     assert "of unet" in text
     assert "windows 96x96x96; axes RAS" in text
     assert "3 patients with cases in several groups" in text

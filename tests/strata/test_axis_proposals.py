@@ -62,7 +62,7 @@ def test_any_values_have_a_histogram_and_counts_that_add_up(numbers: list[float]
 
 def test_texts_and_missing_values_are_counted_apart() -> None:
     spec = StratumSpec("rater_disagreement", "organ", (1.0,))
-    values = {"a": 0.5, "b": NOTHING, "c": None, "d": 2.0}
+    values: dict[str, float | str | None] = {"a": 0.5, "b": NOTHING, "c": None, "d": 2.0}
     found = propose(values, {case: case for case in values}, spec, declared=True)
     assert (found.cases, found.missing) == (2, 2)
     declared = found.proposals[0]

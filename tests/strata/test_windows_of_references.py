@@ -224,3 +224,16 @@ def test_every_window_has_its_mean_and_both_ends() -> None:
         "window_foreground_ratio_low[8x8]",
         "window_foreground_ratio_high[8x8]",
     )
+
+
+def test_the_rule_of_a_system_keeps_all_that_moves_voxels_and_nothing_else() -> None:
+    moving = InputSpec(
+        axes="RAS", crop="nonzero", spacing_mm=(1.0, 1.0, 2.0), grid="extent", size=(64, 64, 32),
+        fit="resize", divisor=(8, 8, 8), dims=3,
+    )  # fmt: skip
+    full = replace(moving, channels=2, clip=(0.0, 1.0), zscore="image", interpolation="cubic")
+    window = WindowSpec((16, 16, 8), 0.25, "constant", "monai", "zero")
+    rule = rule_of_system(SystemSpec("s", "s.onnx", full, window=window))
+    assert rule == WindowRule((16, 16, 8), 0.25, "monai", replace(moving, dims=None))
+    native = InputSpec(transpose=(2, 1, 0), dims=2)
+    assert rule_of_system(SystemSpec("s", "s.onnx", native)) == WindowRule(None, grid=native)
