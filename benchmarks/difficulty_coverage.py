@@ -1,7 +1,7 @@
 """Count how often intervals of rank correlations cover the truth, and flat curves count as falling.
 
 ``python benchmarks/difficulty_coverage.py [RUNS]`` prints the numbers of docs/difficulty.md; 1000 runs take
-about ten minutes on one core. The peer is Fisher's z with the variance of Bonett & Wright (2000).
+about half an hour on one core. The peer is Fisher's z with the variance of Bonett & Wright (2000).
 """
 
 from __future__ import annotations
