@@ -41,6 +41,8 @@ def _lines(axis: AxisProposals) -> Iterator[str]:
         f"groups     {axis.axis}{of} ({told}): {axis.cases} cases{missing}; groups of fewer than "
         f"{axis.minimum} patients are too few"
     )
+    if axis.note:
+        yield f"           {axis.note}"
     most = max((bar.cases for bar in axis.bins), default=0)
     for bar in axis.bins:
         ends = f"{bar.low * factor:.3g} to {bar.high * factor:.3g} {unit}".rstrip()
@@ -57,4 +59,4 @@ def _cut(way: Proposal, axis: AxisProposals) -> str:
         f"{name}: {n}{' (too few)' if n < axis.minimum else ''}" for name, n in way.groups
     )
     edges = ", ".join(f"{edge:.6g}" for edge in way.edges)
-    return f"edges [{edges}], patients {counts}"
+    return f"edges [{edges}], patients {counts}" if edges else f"patients {counts}"

@@ -26,6 +26,7 @@ from auditor.config.values import (
     Share,
     Window,
 )
+from auditor.schema import LARGEST_LABEL
 
 __all__ = ["Shape", "json_schema"]
 
@@ -162,6 +163,12 @@ class MetricShape(_Strict):
 
     tolerance_mm: float | None = None
     """NSD: what counts as no error; pixels for images without a spacing."""
+    width_mm: float | None = None
+    """Boundary IoU: how far inside its border a mask counts; pixels for images without a spacing."""
+    overlap: float | None = None
+    """Lesion-wise metrics: smallest IoU of two lesions that match."""
+    bins: int | None = None
+    """Expected calibration error: number of bins of equal width."""
     within: float | None = None
     """Value that is good enough: the share of patients that do at least as well is reported."""
 
@@ -287,8 +294,10 @@ class Shape(_Strict):
     """confirmatory needs criteria, frozen before the first result."""
     cases: CasesShape
     """Where the cases are."""
-    labels: dict[str, Annotated[int, Field(ge=1)]] | None = None
+    labels: dict[str, Annotated[int, Field(ge=1, le=LARGEST_LABEL)]] | None = None
     """Audited labels with their numbers in the references; from the systems by default."""
+    label_groups: dict[str, list[str]] = {}
+    """Unions of labels that are scored like labels: {whole_tumour: [oedema, core, enhancing]}."""
     systems: dict[Name, SystemShape] = {}
     """What is audited."""
     perturbations: Perturbations

@@ -109,7 +109,7 @@ class UnitRunner(Closing):
             self._scorer = Scorer.of(
                 case.references["reference"],
                 case.geometry,
-                labels=self._job.config.labels,
+                labels=self._job.config.scored,
                 metrics=self._job.config.metrics,
             )
             self._case = case
@@ -197,7 +197,13 @@ class UnitRunner(Closing):
             template = self._template(unit, spec.name, item.condition)
             outcome = outcomes.get(id(item), Failure(item.status, item.reason))
             if isinstance(outcome, Failure):
-                rows += scorer.failed(template, outcome.status, outcome.reason, geometric=geometric)
+                rows += scorer.failed(
+                    template,
+                    outcome.status,
+                    outcome.reason,
+                    geometric=geometric,
+                    output=spec.output,
+                )
                 continue
             probabilities, labels = outcome.probabilities, outcome.labels
             if item.warp is not None:
@@ -212,6 +218,7 @@ class UnitRunner(Closing):
             rows += scorer.rows(
                 labels,
                 template=template,
+                output=spec.output,
                 probabilities=probabilities,
                 clean=labels if is_clean else self.clean_labels(spec.name, case),
                 warp=item.warp,
@@ -297,20 +304,22 @@ class UnitRunner(Closing):
             estimated_bias=estimate.estimate_bias(item.scan),
         )
         rows = []
-        for label, number in self._job.config.labels:
-            reference = case.references["reference"] == number
+        for label in self._job.config.scored:
+            reference = label.mask(case.references["reference"])
             raters = [
-                mask == number for key, mask in case.references.items() if key.startswith("rater_")
+                label.mask(mask)
+                for key, mask in case.references.items()
+                if key.startswith("rater_")
             ]
             disagreement = rater_disagreement(raters, case.geometry.spacing, case.geometry.unit)
             rows.append(
                 replace(
                     common,
-                    label=label,
+                    label=label.name,
                     foreground_ratio=foreground_ratio(reference),
                     rater_assd=disagreement.assd,
                     rater_dsc=disagreement.dsc,
-                    warp_ceiling=_ceiling(scored, template, label) if item.warp else None,
+                    warp_ceiling=_ceiling(scored, template, label.name) if item.warp else None,
                 )
             )
         return rows
@@ -320,7 +329,7 @@ class UnitRunner(Closing):
         config = self._job.config
         found = case_properties(
             case.scan.image,
-            {label: case.references["reference"] == number for label, number in config.labels},
+            {label.name: label.mask(case.references["reference"]) for label in config.scored},
             case.geometry,
             window_rules(config.systems, config.strata),
         )

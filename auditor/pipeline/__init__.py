@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from auditor.pipeline.folder import read_lock, verify_sums
     from auditor.pipeline.inspecting import Inspection, inspect_checkpoint
     from auditor.pipeline.installation import examine_installation
+    from auditor.pipeline.pair_score import PairScore, score
     from auditor.pipeline.preflight import Preflight, look
     from auditor.pipeline.profiling import profile, profile_lines
     from auditor.pipeline.run import Run, exit_code_of, read_run
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Inspection",
+    "PairScore",
     "Preflight",
     "Run",
     "Screening",
@@ -41,6 +43,7 @@ __all__ = [
     "profile_lines",
     "read_lock",
     "read_run",
+    "score",
     "screen",
     "state_of",
     "verify_sums",
@@ -49,6 +52,7 @@ __all__ = [
 
 _HOMES = {
     "Inspection": "inspecting",
+    "PairScore": "pair_score",
     "Preflight": "preflight",
     "Run": "run",
     "Screening": "screening",
@@ -65,6 +69,7 @@ _HOMES = {
     "profile_lines": "profiling",
     "read_lock": "folder",
     "read_run": "run",
+    "score": "pair_score",
     "screen": "screening",
     "state_of": "state",
     "verify_sums": "folder",

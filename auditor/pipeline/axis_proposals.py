@@ -7,19 +7,21 @@ little more than the reading of a reference.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from auditor.cases import LoadedCase, load_case
 from auditor.config import AuditConfig
 from auditor.errors import AuditError
 from auditor.pipeline.grouping import property_of
-from auditor.schema import CaseRecord, Geometry, StratumSpec
+from auditor.schema import CaseRecord, Geometry, InputSpec, ScoredLabel, StratumSpec
+from auditor.strata.assign import FrozenStratum, cross, freeze
 from auditor.strata.axes import AXES
 from auditor.strata.foreground import foreground_ratio
 from auditor.strata.measure import case_properties
-from auditor.strata.proposals import AxisProposals, propose
+from auditor.strata.proposals import AxisProposals, grouped, propose
 from auditor.strata.raters import rater_disagreement
 from auditor.strata.window_rules import rule_of_stratum
+from auditor.strata.windows import native_window
 from perturbations import estimate
 
 __all__ = ["axis_proposals"]
@@ -53,12 +55,12 @@ def axis_proposals(
 
     Returns
     -------
-    Declared axes first, in the order of the configuration. Columns of the table are not among them:
-    their groups are their values.
+    Declared axes that are measured, in the order of the configuration; then those that nobody declared;
+    then declared columns of the table and crosses, whose groups are as they are.
     """
     declared = [spec for spec in config.strata if spec.axis in AXES]
     specs = [*declared, *_beside(config, cases, geometries, declared)]
-    if not specs or not cases:
+    if not cases:
         return ()
     found: dict[str, Values] = {}
     for number, record in enumerate(cases, start=1):
@@ -67,19 +69,57 @@ def axis_proposals(
     patients = {record.case: record.patient for record in cases}
     unit, ndim = geometries[0].unit, len(geometries[0].shape)
     shown = []
+    frozen: dict[str, FrozenStratum] = {}
     for place, spec in enumerate(specs):
         key = property_of(spec, config)
+        values = {case: measured.get(key) for case, measured in found.items()}
         shown.append(
             propose(
-                {case: values.get(key) for case, values in found.items()},
+                values,
                 patients,
                 spec,
                 declared=place < len(declared),
                 length_unit=unit,
                 ndim=ndim,
+                note=_windows(spec, config, geometries[0]),
             )
         )
-    return tuple(shown)
+        if place < len(declared):
+            frozen[spec.axis] = freeze(values, spec, length_unit=unit, ndim=ndim)
+    return (*shown, *_as_they_are(config, cases, frozen, patients))
+
+
+def _as_they_are(
+    config: AuditConfig,
+    cases: Sequence[CaseRecord],
+    frozen: dict[str, FrozenStratum],
+    patients: dict[str, str],
+) -> Iterator[AxisProposals]:
+    """Count the groups of declared columns of the table, and of crosses."""
+    for spec in config.strata:
+        if not spec.cross and spec.axis not in AXES:
+            column = {case.case: dict(case.metadata).get(spec.axis) for case in cases}
+            frozen[spec.axis] = freeze(column, spec)
+            yield grouped(frozen[spec.axis], patients)
+    for spec in config.strata:
+        if spec.cross:
+            first, second = (frozen[axis] for axis in spec.cross)
+            yield grouped(cross(first, second, spec), patients)
+
+
+def _windows(spec: StratumSpec, config: AuditConfig, first: Geometry) -> str:
+    """Say in which windows a share is measured, and how large they are on the first scan."""
+    rule = rule_of_stratum(spec, config.systems)
+    if rule is None:
+        return ""
+    try:
+        native = native_window(rule, first)
+    except AuditError:
+        native = None  # told by the dry case
+    if native is None or rule.grid == InputSpec():
+        return f"windows {rule.text}"
+    size = " x ".join(f"{length:.3g}" for length in native)
+    return f"windows {rule.text}: about {size} voxels of the first scan"
 
 
 def _beside(
@@ -98,10 +138,10 @@ def _beside(
     if any(len(record.raters) > 1 for record in cases) and work <= _CHEAP_VOXELS:
         names.append("rater_disagreement")
     return [
-        StratumSpec(name, label)
-        for label, _ in config.labels
+        StratumSpec(name, label.name)
+        for label in config.scored
         for name in names
-        if (name, label) not in known
+        if (name, label.name) not in known
     ]
 
 
@@ -117,17 +157,17 @@ def _measured(config: AuditConfig, record: CaseRecord, specs: Sequence[StratumSp
         )
     except AuditError:
         return {}  # told by the check of the files
-    numbers = dict(config.labels)
+    scored = {label.name: label for label in config.scored}
     keys = [property_of(spec, config) for spec in specs]
     rules = [rule for spec in specs if (rule := rule_of_stratum(spec, config.systems)) is not None]
     values: Values = {}
     for label in dict.fromkeys(label for _, label in keys if label):
         names = {name for name, its in keys if its == label}
-        mask = case.references["reference"] == numbers[label]
+        mask = scored[label].mask(case.references["reference"])
         if "foreground_ratio" in names:
             values["foreground_ratio", label] = foreground_ratio(mask)
         if names & {"rater_disagreement", "rater_dsc"}:
-            values |= _of_raters(case, label, numbers[label])
+            values |= _of_raters(case, scored[label])
         values |= {
             (it.name, label): it.value
             for it in case_properties(
@@ -142,10 +182,10 @@ def _measured(config: AuditConfig, record: CaseRecord, specs: Sequence[StratumSp
     return values
 
 
-def _of_raters(case: LoadedCase, label: str, number: int) -> Values:
-    masks = [mask == number for name, mask in case.references.items() if name != "reference"]
+def _of_raters(case: LoadedCase, label: ScoredLabel) -> Values:
+    masks = [label.mask(mask) for name, mask in case.references.items() if name != "reference"]
     found = rater_disagreement(masks, case.geometry.spacing, case.geometry.unit)
     return {
-        ("rater_disagreement", label): found.stratum_value,
-        ("rater_dsc", label): found.dsc,
+        ("rater_disagreement", label.name): found.stratum_value,
+        ("rater_dsc", label.name): found.dsc,
     }

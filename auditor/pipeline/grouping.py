@@ -16,7 +16,15 @@ from auditor.config import AuditConfig
 from auditor.config.problems import must_be_one_of
 from auditor.errors import ConfigError
 from auditor.schema import CaseRecord, Geometry, StratumSpec
-from auditor.strata.assign import FrozenStratum, cross, freeze
+from auditor.strata.assign import (
+    DETECTION,
+    MISSING,
+    NOTHING,
+    FrozenStratum,
+    cross,
+    freeze,
+    pair_name,
+)
 from auditor.strata.axes import AXES, MEASURED_AXES
 from auditor.strata.window_rules import WINDOW_AXIS, rule_of_stratum, rule_of_system
 
@@ -49,11 +57,15 @@ def grouping_problems(
     -------
     tuple of str
         Columns that the table does not have, values that are no numbers where edges are declared,
-        windows with other axes than the scans, groups of criteria that nothing can be in.
+        windows with other axes than the scans, groups of criteria that no case can be in.
     """
     problems = []
     columns = list(dict.fromkeys(name for case in cases for name, _ in case.metadata))
-    names: dict[str, tuple[str, ...]] = {}
+    names = {
+        spec.axis: _possible(spec, geometries[0])
+        for spec in config.strata
+        if geometries and spec.axis in AXES and isinstance(spec.edges, tuple)
+    }
     axes = {len(geometry.shape) for geometry in geometries}
     for spec in config.strata:
         if _is_column(spec) and spec.axis not in columns:
@@ -70,6 +82,10 @@ def grouping_problems(
                 f"strata.{spec.axis}.window: must have as many numbers as the scans have axes, which "
                 f"are {has}, was {list(spec.window)}"
             )
+    for spec in config.strata:
+        if spec.cross and all(axis in names for axis in spec.cross):
+            first, second = (names[axis] for axis in spec.cross)
+            names[spec.axis] = tuple(pair_name(a, b) for a in first for b in second)
     for criterion in config.criteria:
         axis, name = criterion.stratum or ("", "")
         if told := must_be_one_of(name, names[axis]) if axis in names else "":
@@ -132,6 +148,14 @@ def system_windows(config: AuditConfig) -> dict[str, str]:
     return {name: rule.name for name, rule in known.items() if rule is not None}
 
 
+def _possible(spec: StratumSpec, geometry: Geometry) -> tuple[str, ...]:
+    """Name every group that a case can be in on a measured axis with declared edges."""
+    ndim = len(geometry.shape)
+    ranges = freeze({"any": 0.0}, spec, length_unit=geometry.unit, ndim=ndim).names
+    texts = (NOTHING, DETECTION) if spec.axis == "rater_disagreement" else ()
+    return (*ranges, *texts, MISSING)
+
+
 def _is_column(spec: StratumSpec) -> bool:
     return not spec.cross and spec.axis not in AXES
 
@@ -162,9 +186,9 @@ def _changed(spec: StratumSpec, lock: Lock) -> bool:
         parts += [f"systems.{spec.system}.window", f"systems.{spec.system}.input"]
     if spec.edges == "tertiles":
         # tertiles of other references are other edges
-        parts += [_FILES, "cases", "labels"]
+        parts += [_FILES, "cases", "labels", "label_groups"]
     elif spec.axis in AXES:
-        parts += ["cases.reference", "labels"]
+        parts += ["cases.reference", "labels", "label_groups"]
     return any(
         key == part or key.startswith(f"{part}.") for key in lock.changed_late for part in parts
     )

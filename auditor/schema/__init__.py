@@ -29,6 +29,7 @@ from auditor.schema.difficulty import (
 from auditor.schema.encoding import decode, encode
 from auditor.schema.estimates import Estimate
 from auditor.schema.inputs import (
+    LARGEST_LABEL,
     CaseRecord,
     Certainty,
     Contract,
@@ -47,6 +48,7 @@ from auditor.schema.inputs import (
     TrainingFacts,
     WindowSpec,
 )
+from auditor.schema.labels import ScoredLabel
 from auditor.schema.rater_tests import (
     AnnotatorPosition,
     AnnotatorTest,
@@ -81,6 +83,7 @@ from auditor.schema.rows import (
 __all__ = [
     "CLEAN",
     "CONTROLS",
+    "LARGEST_LABEL",
     "RESULTS_VERSION",
     "ROW_COLUMNS",
     "SHARD_VERSION",
@@ -118,6 +121,7 @@ __all__ = [
     "Region",
     "Results",
     "Row",
+    "ScoredLabel",
     "Sensitivity",
     "Status",
     "StatusCount",

@@ -34,6 +34,7 @@ __all__ = [
     "disagreement_value",
     "freeze",
     "halves",
+    "pair_name",
     "tertiles",
 ]
 
@@ -201,7 +202,7 @@ def cross(first: FrozenStratum, second: FrozenStratum, spec: StratumSpec) -> Fro
         kind = "not assessable"
         alone = [it.axis for it in (first, second) if it.kind == "not assessable"]
         note = f"not assessable: {' and '.join(alone)} has one group only"
-    names = tuple(_pair(a, b) for a, b in itertools.product(first.names, second.names))
+    names = tuple(pair_name(a, b) for a, b in itertools.product(first.names, second.names))
     if len(set(names)) < len(names):
         doubled = next(name for name in names if names.count(name) > 1)
         msg = (
@@ -215,7 +216,8 @@ def cross(first: FrozenStratum, second: FrozenStratum, spec: StratumSpec) -> Fro
         edges=(),
         names=names,
         membership={
-            case: _pair(group, second.membership[case]) for case, group in first.membership.items()
+            case: pair_name(group, second.membership[case])
+            for case, group in first.membership.items()
         },
         note=note,
         kind=kind,
@@ -289,7 +291,8 @@ def _cut(numbers: Sequence[float], counts: Sequence[int]) -> tuple[float, ...]:
     return tuple(edges)
 
 
-def _pair(first: str, second: str) -> str:
+def pair_name(first: str, second: str) -> str:
+    """Name a pair of groups of a cross."""
     return f"{first} & {second}"
 
 

@@ -12,9 +12,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.schema import StratumSpec
-from auditor.strata.assign import FrozenStratum, freeze, halves, tertiles
+from auditor.strata.assign import MISSING, FrozenStratum, freeze, halves, tertiles
 
-__all__ = ["AxisProposals", "Bin", "Proposal", "propose", "round_edges"]
+__all__ = [
+    "AxisProposals",
+    "Bin",
+    "Proposal",
+    "counted",
+    "grouped",
+    "propose",
+    "round_edges",
+]
 
 _BINS = 8
 _SPREAD = 20.0
@@ -69,7 +77,46 @@ class AxisProposals:
     proposals: tuple[Proposal, ...]
     """The declared way first, where there is one."""
     note: str = ""
-    """Why nothing could be measured; empty otherwise."""
+    """What is measured where it is not said by the name: windows, the axes of a cross."""
+
+
+def counted(frozen: FrozenStratum, patients: Mapping[str, str], name: str = "declared") -> Proposal:
+    """Count the patients in every group of one way to group cases.
+
+    Parameters
+    ----------
+    frozen : an axis with the group of every case
+    patients : case -> patient
+    name : of the way
+    """
+    members: dict[str, set[str]] = {group: set() for group in frozen.names}
+    for case, group in frozen.membership.items():
+        members[group].add(patients[case])
+    groups = tuple((group, len(found)) for group, found in members.items())
+    return Proposal(name, frozen.edges, groups, frozen.note)
+
+
+def grouped(frozen: FrozenStratum, patients: Mapping[str, str]) -> AxisProposals:
+    """Show a declared axis whose groups are no ranges of a measure: a column, or a cross.
+
+    Parameters
+    ----------
+    frozen : the axis with the group of every case
+    patients : case -> patient
+    """
+    missing = sum(group == MISSING for group in frozen.membership.values())
+    return AxisProposals(
+        axis=frozen.axis,
+        label=frozen.label,
+        unit=frozen.unit,
+        declared=True,
+        minimum=frozen.minimum,
+        cases=len(frozen.membership) - missing,
+        missing=missing,
+        bins=(),
+        proposals=(counted(frozen, patients),),
+        note=" x ".join(axis for axis, _ in frozen.cross),
+    )
 
 
 def propose(
@@ -80,6 +127,7 @@ def propose(
     declared: bool,
     length_unit: str = "mm",
     ndim: int = 3,
+    note: str = "",
 ) -> AxisProposals:
     """Look at one measured axis.
 
@@ -90,6 +138,7 @@ def propose(
     spec : axis, label, minimum, and the declared edges where there are some
     declared : whether the configuration has this axis
     length_unit, ndim : of the scans, for units
+    note : what is measured, where the name of the axis does not say it
     """
     numbers = sorted(float(it) for it in values.values() if isinstance(it, int | float))
     ways: dict[str, tuple[float, ...]] = {
@@ -101,15 +150,11 @@ def propose(
     def cut(edges: StratumSpec) -> FrozenStratum:
         return freeze(values, edges, length_unit=length_unit, ndim=ndim)
 
-    def counted(name: str, frozen: FrozenStratum) -> Proposal:
-        groups = tuple((group, _patients(frozen, group, patients)) for group in frozen.names)
-        return Proposal(name, frozen.edges, groups, frozen.note)
-
-    found = [counted("declared", cut(spec))] if declared and spec.edges is not None else []
+    found = [counted(cut(spec), patients)] if declared and spec.edges is not None else []
     for name, edges in ways.items():
         if edges:
             plain = StratumSpec(spec.axis, spec.label, edges)
-            found.append(counted(name, cut(plain)))
+            found.append(counted(cut(plain), patients, name))
         else:
             found.append(Proposal(name, (), (), _why_not(numbers)))
     unit = cut(StratumSpec(spec.axis, spec.label, (1.0,))).unit
@@ -123,6 +168,7 @@ def propose(
         missing=len(values) - len(numbers),
         bins=_histogram(numbers),
         proposals=tuple(found),
+        note=note,
     )
 
 
@@ -152,10 +198,6 @@ def round_edges(numbers: Sequence[float]) -> tuple[float, ...]:
         if near not in edges and numbers[0] <= near < numbers[-1]:
             edges.append(near)
     return tuple(sorted(edges))
-
-
-def _patients(frozen: FrozenStratum, group: str, patients: Mapping[str, str]) -> int:
-    return len({patients[case] for case, name in frozen.membership.items() if name == group})
 
 
 def _why_not(numbers: Sequence[float]) -> str:

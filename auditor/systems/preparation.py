@@ -204,19 +204,8 @@ def fed_mask(mask: Tensor, image: Tensor, geometry: Geometry, spec: InputSpec) -
     if cropped:
         fed = fed[tuple(slice(b, n - a) for (b, a), n in zip(cropped, fed.shape, strict=True))]
     places = [torch.arange(n)[None] for n in fed.shape]
-    for find in (
-        lambda sizes: _to_spacing(sizes, geometry, spec, orientation),
-        lambda sizes: _to_size(sizes, spec),
-    ):
-        step = find(tuple(it.shape[1] for it in places))
-        if step is not None:
-            # axis by axis: which voxel is the nearest does not depend on the other axes
-            places = [
-                resample(it, Resampling((n,), (m,), (r,), (f,)), nearest=True)
-                for it, n, m, r, f in zip(
-                    places, step.before, step.after, step.ratio, step.first, strict=True
-                )
-            ]
+    places = _nearest(places, _to_spacing(fed.shape, geometry, spec, orientation))
+    places = _nearest(places, _to_size(tuple(it.shape[1] for it in places), spec))
     array = fed[np.ix_(*(it[0].numpy() for it in places))]
     margins = _margins(array.shape, spec)
     cut = (
@@ -225,6 +214,17 @@ def fed_mask(mask: Tensor, image: Tensor, geometry: Geometry, spec: InputSpec) -
     padding = [(max(0, b), max(0, a)) for b, a in margins]
     found: NDArray[np.bool_] = np.pad(array[tuple(cut)], padding)
     return found
+
+
+def _nearest(places: list[Tensor], step: Resampling | None) -> list[Tensor]:
+    """Resample the places of voxels along each axis: which is the nearest does not depend on the others."""
+    if step is None:
+        return places
+    axes = zip(places, step.before, step.after, step.ratio, step.first, strict=True)
+    return [
+        resample(it, Resampling((before,), (after,), (ratio,), (first,)), nearest=True)
+        for it, before, after, ratio, first in axes
+    ]
 
 
 def _box(fed: Tensor, spec: InputSpec) -> tuple[tuple[int, int], ...]:

@@ -117,6 +117,37 @@ def test_all_that_does_not_fit_the_cases_is_said_together(tmp_path: Path) -> Non
     )
 
 
+def claim(axis: str, group: str) -> dict[str, Any]:
+    return {
+        "C-01": {
+            "label": "spleen", "metric": "dsc", "at": "clean", "mean_at_least": 0.9,
+            "evidence": "assured", "stratum": {axis: group},
+        }
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("axis", "group", "fits"),
+    [
+        ("object_volume", "> 100 ml", True),
+        ("object_volume", "missing", True),
+        ("object_volume", ">100 ml", False),
+        ("site_by_size", "north & <= 100 ml", True),
+        ("site_by_size", "north & <= 10 ml", False),
+        ("age", "<= 65", True),
+        ("age", "<= 60", False),
+        # tertiles are not known before the references are measured
+        ("window_foreground_ratio", "anything", True),
+    ],
+)
+def test_a_criterion_must_name_a_group_that_a_case_can_be_in(
+    tmp_path: Path, axis: str, group: str, *, fits: bool
+) -> None:
+    told = grouping_problems(read(tmp_path, criteria=claim(axis, group)), CASES, [GEOMETRY])
+    assert (told == ()) is fits
+    assert all(f"criteria.C-01.stratum.{axis}: must be one of " in line for line in told)
+
+
 def test_groups_of_an_unchanged_lock_are_inferential(tmp_path: Path) -> None:
     found = frozen(read(tmp_path), lock_of())
     assert {kind for kind, _ in found.values()} == {"inferential"}

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from auditor.cli.axes import lines_of_axes
 from auditor.schema import StratumSpec
-from auditor.strata.assign import NOTHING
-from auditor.strata.proposals import propose, round_edges
+from auditor.strata.assign import NOTHING, cross, freeze
+from auditor.strata.proposals import grouped, propose, round_edges
 
 SPEC = StratumSpec("object_volume", "organ", (12.0,))
 VALUES = {f"c{k}": value for k, value in enumerate([1.0, 2.0, 4.0, 9.0, 15.0, 40.0])}
@@ -67,6 +67,25 @@ def test_texts_and_missing_values_are_counted_apart() -> None:
     assert (found.cases, found.missing) == (2, 2)
     declared = found.proposals[0]
     assert dict(declared.groups) == {"<= 1 mm": 1, "> 1 mm": 1, NOTHING: 1, "missing": 1}
+
+
+def test_columns_and_crosses_are_counted_as_they_are() -> None:
+    cases = {"a": "north", "b": "south", "c": None, "d": "north"}
+    patients = {"a": "p1", "b": "p1", "c": "p2", "d": "p3"}
+    site = freeze(cases, StratumSpec("site"))
+    found = grouped(site, patients)
+    assert (found.cases, found.missing, found.bins) == (3, 1, ())
+    # p1 has a case in both groups
+    assert found.proposals[0].groups == (("north", 2), ("south", 1), ("missing", 1))
+    size = freeze({"a": 1.0, "b": 20.0, "c": 1.0, "d": 30.0}, SPEC)
+    pairs = grouped(
+        cross(site, size, StratumSpec("both", cross=("site", "object_volume"))), patients
+    )
+    assert pairs.note == "site x object_volume"
+    assert dict(pairs.proposals[0].groups)["north & > 12 ml"] == 1
+    assert list(lines_of_axes([pairs]))[-1].startswith(
+        "           declared: patients north & <= 12 ml: 1"
+    )
 
 
 def test_equal_values_cannot_be_cut_and_it_is_said() -> None:

@@ -16,6 +16,8 @@ from skimage.transform import resize
 from auditor.schema import Status
 from auditor.strata.texture import (
     CODES,
+    _divergence,
+    _steps,
     js_bits,
     kl_bits_of_shared,
     texture_codes,
@@ -204,6 +206,26 @@ def test_where_textures_do_not_differ_one_value_in_twenty_passes_the_floor() -> 
         passed += bool(found.distinguishable)
     # chance 1/21 each; P(Binomial(120, 1/21) > 15) < 1e-3
     assert passed <= 15
+
+
+def test_shapes_are_moved_a_quarter_of_the_slice_or_more() -> None:
+    steps = _steps(np.random.default_rng(0), 300, (40, 60))
+    assert all(0 <= down < 40 and 0 <= along < 60 for down, along in steps)
+    assert all(10 <= down <= 30 or 15 <= along <= 45 for down, along in steps)
+    assert any(down < 10 for down, _ in steps)
+    assert any(along < 15 for _, along in steps)
+
+
+def test_a_code_that_neither_region_holds_is_counted_half() -> None:
+    codes = np.zeros((1, 2, 4), dtype=np.intp)
+    codes[0, :, 2:] = 7
+    inside = np.zeros((1, 2, 4), bool)
+    inside[0, :, :2] = True
+    # 4 pixels each, all of code 0 and all of code 7: 4.5 and 0.5 of 4 + 26 / 2
+    p = np.full(CODES, 0.5 / 17)
+    q = p.copy()
+    p[0], q[7] = 4.5 / 17, 4.5 / 17
+    assert _divergence(codes, inside, ~inside) == pytest.approx(js_bits(p, q))
 
 
 def test_shuffled_pixels_would_give_too_low_a_floor() -> None:

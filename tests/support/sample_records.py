@@ -19,6 +19,7 @@ from sample_numbers import (
 
 from auditor.analysis.difficulty_lines import percentiles, running_band, window_patients
 from auditor.analysis.dose_response import monotone
+from auditor.metrics.policy import policy_words, worst_words
 from auditor.schema import (
     CaseRow,
     Condition,
@@ -38,6 +39,13 @@ from auditor.schema.inputs import Certainty, Contract, ContractField, ContractSt
 
 
 def metric_sheet() -> tuple[MetricInfo, ...]:
+    """Three metrics, each with what the catalogue's policy says of it."""
+    return tuple(
+        replace(it, policy=policy_words(it.name), worst=worst_words(it.name)) for it in _metrics()
+    )
+
+
+def _metrics() -> tuple[MetricInfo, ...]:
     return (
         MetricInfo(
             *("dsc", "Dice similarity coefficient (DSC)", "", 0.0, 1.0, True),

@@ -352,15 +352,12 @@ def test_a_mask_on_the_fed_grid_is_what_nearest_neighbours_of_the_fed_scan_are(
     for step in prepared.resamplings:
         values = resample(values, step, nearest=True)
     expected = np.zeros(prepared.array.shape[1:], dtype=bool)
-    inner = tuple(
-        slice(max(0, b), n - max(0, a))
-        for n, (b, a) in zip(expected.shape, prepared.margins, strict=True)
-    )
-    outer = tuple(
-        slice(max(0, -b), n - max(0, -a))
-        for n, (b, a) in zip(values.shape[1:], prepared.margins, strict=True)
-    )
-    expected[inner] = values[0].numpy()[outer] > 0.5
+    inner, outer = [], []
+    sizes: tuple[int, ...] = prepared.array.shape[1:]
+    for (before, after), fed, own in zip(prepared.margins, sizes, values.shape[1:], strict=True):
+        inner.append(slice(max(0, before), fed - max(0, after)))
+        outer.append(slice(max(0, -before), own - max(0, -after)))
+    expected[tuple(inner)] = values[0].numpy()[tuple(outer)] > 0.5
     found = fed_mask(mask, mask[None].float(), geometry, spec)
     assert found.dtype == bool
     assert np.array_equal(found, expected)
