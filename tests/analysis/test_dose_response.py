@@ -33,10 +33,10 @@ def test_neighbours_that_fall_are_pooled_as_by_hand() -> None:
 
 
 def test_weights_and_equal_doses_count_as_patients() -> None:
-    # at dose 1 the mean of 0.2 and 0.6 is 0.4; pooled with 0.1 at weight 2: (2 * 0.4 + 2 * 0.1) / 4
-    places, fitted = monotone(array(1, 1, 2, 3), array(0.2, 0.6, 0.1, 0.9), array(1, 1, 2, 1))
+    # at dose 1 the mean of two patients is 0.4; pooled with the one at dose 2: (2 * 0.4 + 0.1) / 3
+    places, fitted = monotone(array(1, 1, 2, 3), array(0.2, 0.6, 0.1, 0.9), array(1, 1, 1, 1))
     assert places.tolist() == [1, 2, 3]
-    assert fitted == pytest.approx([0.25, 0.25, 0.9])
+    assert fitted == pytest.approx([0.3, 0.3, 0.9])
     places, fitted = monotone(array(1, 1, 2, 3), array(0.2, 0.6, 0.1, 0.9), array(1, 0, 0, 1))
     assert (places.tolist(), fitted.tolist()) == ([1, 3], [0.2, 0.9])
 
