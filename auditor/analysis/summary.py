@@ -12,14 +12,18 @@ from numpy.typing import NDArray
 from auditor.analysis.answers import headline, limits, not_assessed
 from auditor.analysis.controls import control_rows
 from auditor.analysis.criteria import Evidence, judge, overall
+from auditor.analysis.difficulty import difficulty
+from auditor.analysis.dose_response import dose_responses
 from auditor.analysis.groups import stratum_infos
 from auditor.analysis.intervals import FEW
 from auditor.analysis.promises import comparisons, conformal_bounds, main_columns
-from auditor.analysis.scans import case_rows, conditions, difficulty
+from auditor.analysis.properties import properties
+from auditor.analysis.scans import case_rows, conditions
 from auditor.analysis.selection import digests, exhibits, worst_cases
 from auditor.analysis.setup import AnalysisSetup
 from auditor.analysis.summaries import clean_key, summaries, worst_drops
 from auditor.analysis.table import Column, Key, Rows, counted, measurements, of_kind, over_patients
+from auditor.analysis.window_sweep import window_sweeps
 from auditor.schema import (
     RESULTS_VERSION,
     ContractStatus,
@@ -55,6 +59,7 @@ def summarise(table: pa.Table, *, setup: AnalysisSetup) -> Results:
     """
     scans = of_kind(table, Record.SCAN)
     evaluations = of_kind(table, Record.EVALUATION)
+    known = properties(table)
     columns = measurements(of_kind(table, Record.MEASUREMENT), setup.names)
     summed = summaries(columns, setup)
     has_dsc = any(info.name == "dsc" for info in setup.metrics)
@@ -80,7 +85,9 @@ def summarise(table: pa.Table, *, setup: AnalysisSetup) -> Results:
         criteria=judged,
         overall=overall(judged, purpose=setup.audit.purpose, preview=setup.audit.preview),
         worst=worst_cases(columns, setup),
-        difficulty=difficulty(columns, scans, setup) if has_dsc else (),
+        difficulty=difficulty(columns, known, setup) if has_dsc else (),
+        dose=dose_responses(columns, known, setup) if has_dsc else (),
+        sweeps=window_sweeps(columns, known, setup) if has_dsc else (),
         controls=control_rows(columns, setup),
         exhibits=exhibits(columns, setup, digests(evaluations)),
         not_assessed=not_assessed(setup),
