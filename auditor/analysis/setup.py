@@ -60,6 +60,9 @@ class AnalysisSetup:
     """Perturbation -> its first severity beyond what is seen in practice; 4 where it is not named."""
     invariant: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Perturbation -> systems whose own normalisation takes it away where no background is masked."""
+    windows: Mapping[str, str] = field(default_factory=dict)
+    """System -> name of the property that holds the share of foreground in its windows; systems that run
+    outside, in windows of their own, are not in it."""
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:

@@ -17,7 +17,17 @@ from auditor.schema.audited import (
     StratumInfo,
     SystemRecord,
 )
+from auditor.schema.difficulty import (
+    Crossing,
+    DifficultyAxis,
+    DoseResponse,
+    WindowCell,
+    WindowDifference,
+    WindowSweep,
+    WindowUse,
+)
 from auditor.schema.encoding import decode, encode
+from auditor.schema.estimates import Estimate
 from auditor.schema.inputs import (
     LARGEST_LABEL,
     CaseRecord,
@@ -52,8 +62,6 @@ from auditor.schema.results import (
     ConformalBound,
     ControlRow,
     CriterionResult,
-    DifficultyAxis,
-    Estimate,
     ExhibitSelection,
     Headline,
     Results,
@@ -94,7 +102,9 @@ __all__ = [
     "ControlRow",
     "CriterionResult",
     "CriterionSpec",
+    "Crossing",
     "DifficultyAxis",
+    "DoseResponse",
     "Estimate",
     "ExhibitSelection",
     "Geometry",
@@ -123,7 +133,11 @@ __all__ = [
     "TrainingFacts",
     "Verdict",
     "WilliamsIndex",
+    "WindowCell",
+    "WindowDifference",
     "WindowSpec",
+    "WindowSweep",
+    "WindowUse",
     "WorstCase",
     "decode",
     "encode",

@@ -20,6 +20,8 @@ from auditor.schema.audited import (
     StratumInfo,
     SystemRecord,
 )
+from auditor.schema.difficulty import DifficultyAxis, DoseResponse, WindowSweep
+from auditor.schema.estimates import Estimate
 
 RESULTS_VERSION = 2
 """Raised when a field is added or its meaning changes."""
@@ -36,30 +38,6 @@ class Verdict(StrEnum):
     NOT_RUN = "NOT RUN"
     WAIVED = "WAIVED"
     CONTRACT_IN_DOUBT = "CONTRACT IN DOUBT"
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A number that does not travel alone."""
-
-    value: float | None
-    """Point estimate, or the bound itself when `side` is lower or upper; None: see `status`."""
-    n: int
-    """Patients that enter it."""
-    method: str
-    """studentized bootstrap, phantom-zero bound, Clopper-Pearson, split conformal, descriptive."""
-    side: Literal["two-sided", "lower", "upper", "none"] = "none"
-    """none: no statement about other patients (descriptive)."""
-    level: float | None = None
-    """Confidence level of the interval or bound."""
-    low: float | None = None
-    """Lower end of a two-sided interval."""
-    high: float | None = None
-    """Upper end of a two-sided interval."""
-    status: str = "ok"
-    """ok, too_few, degenerate, not_certifiable, not_assessable, undefined."""
-    note: str = ""
-    """What a reader must know with it: 'needs n >= 9', 'failure rate up to 0.14 not excluded'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,20 +215,6 @@ class ExhibitSelection:
 
 
 @dataclass(frozen=True, slots=True)
-class DifficultyAxis:
-    """How the clean DSC of one system depends on one meaning of difficulty."""
-
-    system: str
-    label: str
-    axis: str
-    """foreground_ratio, rater_assd, rater_dsc, native_noise."""
-    rho: Estimate
-    """Spearman's rank correlation of the axis with DSC, with its interval."""
-    points: tuple[tuple[str, float, float], ...]
-    """(case, value on the axis, DSC)."""
-
-
-@dataclass(frozen=True, slots=True)
 class Headline:
     """The five answers of the front page, as numbers."""
 
@@ -300,9 +264,14 @@ class Results:
     """Overall verdict, or why there is none."""
     worst: tuple[WorstCase, ...]
     difficulty: tuple[DifficultyAxis, ...]
+    """Every meaning of difficulty for every system and label, in their order."""
     controls: tuple[ControlRow, ...]
     exhibits: tuple[ExhibitSelection, ...]
     not_assessed: tuple[str, ...]
     """What this audit says nothing about, in words."""
     limits: tuple[str, ...]
     """What a reader must not conclude, in words."""
+    dose: tuple[DoseResponse, ...] = ()
+    """How the clean DSC grows with the foreground ratio."""
+    sweeps: tuple[WindowSweep, ...] = ()
+    """Checkpoints that were audited under several windows."""
