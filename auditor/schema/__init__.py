@@ -18,7 +18,9 @@ from auditor.schema.audited import (
     SystemRecord,
 )
 from auditor.schema.encoding import decode, encode
+from auditor.schema.estimate import Estimate
 from auditor.schema.inputs import (
+    REFERENCE_RULES,
     CaseRecord,
     Certainty,
     Contract,
@@ -37,6 +39,12 @@ from auditor.schema.inputs import (
     TrainingFacts,
     WindowSpec,
 )
+from auditor.schema.raters import (
+    RaterCase,
+    RaterLabel,
+    RaterResults,
+    RaterSystem,
+)
 from auditor.schema.results import (
     RESULTS_VERSION,
     Comparison,
@@ -44,7 +52,6 @@ from auditor.schema.results import (
     ControlRow,
     CriterionResult,
     DifficultyAxis,
-    Estimate,
     ExhibitSelection,
     Headline,
     Results,
@@ -66,6 +73,7 @@ from auditor.schema.rows import (
 __all__ = [
     "CLEAN",
     "CONTROLS",
+    "REFERENCE_RULES",
     "RESULTS_VERSION",
     "ROW_COLUMNS",
     "SHARD_VERSION",
@@ -92,6 +100,10 @@ __all__ = [
     "MetricSpec",
     "OutputSpec",
     "PerturbationSpec",
+    "RaterCase",
+    "RaterLabel",
+    "RaterResults",
+    "RaterSystem",
     "Record",
     "ReferenceRule",
     "Region",
