@@ -39,6 +39,13 @@ from auditor.schema.inputs import (
     TrainingFacts,
     WindowSpec,
 )
+from auditor.schema.rater_tests import (
+    AnnotatorPosition,
+    AnnotatorTest,
+    RangeTest,
+    RangeVerdict,
+    WilliamsIndex,
+)
 from auditor.schema.raters import (
     RaterCase,
     RaterLabel,
@@ -77,6 +84,8 @@ __all__ = [
     "RESULTS_VERSION",
     "ROW_COLUMNS",
     "SHARD_VERSION",
+    "AnnotatorPosition",
+    "AnnotatorTest",
     "AuditInfo",
     "CaseRecord",
     "CaseRow",
@@ -100,6 +109,8 @@ __all__ = [
     "MetricSpec",
     "OutputSpec",
     "PerturbationSpec",
+    "RangeTest",
+    "RangeVerdict",
     "RaterCase",
     "RaterLabel",
     "RaterResults",
@@ -119,6 +130,7 @@ __all__ = [
     "SystemSpec",
     "TrainingFacts",
     "Verdict",
+    "WilliamsIndex",
     "WindowSpec",
     "WorstCase",
     "decode",
