@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from markupsafe import Markup
@@ -69,7 +70,7 @@ def render_raters(page: RaterPage) -> str:
             "cases",
             "Cases by disagreement",
             "Where raters differ most, a closer look pays most: at the case, and at the instructions.",
-            (case_table(page.results, page.length_unit), *_pictures(page)),
+            (replace(case_table(page.results, page.length_unit), summary=""), *_pictures(page)),
         ),
         Section("labels", "Who drew what", "", (_used(page),)),
         Section("limits", "What this says, and what not", "", (Items(page.results.notes),)),
@@ -142,9 +143,10 @@ def _figures(page: RaterPage) -> list[Block]:
             Prose("No case has an object that every rater marked, so nothing is drawn.", "empty")
         ]
     words = (
-        "Disagreement against the size of the object: the DSC follows size, the width hardly does."
+        "Raters who differ by the same width everywhere have a lower DSC on small objects: the upper plot then "
+        "falls with size, the lower one does not."
     )
-    return [Gallery(tuple(figures), title="Bound to size, and not", legend=words)]
+    return [Gallery(tuple(figures), title="Disagreement and size", legend=words)]
 
 
 def _pictures(page: RaterPage) -> list[Block]:

@@ -12,21 +12,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.analysis.intervals import seed_of
+from auditor.analysis.annotator_test import annotator_test
 from auditor.analysis.properties import Properties
 from auditor.analysis.rater_agreement import (
     over_cases,
-    williams_index,
     within_rater_range,
 )
 from auditor.analysis.rater_cases import rater_case
 from auditor.analysis.raters import Draws, label_agreement, ranked
 from auditor.analysis.setup import AnalysisSetup
 from auditor.analysis.table import Rows
+from auditor.analysis.williams import williams_index
 from auditor.metrics.catalog import volume_unit
 from auditor.metrics.policy import FAILURES
 from auditor.schema import (
     CLEAN,
+    AnnotatorTest,
     Estimate,
     RaterCase,
     RaterResults,
@@ -157,7 +158,7 @@ def _system(
     model, raters = over_cases(with_raters, patients), over_cases(of_raters, patients)
     draws = Draws(setup.audit.interval_level, setup.audit.seed)
     margin, level = setup.rater_margin, setup.audit.criteria_level
-    seed = seed_of(setup.audit.seed, "raters", label)  # the same draws for every system
+    seed = setup.seed("bootstrap")
     test = within_rater_range(model - raters, margin=margin or _ANY_MARGIN, level=level, seed=seed)
     index = williams_index(model, raters, margin=margin or _ANY_MARGIN / 2, level=level, seed=seed)
     consensus = _consensus(name, label, found, used, setup)
@@ -171,19 +172,19 @@ def _system(
     return RaterSystem(
         system=name,
         label=label,
-        dsc=draws.mean(model, label, "with raters", least=0.0),
-        between=draws.mean(raters, label, "between raters", least=0.0),
+        dsc=draws.mean(model, least=0.0),
+        between=draws.mean(raters, least=0.0),
         difference=test.difference,
         lower=test.lower,
         upper=test.upper,
         test=None if margin is None else test,
         williams=index.index,
         williams_test=None if margin is None else index,
-        system_consensus=draws.mean(consensus.model, label, "consensus", least=0.0),
-        rater_consensus=draws.mean(consensus.raters, label, "rater consensus", least=0.0),
+        system_consensus=draws.mean(consensus.model, least=0.0),
+        rater_consensus=draws.mean(consensus.raters, least=0.0),
         consensus_difference=against.difference,
         consensus_test=None if margin is None or not len(consensus.model) else against,
-        annotators=_annotators(consensus, level, seed),
+        annotators=_annotators(name, label, found, used, setup),
         scores=tuple(
             (metric, _score(metric, name, label, rows, setup, draws))
             for metric in _SCORES
@@ -204,8 +205,6 @@ class _Consensus:
     """(patients,), mean over the raters left out."""
     raters: Floats
     """(patients,)."""
-    positions: Mapping[str, tuple[Floats, Floats]]
-    """rater_2 -> (DSC of the system, of that rater) with the consensus of the others, (patients,)."""
 
 
 def _consensus(
@@ -214,37 +213,54 @@ def _consensus(
     """Pair a system with each rater left out; empty where there is no consensus of the others."""
     shown = {record.case: record for record in setup.cases}
     own = found.get((name, label), {})
-    scores: dict[str, list[tuple[str, float, float]]] = {}
+    paired: dict[str, list[tuple[float, float]]] = {}
     for case in cases:
         for rater in shown[case].rater_names:
             against = f"without_{rater}"
-            of_rater = found.get((f"control:{rater}", label), {}).get(against, {}).get(case)
-            if of_rater is not None:
-                of_system = own.get(against, {}).get(case, 0.0)
-                scores.setdefault(rater, []).append((case, of_system, of_rater))
+            his = found.get((f"control:{rater}", label), {}).get(against, {}).get(case)
+            if his is not None:
+                paired.setdefault(case, []).append((own.get(against, {}).get(case, 0.0), his))
+    patients = [shown[case].patient for case in paired]
+    means = [np.mean(scores, axis=0) for scores in paired.values()]
+    return _Consensus(
+        over_cases([float(it[0]) for it in means], patients),
+        over_cases([float(it[1]) for it in means], patients),
+    )
 
-    def averaged(rows: Sequence[tuple[str, float, float]]) -> tuple[Floats, Floats]:
-        patients = [shown[case].patient for case, _, _ in rows]
-        return (
-            over_cases([system for _, system, _ in rows], patients),
-            over_cases([rater for _, _, rater in rows], patients),
-        )
 
-    of_case: dict[str, list[tuple[float, float]]] = {}
-    for rows in scores.values():
-        for case, system, rater in rows:
-            of_case.setdefault(case, []).append((system, rater))
-    means = [
-        (
-            case,
-            float(np.mean([a for a, _ in of_case[case]])),
-            float(np.mean([b for _, b in of_case[case]])),
-        )
-        for case in cases
-        if case in of_case
-    ]
-    model, raters = averaged(means)
-    return _Consensus(model, raters, {rater: averaged(rows) for rater, rows in scores.items()})
+def _annotators(
+    name: str, label: str, found: Found, cases: Sequence[str], setup: AnalysisSetup
+) -> tuple[AnnotatorTest, ...]:
+    """Put a system in the place of each rater, and compare both with the other raters."""
+    shown = {record.case: record for record in setup.cases}
+    raters = sorted(
+        {rater for case in cases for rater in shown[case].rater_names}, key=lambda it: int(it[6:])
+    )
+    if not raters:
+        return ()
+    patients = list(dict.fromkeys(shown[case].patient for case in cases))
+    scores = np.full((2, len(cases), len(raters)), np.nan)
+    for row, case in enumerate(cases):
+        names = shown[case].rater_names
+        for rater in names:
+            others = [other for other in names if other != rater]
+            own = [found.get((name, label), {}).get(it, {}).get(case, 0.0) for it in others]
+            his = found.get((f"control:{rater}", label), {})
+            between = [his.get(it, {}).get(case, np.nan) for it in others]
+            scores[:, row, raters.index(rater)] = np.mean(own), np.mean(between)
+    scores[:, np.isnan(scores).any(axis=0)] = np.nan
+    of_patient = np.array([patients.index(shown[case].patient) for case in cases])
+    averaged = np.full((2, len(patients), len(raters)), np.nan)
+    for place in range(len(patients)):
+        mine = scores[:, of_patient == place]
+        seen = ~np.isnan(mine)
+        total = np.where(seen, mine, 0.0).sum(axis=1)
+        averaged[:, place] = np.where(seen.any(axis=1), total / seen.sum(axis=1).clip(1), np.nan)
+    level = setup.audit.criteria_level
+    return tuple(
+        annotator_test(averaged[0], averaged[1], least=LEAST, level=level, names=names)
+        for names in (None, raters)
+    )
 
 
 def _measured(metric: str, name: str, label: str, rows: Rows) -> bool:
@@ -276,7 +292,7 @@ def _score(
             values.append(float(value))
             patients.append(patient[columns["case"][i]])
     least = 0.0 if metric in _IN_UNIT else None
-    return draws.mean(over_cases(values, patients), label, metric, least=least)
+    return draws.mean(over_cases(values, patients), least=least)
 
 
 def _notes(setup: AnalysisSetup) -> tuple[str, ...]:
@@ -297,7 +313,3 @@ def _notes(setup: AnalysisSetup) -> tuple[str, ...]:
             "agreement is acceptable is a clinical choice (raters: {margin: ..} in the configuration)."
         )
     return tuple(told)
-
-
-def _annotators(consensus: _Consensus, level: float, seed: int) -> None:
-    return None

@@ -27,11 +27,16 @@ class Draws:
     seed: int
     """Of the audit, or of the command."""
 
-    def mean(self, sample: Floats, *parts: str, least: float | None = None) -> Estimate:
-        """Estimate a mean over patients; `parts` say of what."""
-        return mean_estimate(
-            sample, level=self.level, seed=seed_of(self.seed, "raters", *parts), least=least
-        )
+    def mean(self, sample: Floats, *, least: float | None = None) -> Estimate:
+        """Estimate a mean over patients; the same patients are resampled alike, whatever is measured.
+
+        Parameters
+        ----------
+        sample : (patients,)
+        least : see `auditor.analysis.means.mean_estimate`
+        """
+        seed = seed_of(self.seed, "bootstrap")
+        return mean_estimate(sample, level=self.level, seed=seed, least=least)
 
 
 def ranked(cases: Sequence[RaterCase]) -> tuple[RaterCase, ...]:
@@ -70,7 +75,7 @@ def label_agreement(label: str, cases: Sequence[RaterCase], draws: Draws) -> Rat
 
     def mean(field: str, least: float | None = None) -> Estimate:
         sample = per_patient({it.case: _number(getattr(it, field)) for it in own}, own)
-        return draws.mean(sample, label, field, least=least)
+        return draws.mean(sample, least=least)
 
     raters = [case.raters for case in own]
     volume = np.array([_number(case.volume) for case in own])

@@ -7,13 +7,13 @@ all share, else that of the first rater who has a worst case. The worst case is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from auditor.execution.scoring import Scorer
-from auditor.schema import Geometry, MetricSpec, Record, Row, Status
+from auditor.schema import Record, Row, Status
 from perturbations import Warp
 
 __all__ = ["MeanScorer", "mean_rows"]
@@ -24,33 +24,7 @@ class MeanScorer:
     """The raters of one case, each prepared once; it scores as `Scorer` does."""
 
     scorers: tuple[Scorer, ...]
-    """One per rater."""
-
-    @staticmethod
-    def of(
-        raters: Mapping[str, Tensor],
-        geometry: Geometry,
-        *,
-        labels: tuple[tuple[str, int], ...],
-        metrics: tuple[MetricSpec, ...],
-    ) -> MeanScorer:
-        """Prepare every rater of one case.
-
-        Parameters
-        ----------
-        raters : mapping of name to (z, y, x) or (y, x), int16
-            At least one.
-        geometry : Geometry
-            Of the masks.
-        labels, metrics
-            What to measure.
-        """
-        return MeanScorer(
-            tuple(
-                Scorer.of(mask, geometry, labels=labels, metrics=metrics)
-                for mask in raters.values()
-            )
-        )
+    """One per rater, at least one."""
 
     def rows(
         self,

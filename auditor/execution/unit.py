@@ -114,10 +114,13 @@ class UnitRunner(Closing):
 
     def _prepared(self, case: LoadedCase) -> Scorer | MeanScorer:
         config = self._job.config
-        what = {"labels": config.labels, "metrics": config.metrics}
+
+        def against(mask: Tensor) -> Scorer:
+            return Scorer.of(mask, case.geometry, labels=config.labels, metrics=config.metrics)
+
         if config.cases.reference.use == "mean_over_raters":
-            return MeanScorer.of(case.raters, case.geometry, **what)
-        return Scorer.of(case.references["reference"], case.geometry, **what)
+            return MeanScorer(tuple(against(mask) for mask in case.raters.values()))
+        return against(case.references["reference"])
 
     def _raters(self, unit: Unit, case: LoadedCase) -> RaterPanel | None:
         """Prepare the raters of a clean scan; they saw no other."""

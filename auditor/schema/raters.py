@@ -102,8 +102,8 @@ class RaterSystem:
     """Of the two; not assessable where the tie rule that the consensus needs was not declared."""
     consensus_test: RangeTest | None
     """By the declared margin; None: no margin was declared, or there is no consensus."""
-    annotators: AnnotatorTest | None
-    """Against each rater left out; None: there is no consensus of the others."""
+    annotators: tuple[AnnotatorTest, ...]
+    """In the place of each rater: positions pooled, then, as if each kept his column, one by one."""
     scores: tuple[tuple[str, Estimate], ...]
     """(rater-aware metric, mean over patients with a value)."""
     points: tuple[tuple[str, float, float], ...]

@@ -79,9 +79,9 @@ def paired(row: RaterSystem, mark: Mark) -> Markup:
 
 
 def _margin(row: RaterSystem, strip: Scale, left: float, right: float) -> list[Markup]:
-    if row.margin is None or row.margin > strip.high:
+    if row.test is None or row.test.margin > strip.high:
         return []
-    y = strip(-row.margin)
+    y = strip(-row.test.margin)
     return [
         svg.line(left, y, right, y, class_="nominal"),
         svg.text(right, y + 10, "margin", class_="small", text_anchor="end"),

@@ -15,6 +15,8 @@ from reports.wording import (
     heading,
     method_of,
     number,
+    patients,
+    percent,
     value_of,
 )
 
@@ -35,8 +37,8 @@ def raters(view: View) -> Section:
     """Show the raters among each other and each system beside them; says so where there are none."""
     results = view.results.raters
     lead = (
-        "Raters saw the clean scans only. Their agreement with each other is what a system is held "
-        "against: nobody can agree with all of them better than they allow."
+        "Raters saw the clean scans only. How far they agree with each other is what the agreement of a "
+        "system with them is held against."
     )
     if results is None or not results.labels:
         words = "Not assessable: no case has two raters."
@@ -179,43 +181,58 @@ def _systems(view: View, results: RaterResults) -> list[Block]:
             for row in own
         )
         blocks.append(Gallery(figures, title=f"DSC with the raters of {label}, case by case"))
-    return [*blocks, _comparison(rows), _alternative(rows), _scores(rows, results.volume_unit)]
+    tests = [row for row in rows if row.test is not None]
+    return [
+        *blocks,
+        _comparison(rows),
+        *([_tests(tests)] if tests else []),
+        _alternative(rows),
+        _scores(rows, results.volume_unit),
+    ]
+
+
+_VERDICTS = {
+    "within": "within the range of the raters by a margin of {}",
+    "outside": "outside the range of the raters by a margin of {}",
+    "undetermined": "neither shown to be within the range of the raters nor outside it, margin {}",
+}
+"""Verdict of a test in words, before what it depends on."""
 
 
 def _sentence(row: RaterSystem) -> Markup:
     """Say in one careful sentence where a system lies beside the raters."""
-    whom = f"{row.system}, {row.label}"
-    basis = Markup("{}, n = {}, {}").format(
-        Markup("{} %").format(_level(row.lower)), count(row.lower.n), row.lower.method
+    whom = Markup("{}, {}: mean difference {}").format(
+        row.system, row.label, value_of(row.difference)
     )
-    if row.lower.value is None or row.upper.value is None:
-        return Markup("{}: {}. No verdict: {}.").format(
-            whom, _difference(row), row.verdict or "too few patients"
-        )
-    ends = Markup("lower bound {}, upper bound {}, each {}").format(
-        number(row.lower.value), number(row.upper.value), basis
-    )
-    if row.margin is None:
-        return Markup(
-            "{}: {} ({}). No margin was declared (raters.margin), so nothing is concluded."
-        ).format(whom, _difference(row), ends)
-    told = {
-        "within": "within the range of the raters by a margin of {}",
-        "outside": "outside the range of the raters by a margin of {}",
-    }.get(
-        row.verdict, "neither shown to be within the range of the raters nor outside it, margin {}"
-    )
-    return Markup("{}: {} ({}).").format(whom, Markup(told).format(number(row.margin)), ends)
+    test = row.test
+    if test is None:
+        ends = _bounds(row.lower, row.upper)
+        words = "{}{}. No margin was declared (raters.margin), so nothing is concluded."
+        return Markup(words).format(whom, ends)
+    if test.verdict == "too few patients":
+        words = "{}. No verdict: {} is too few; {} could at best be enough."
+        needed = "no number" if test.needed is None else count(test.needed)
+        return Markup(words).format(whom, patients(test.difference.n), needed)
+    kind, _, condition = test.verdict.partition(" (")
+    told = Markup(_VERDICTS[kind]).format(number(test.margin))
+    if condition:
+        told += ", given no unseen patient unlike these"
+        ends = _bounds(test.conditional_lower, test.conditional_upper)
+    else:
+        ends = _bounds(test.lower, test.upper)
+    return Markup("{}; {}{}.").format(whom, told, ends)
 
 
-def _level(estimate: Estimate) -> Markup:
-    share = estimate.level or 0.0
-    return Markup('<data value="{}">{}</data>').format(f"{share:.7g}", f"{share * 100:.4g}")
-
-
-def _difference(row: RaterSystem) -> Markup:
-    return Markup("agrees with the raters by a DSC {} more than they do with each other").format(
-        value_of(row.difference)
+def _bounds(lower: Estimate, upper: Estimate) -> Markup:
+    """Write both one-sided bounds with their level, n and method; nothing where there are none."""
+    if lower.value is None or upper.value is None or lower.level is None:
+        return Markup("")
+    return Markup(" (lower bound {}, upper bound {}, each {}, n = {}, {})").format(
+        number(lower.value),
+        number(upper.value),
+        percent(lower.level),
+        count(lower.n),
+        lower.method,
     )
 
 
@@ -224,11 +241,14 @@ def _comparison(rows: Sequence[RaterSystem]) -> Table:
     for row in rows:
         measures: tuple[tuple[str, Estimate], ...] = (
             ("DSC with each rater", row.dsc),
-            ("... minus DSC of the raters with each other", row.difference),
+            ("DSC of the raters with each other", row.between),
+            ("Difference of the two", row.difference),
+            ("... its lower bound", row.lower),
+            ("... its upper bound", row.upper),
             ("Williams index", row.williams),
             ("DSC with the consensus of all but one", row.system_consensus),
             ("DSC of the one left out with it", row.rater_consensus),
-            ("Difference of the two", row.left_out),
+            ("Difference of these two", row.consensus_difference),
         )
         shown += [
             (f"{row.system}, {row.label}", words, value_of(it), count(it.n), method_of(it))
@@ -252,36 +272,95 @@ def _comparison(rows: Sequence[RaterSystem]) -> Table:
     )
 
 
+def _tests(rows: Sequence[RaterSystem]) -> Table:
+    """List what the declared margin decides, test by test."""
+    shown: list[tuple[Text, ...]] = []
+    for row in rows:
+        whom = f"{row.system}, {row.label}"
+        for words, test in (
+            ("Raters with each other", row.test),
+            ("Consensus of the others", row.consensus_test),
+        ):
+            if test is None:
+                continue
+            needed = "no number" if test.needed is None else count(test.needed)
+            shown.append((whom, words, number(test.margin), test.verdict, test.equivalence, needed))
+        index = row.williams_test
+        if index is not None:
+            shown.append(
+                (
+                    whom,
+                    "Williams index",
+                    number(index.margin),
+                    index.verdict,
+                    "not asked",
+                    "not told",
+                )
+            )
+    columns = (
+        *(Column("System and label"), Column("Held against"), Column("Margin", "number")),
+        *(
+            Column("Verdict"),
+            Column("Equivalent"),
+            Column("Fewest patients for a verdict", "number"),
+        ),
+    )
+    return Table(
+        caption="Within the range of the raters, by the declared margin.",
+        columns=columns,
+        rows=tuple(shown),
+        note=(
+            "within: the lower bound lies above minus the margin; outside: the upper bound lies below it. "
+            "conditional: by resampling, given that no unseen patient is unlike these; otherwise by a bound "
+            "that counts one patient more, of the worst possible difference. The margin of the Williams index "
+            "is a share of the raters' agreement."
+        ),
+    )
+
+
 def _alternative(rows: Sequence[RaterSystem]) -> Block:
-    shown = tuple(
+    shown: tuple[tuple[Text, ...], ...] = tuple(
         (
             f"{row.system}, {row.label}",
-            heading(it.rater) if it.rater != "all" else "any rater, pooled",
+            "any of them, pooled" if test.pooled else heading(it.rater),
             value_of(it.share),
-            number(it.p_value) if it.p_value is not None else "not tested",
+            number(it.p_value)
+            if it.p_value is not None
+            else "by the bound"
+            if test.pooled
+            else "none",
+            "shown" if it.passed else "not shown",
             count(it.share.n),
             method_of(it.share),
         )
         for row in rows
-        for it in row.alternative
+        for test in row.annotators
+        for it in test.positions
     )
     if not shown:
-        return Prose("Not assessable: no system could be compared with a rater left out.", "empty")
+        return Prose("In the place of a rater: not assessable, no case has two raters.", "empty")
     columns = (
-        *(Column("System and label"), Column("Rater left out")),
+        *(Column("System and label"), Column("In the place of")),
         *(Column("Share of patients [interval]", "number"), Column("p (Holm)", "number")),
-        *(Column("n", "number"), Column("Level and method", fold=True)),
+        *(
+            Column("More often than not"),
+            Column("n", "number"),
+            Column("Level and method", fold=True),
+        ),
     )
+    least = next(test.least for row in rows for test in row.annotators)
     return Table(
         caption=(
-            "Patients on whom a system agrees with the other raters at least as well as the one left out."
+            "Patients on whom a system agrees with the other raters at least as well as the one in whose place "
+            "it is put."
         ),
         columns=columns,
         rows=shown,
-        note=(
-            "p: of a share of one half or less, adjusted over the raters. The columns rater_1 and on are taken "
-            "for the same persons on every case; where they are not, read the pooled line alone."
-        ),
+        note=Markup(
+            "Tested against a share of {}. Pooled: the mean over the raters of a patient. Rater by rater "
+            "(adjusted by Holm) the columns rater_1 and on are taken for the same persons on every case; where they are "
+            "not, only the pooled line holds."
+        ).format(number(least)),
         summary="Alternative annotator",
     )
 
