@@ -35,7 +35,11 @@ def box(width: int, number: int = 1) -> Tensor:
 def case_of(*names: str, widths: dict[str, int] | None = None) -> LoadedCase:
     masks = {name: box((widths or WIDTHS)[name]) for name in names}
     scan = Scan(
-        image=torch.rand(1, *GRID.shape), spacing=GRID.spacing, unit="mm", modality="mr", state="raw"
+        image=torch.rand(1, *GRID.shape),
+        spacing=GRID.spacing,
+        unit="mm",
+        modality="mr",
+        state="raw",
     )
     record = CaseRecord("a", "p", (), None, tuple("abcdef"[: len(masks)]))
     return LoadedCase(record, scan, GRID, {"reference": next(iter(masks.values())), **masks})
@@ -160,7 +164,7 @@ def test_what_raters_tell_of_a_case_is_stored_as_properties() -> None:
 
 
 def test_nothing_marked_has_a_status_and_a_reason_instead_of_a_number() -> None:
-    empty = {name: 0 for name in WIDTHS}
+    empty = dict.fromkeys(WIDTHS, 0)
     case = case_of(*WIDTHS, widths=empty)
     apart = rater_disagreement([it == 1 for it in case.raters.values()], GRID.spacing, GRID.unit)
     found = RaterPanel.of(case, labels=LABELS, tie="above_half")
@@ -211,9 +215,7 @@ def test_a_mean_over_raters_says_of_how_many(
 
 def test_the_mean_over_raters_is_the_mean_of_every_metric_against_each() -> None:
     specs = (MetricSpec("dsc"), MetricSpec("volume_difference"), MetricSpec("hd95"))
-    each = [
-        Scorer.of(box(width), GRID, labels=LABELS, metrics=specs) for width in WIDTHS.values()
-    ]
+    each = [Scorer.of(box(width), GRID, labels=LABELS, metrics=specs) for width in WIDTHS.values()]
     found = MeanScorer(tuple(each)).rows(box(5), template=template())
     assert [row.record for row in found] == ["evaluation", *["measurement"] * 3]
     by_name = {row.metric: row.value for row in found[1:]}
