@@ -113,6 +113,10 @@ def test_a_prediction_that_failed_agrees_with_nobody() -> None:
     lost = [row for row in rows if (row.system, row.case) != ("unet", case.case)]
     _, without = results(COHORT, lost)
     assert without.systems[0].difference == after.systems[0].difference
+    assert (
+        dict(without.systems[0].scores)["qubiq_dice"]
+        == (dict(after.systems[0].scores)["qubiq_dice"])
+    )
     assert after.systems[0].difference.n == before.systems[0].difference.n == 24
 
 
