@@ -17,12 +17,22 @@ from auditor.cases import LoadedCase
 from auditor.execution.averaging import MeanScorer, mean_rows
 from auditor.execution.rater_rows import RaterPanel
 from auditor.execution.scoring import Scorer
-from auditor.schema import CaseRecord, Geometry, MetricSpec, Record, Row, Status
+from auditor.schema import (
+    CaseRecord,
+    Geometry,
+    MetricSpec,
+    OutputSpec,
+    Record,
+    Row,
+    ScoredLabel,
+    Status,
+)
 from auditor.strata.raters import rater_disagreement
 from perturbations import Scan
 
 GRID = Geometry(shape=(4, 8, 10), spacing=(3.0, 1.25, 0.5))
-LABELS = (("organ", 1),)
+LABELS = (ScoredLabel("organ", ("organ",), (1,)),)
+OUTPUT = OutputSpec(activation="softmax", labels=(("organ", 1),))
 WIDTHS = {"rater_1": 3, "rater_2": 4, "rater_3": 6}
 
 
@@ -119,7 +129,7 @@ def test_metrics_of_all_raters_stand_under_their_own_name() -> None:
 
 def test_calibration_is_measured_only_on_probabilities() -> None:
     soft = box(4).float()[None] * 0.75
-    rows = panel(*WIDTHS).rows(box(4), template=template(), probabilities=soft)
+    rows = panel(*WIDTHS).rows(box(4), template=template(), output=OUTPUT, probabilities=soft)
     found = {row.metric: row.value for row in rows if row.reference == "raters"}
     assert found["rater_ece"] is not None
     assert found["rater_ece"] > 0
