@@ -205,6 +205,19 @@ def test_williams_index_needs_the_whole_interval() -> None:
     )
 
 
+def test_patients_whose_raters_hardly_agree_do_not_widen_the_williams_interval() -> None:
+    # half of what raters reach, whether that is .2 or .95: only what is beside the ratio counts
+    rng = np.random.default_rng(62)
+    between = rng.uniform(0.2, 0.95, 60)
+    beside = rng.normal(0.0, 0.006, 60)
+    found = index_of(0.5 * between + beside, between).index
+    half = float(np.std(beside, ddof=1) / 60**0.5 / between.mean()) * 1.671  # t(59), .95
+    assert found.value is not None
+    assert (found.low, found.high) == pytest.approx(
+        (found.value - half, found.value + half), abs=0.2 * half
+    )
+
+
 def test_williams_index_without_anything_to_divide_by() -> None:
     assert index_of(np.full(20, 0.5), np.zeros(20)).index.status == "undefined"
     same = index_of(np.full(20, 0.45), np.full(20, 0.9))
