@@ -18,7 +18,7 @@ from torch import Tensor
 from auditor.cases import LoadedCase
 from auditor.cases.raters import without
 from auditor.execution.scoring import probability_of, without_probability
-from auditor.metrics.distances import bounding_box
+from auditor.metrics.boxes import bounding_box
 from auditor.metrics.measure import Measured
 from auditor.metrics.policy import status_of
 from auditor.metrics.rater_metrics import (
@@ -251,9 +251,7 @@ def _dsc(mask: Tensor, size: int, reference: Tensor) -> Measured:
 
 def _box(masks: Sequence[Tensor]) -> tuple[slice, ...]:
     """Smallest box with every voxel of some masks; the first voxel when there is none."""
-    marked = functools.reduce(torch.logical_or, masks)
-    found = bounding_box(marked.cpu().numpy())
-    return (slice(0, 1),) * marked.ndim if found is None else found
+    return bounding_box(functools.reduce(torch.logical_or, masks).cpu().numpy())
 
 
 def _united(first: tuple[slice, ...], second: tuple[slice, ...]) -> tuple[slice, ...]:

@@ -27,7 +27,7 @@ from typing import Literal, TypeVar
 
 import torch
 
-from auditor.metrics.distances import bounding_box
+from auditor.metrics.boxes import bounding_box
 from auditor.metrics.pair import MaskPair
 from auditor.metrics.reference import Reference, check_mask, check_spacing, prepare_reference
 from auditor.metrics.surface import assd
@@ -151,8 +151,6 @@ def _cut(masks: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], int]:
     """
     marked = functools.reduce(torch.logical_or, masks)
     box = bounding_box(marked.cpu().numpy())
-    if box is None:
-        box = (slice(0, 1),) * marked.ndim
     near = [mask[box] for mask in masks]
     return near, marked.numel() - near[0].numel()
 
