@@ -6,8 +6,8 @@ time that the process was given by the processor, so that other work on the mach
 Boundary voxels: MONAI's `compute_hausdorff_distance` (95), `compute_surface_dice` and
 `compute_average_surface_distance` (symmetric). Surface elements: `compute_surface_distances` of
 surface-distance with its robust Hausdorff distance, surface Dice and average distance. What is kept of
-a reference for all its predictions is built before, and timed apart. The masks of the peers are made
-from the label map before their time starts, ours within it. The values of both sides are compared.
+a reference for all its predictions is built before, and timed apart. The masks are made
+from the label map before the time starts. The values of both sides are compared.
 Needs the peers::
 
     pip install -c constraints.txt -e . surface-distance==0.1 monai==1.6.1
@@ -174,12 +174,17 @@ def prepare(labels: Labels, n_labels: int) -> dict[int, Reference]:
     return {k: prepare_reference(held == k, SPACING) for k in range(1, n_labels + 1)}
 
 
-def ours(prediction: Labels, references: dict[int, Reference], peer: str) -> Values:
-    """Measure all labels of a label map."""
-    held = torch.from_numpy(prediction)
+def masks(labels: Labels, n_labels: int) -> list[Mask]:
+    """Make the masks of all labels."""
+    return [labels == k for k in range(1, n_labels + 1)]
+
+
+def ours(predictions: list[Mask], references: dict[int, Reference], peer: str) -> Values:
+    """Measure all labels, one mask (z, y, x) each."""
     found: Values = {}
-    for number, reference in references.items():
-        for measured in measure_label(held == number, reference, metrics=specs(peer)):
+    for prediction, (number, reference) in zip(predictions, references.items(), strict=True):
+        held = torch.from_numpy(prediction)
+        for measured in measure_label(held, reference, metrics=specs(peer)):
             if measured.value is not None:
                 found[number, measured.metric] = measured.value
     return found
@@ -230,10 +235,7 @@ def surface_distance(predictions: list[Any], references: list[Any]) -> Values:
 
 def peers(case: Case, n_labels: int) -> dict[str, Callable[[], Values]]:
     """Bind the peers to their masks."""
-    p, r = (
-        [labels == k for k in range(1, n_labels + 1)]
-        for labels in (case.prediction, case.reference)
-    )
+    p, r = masks(case.prediction, n_labels), masks(case.reference, n_labels)
     stacked = [torch.from_numpy(np.stack(masks))[None] for masks in (p, r)]
     return {"MONAI": lambda: monai(*stacked), "surface-distance": lambda: surface_distance(p, r)}
 
@@ -292,12 +294,13 @@ def verdict(case: Case, peer: str, ratio: float, values: Values) -> str:
 def compete(case: Case, peer: str, references: dict[int, Reference], turns: int) -> str:
     """Give one row: both times, their ratio, and the goal."""
     work = peers(case, len(references))[peer]
-    own = ours(case.prediction, references, peer)  # once unseen: the caches, the maps
+    predictions = masks(case.prediction, len(references))
+    own = ours(predictions, references, peer)  # once unseen: the caches, the maps
     mine: list[float] = []
     theirs: list[float] = []
     values: Values = {}
     while len(theirs) < turns and sum(theirs) < _ENOUGH_S:
-        mine.append(timed(lambda: ours(case.prediction, references, peer))[0])
+        mine.append(timed(lambda: ours(predictions, references, peer))[0])
         try:
             seconds, values = timed(work)
         except AttributeError as error:  # surface-distance with NumPy 2 and an empty mask

@@ -30,8 +30,9 @@ class Part(Generic[Kind]):
 
 def bounding_box(mask: BoolArray) -> Box:
     """Find the smallest box that holds a mask; of an empty one the first voxel's."""
-    # One pass adds up the layers; the first and the last that are occupied are found by looking.
-    shadow = np.bitwise_or.reduce(mask.view(np.uint8), axis=0)
+    # One pass adds up the layers; what it finds shortens the second one.
+    voxels = mask.view(np.uint8)
+    shadow = np.bitwise_or.reduce(voxels, axis=0)
     sides = []
     for axis in range(shadow.ndim):
         others = tuple(other for other in range(shadow.ndim) if other != axis)
@@ -39,9 +40,9 @@ def bounding_box(mask: BoolArray) -> Box:
         if held.size == 0:
             return (slice(0, 1),) * mask.ndim
         sides.append(slice(int(held[0]), int(held[-1]) + 1))
-    first = next(k for k in range(len(mask)) if mask[k].any())
-    last = next(k for k in reversed(range(len(mask))) if mask[k].any())
-    return (slice(first, last + 1), *sides)
+    column = np.bitwise_or.reduce(voxels[(slice(None), *sides)], axis=1)
+    held = np.flatnonzero(column.any(axis=1) if column.ndim > 1 else column)
+    return (slice(int(held[0]), int(held[-1]) + 1), *sides)
 
 
 def cut_out(mask: BoolArray) -> Part[np.bool_]:

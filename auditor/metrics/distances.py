@@ -30,15 +30,20 @@ LARGEST_MAP = 1 << 24
 _SHELL_STEPS = 3.0
 """Shells are searched up to this many of the smallest spacings: 123 places in isotropic voxels."""
 
-_TABLE = 1 << 20
+_TABLE = 1 << 12
 """Entries up to which all neighbours of all places are looked at in one table."""
 
-_SAMPLED = 64
+_FEW = 12
+"""Points up to which all elements are tried: a tree would take longer to build."""
+
+_SAMPLED = 16
 """Elements that are asked what a k-d tree would cost."""
 
 # Costs in ns, as measured on one core; they decide which way is taken, not what it finds.
 _MAP_NS = 110.0
 """Of a map, a place."""
+_BUILD_NS = 150.0
+"""Of a k-d tree, an element."""
 _TREE_NS = 1200.0
 """Of a question to a k-d tree, without the square of the number of elements that are about as near."""
 _LOOK_NS = 10.0
@@ -138,33 +143,39 @@ def nearest(surface: Surface, other: Surface) -> Directed:
     places = (surface.points - low) @ strides
     still = np.flatnonzero(~occupied[places])
     places = places[still]
+    steps = sum(len(offsets) for _, offsets in shells)
     for distance, offsets in shells:
         if still.size == 0:
             break
         hit = _any_occupied(occupied, places, offsets @ strides)
         n_hit = int(np.count_nonzero(hit))
         distances[still[hit]] = distance
+        steps -= len(offsets)
         worth = n_hit * _TREE_NS >= len(offsets) * _LOOK_NS * len(still)
         still, places = still[~hit], places[~hit]
-        if not worth:  # nor will the shells farther out be
-            break
+        if not worth and steps * len(still) * _LOOK_NS > len(other.points) * _BUILD_NS:
+            break  # the shells farther out will not be worth it either, and a tree soon is
     if still.size:
         distances[still] = far(surface.points[still], other)
     return Directed(distances=distances, areas=surface.areas)
 
 
-def far(points: IntArray, other: Surface) -> FloatArray:
+def far(points: IntArray, other: Surface, cost: float | None = None) -> FloatArray:
     """Find the distances of points to a border that is not near, the cheaper way.
 
     Parameters
     ----------
     points : (n, axes), n >= 1, indices
     other : at least one element
+    cost : of asking its k-d tree, where it is known already; see `tree_cost`
     """
+    if len(points) <= _FEW:
+        return np.asarray([lengths(other.points - it, other.spacing).min() for it in points])
     low = np.minimum(points.min(axis=0), other.low)
     shape = tuple((np.maximum(points.max(axis=0), other.high) - low + 1).tolist())
     size = math.prod(shape)
-    if size <= LARGEST_MAP and size * _MAP_NS < tree_cost(points, other):
+    cost = tree_cost(points, other) if cost is None else cost
+    if size <= LARGEST_MAP and size * _MAP_NS < cost:
         return nearest_map(other, low, shape).distances(points)
     steps = np.asarray(other.spacing)
     found = other.tree.query(points * steps)[1]
@@ -177,7 +188,7 @@ def tree_cost(points: IntArray, other: Surface) -> float:
     A tree is slow where much of the border is about equally near, as it is for a small object
     within a full prediction. That is counted for a sample, so that the estimate is the same always.
     """
-    if len(points) <= 8 * _SAMPLED:  # too few for the estimate to pay
+    if len(points) <= 32 * _SAMPLED:  # too few for the estimate to pay
         return _TREE_NS * len(points)
     sample = points[:: len(points) // _SAMPLED] * np.asarray(other.spacing)
     reach, _ = other.tree.query(sample)
@@ -191,7 +202,7 @@ def _any_occupied(occupied: BoolArray, places: IntArray, steps: IntArray) -> Boo
         found: BoolArray = occupied[places[:, None] + steps].any(axis=1)
         return found
     hit = np.zeros(places.size, dtype=np.bool_)
-    for step in steps:  # one table of all neighbours would take gigabytes for a large image
+    for step in steps:  # one table of all would take gigabytes for a large image
         hit |= occupied[places + step]
     return hit
 

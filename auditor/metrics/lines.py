@@ -257,7 +257,7 @@ LINES = (
                     "so that the larger surface counts more"
                 ),
                 (
-                    f"{_RELOADED}; MONAI, compute_average_surface_distance, pooled"
+                    f"{_RELOADED}; MONAI, compute_average_surface_distance, symmetric"
                     if voxel
                     else f"{_RELOADED}; surface-distance, compute_average_surface_distance, pooled"
                 ),

@@ -39,23 +39,17 @@ class Surface:
     """(n,), mm² (2-D: mm), or px² (px); 1 for boundary voxels, which have no area."""
     spacing: tuple[float, ...]
     """Distance of neighbouring corners or voxels along each axis."""
-
-    @cached_property
-    def low(self) -> IntArray:
-        """Smallest index along each axis; there must be an element."""
-        return np.asarray(self.points.min(axis=0))
-
-    @cached_property
-    def high(self) -> IntArray:
-        """Largest index along each axis; there must be an element."""
-        return np.asarray(self.points.max(axis=0))
+    low: IntArray
+    """(axes,), smallest index of an element along each axis."""
+    high: IntArray
+    """(axes,), largest index of an element along each axis."""
 
     @cached_property
     def tree(self) -> cKDTree:
         """A k-d tree of the elements' positions."""
-        # The balanced, compact tree takes twice as long to build and is no faster to ask.
+        # A balanced, compact tree takes twice as long to build and is no faster to ask.
         positions = self.points * np.asarray(self.spacing)
-        return cKDTree(positions, balanced_tree=False, compact_nodes=False)
+        return cKDTree(positions, leafsize=32, balanced_tree=False, compact_nodes=False)
 
 
 def extract_surface(mask: BoolArray, spacing: tuple[float, ...], box: Box | None = None) -> Surface:
@@ -81,7 +75,11 @@ def extract_surface(mask: BoolArray, spacing: tuple[float, ...], box: Box | None
         away = sum(s for k, s in enumerate(reversed(strides)) if bit >> k & 1)
         codes |= voxels[places + away].view(np.uint8) << np.uint8(bit)
     return Surface(
-        points=_points(places, shape, box, shift=0), areas=_areas(spacing)[codes], spacing=spacing
+        points=_points(places, shape, box, shift=0),
+        areas=_areas(spacing)[codes],
+        spacing=spacing,
+        low=np.asarray([side.start for side in box]),
+        high=np.asarray([side.stop for side in box]),
     )
 
 
@@ -106,7 +104,13 @@ def extract_boundary(
         inside &= voxels[margin + stride : len(voxels) - margin + stride]
     places = np.flatnonzero(middle ^ inside) + margin
     points = _points(places, shape, box, shift=1)
-    return Surface(points=points, areas=np.ones(len(points)), spacing=spacing)
+    return Surface(
+        points=points,
+        areas=np.ones(len(points)),
+        spacing=spacing,
+        low=np.asarray([side.start for side in box]),
+        high=np.asarray([side.stop - 1 for side in box]),
+    )
 
 
 def _framed(mask: BoolArray) -> tuple[BoolArray, tuple[int, ...], tuple[int, ...]]:

@@ -24,7 +24,7 @@ from auditor.metrics.distances import (
 )
 from auditor.metrics.outlines import FloatArray, IntArray, Surface
 
-_REACH_STEPS = 16
+_REACH_STEPS = 24
 """The near map reaches this many of the smallest spacings beyond the reference."""
 
 _WIDE_NS = 10.0
@@ -43,17 +43,18 @@ class Outlook:
     """False: too short-lived for a map to pay."""
 
     @cached_property
-    def near(self) -> NearestMap:
-        """Map of the surroundings of the reference."""
+    def near(self) -> NearestMap | None:
+        """Map of the surroundings of the reference; None where it would be too large."""
         spacing = self.elements.spacing
         reach = np.asarray([math.ceil(_REACH_STEPS * min(spacing) / step) for step in spacing])
         low = np.maximum(self.elements.low - reach, 0)
         high = np.minimum(self.elements.high + reach, np.asarray(self.shape) - 1)
-        return nearest_map(self.elements, low, tuple((high - low + 1).tolist()))
+        shape = tuple((high - low + 1).tolist())
+        return nearest_map(self.elements, low, shape) if math.prod(shape) <= LARGEST_MAP else None
 
     @cached_property
     def wide(self) -> NearestMap:
-        """Map of the whole image."""
+        """Map of the whole image, which must have at most `LARGEST_MAP` places."""
         return nearest_map(self.elements, np.zeros(len(self.shape), dtype=np.int64), self.shape)
 
     def distances_from(self, border: Surface) -> Directed:
@@ -61,15 +62,15 @@ class Outlook:
 
         Both borders must have at least one element.
         """
-        size = math.prod(self.shape)
-        if not self.reused or size > LARGEST_MAP:
+        near = self.near if self.reused else None
+        if near is None:
             return nearest(border, self.elements)
-        inside = self.near.holds(border.points)
+        inside = near.holds(border.points)
         if inside.all():
-            distances = self.near.distances(border.points)
+            distances = near.distances(border.points)
         else:
             distances = np.empty(len(border.points))
-            distances[inside] = self.near.distances(border.points[inside])
+            distances[inside] = near.distances(border.points[inside])
             distances[~inside] = self._outside(border.points[~inside])
         return Directed(distances=distances, areas=border.areas)
 
@@ -79,6 +80,8 @@ class Outlook:
 
     def _outside(self, points: IntArray) -> FloatArray:
         """Find the distances of points beyond the near map."""
-        if _WIDE_NS * math.prod(self.shape) < tree_cost(points, self.elements):
+        cost = tree_cost(points, self.elements)
+        size = math.prod(self.shape)
+        if size <= LARGEST_MAP and _WIDE_NS * size < cost:
             return self.wide.distances(points)
-        return far(points, self.elements)
+        return far(points, self.elements, cost)

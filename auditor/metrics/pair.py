@@ -33,7 +33,7 @@ class MaskPair:
     @cached_property
     def n_prediction(self) -> int:
         """Voxels of the prediction."""
-        return int(np.count_nonzero(self.prediction))
+        return int(np.count_nonzero(self.prediction[self.box]))
 
     @property
     def n_reference(self) -> int:

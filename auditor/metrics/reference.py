@@ -111,7 +111,11 @@ class Reference:
 
 
 def prepare_reference(
-    mask: torch.Tensor, spacing: tuple[float, ...], unit: Literal["mm", "px"] = "mm"
+    mask: torch.Tensor,
+    spacing: tuple[float, ...],
+    unit: Literal["mm", "px"] = "mm",
+    *,
+    reused: bool = True,
 ) -> Reference:
     """Prepare a reference for many measurements.
 
@@ -120,6 +124,7 @@ def prepare_reference(
     mask : (z, y, x) or (y, x), bool: the voxels of one label
     spacing : distance of voxel centres along each axis of `mask`, in `unit`
     unit : ``mm``, or ``px`` for images without a spacing
+    reused : False for a mask that is compared a few times only; no map is made for it then
 
     Raises
     ------
@@ -147,6 +152,7 @@ def prepare_reference(
         unit=unit,
         n_foreground=int(mask.sum()),
         n_image=mask.numel(),
+        reused=reused,
     )
 
 

@@ -192,7 +192,7 @@ def _measured(
     specs: Sequence[MetricSpec],
     grid: Geometry,
 ) -> list[ScoredMetric]:
-    reference = prepare_reference(label.mask(truth), grid.spacing, grid.unit)
+    reference = prepare_reference(label.mask(truth), grid.spacing, grid.unit, reused=False)
     measured = measure_label(label.mask(answer), reference, metrics=specs)
     rows = []
     for spec, it in zip(specs, measured, strict=True):

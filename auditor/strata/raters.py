@@ -128,7 +128,7 @@ def rater_disagreement(
         return RaterDisagreement(None, None, len(masks), empty, note)
     near, far = _cut(masks)
     overlaps = _pairwise(near, agreement, own=lambda _: 1.0)
-    references = [prepare_reference(mask, spacing, unit) for mask in near]
+    references = [prepare_reference(mask, spacing, unit, reused=False) for mask in near]
     widths = _pairwise(references, _width, own=lambda it: None if it.is_empty else 0.0)
     note = f"no ASSD: {empty} of {len(masks)} raters marked nothing" if empty else ""
     return RaterDisagreement(

@@ -1,6 +1,6 @@
 """Both definitions of a border beside MONAI, surface-distance, SimpleITK and scikit-image.
 
-600 random pairs of masks, each measured in both definitions; and the known differences by name.
+520 random pairs of masks, each measured in both definitions; and the known differences by name.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ Pair = tuple[Mask, Mask, tuple[float, ...], float]
 ELEMENTS = ("hd95", "hd100", "assd", "masd", "nsd")
 VOXELS = tuple(f"{name}_voxel" for name in ELEMENTS)
 KINDS = ("blobs", "touching", "one_voxel", "thin", "scattered", "full", "shifted", "equal")
+ITK: Any = SimpleITK  # untyped, as scikit-image's metrics are
+farthest: Any = hausdorff_distance
 AGREE = 1e-6
 """Relative and absolute; MONAI works in single precision."""
 
@@ -134,8 +136,8 @@ def of_surface_distance(pair: Pair) -> dict[str, float]:
     }
 
 
-SEEDS = range(600)
-BATCHES = [range(first, first + 60) for first in range(0, len(SEEDS), 60)]
+SEEDS = range(520)
+BATCHES = [range(first, first + 52) for first in range(0, len(SEEDS), 52)]
 every_batch = pytest.mark.parametrize("seeds", BATCHES, ids=lambda seeds: str(seeds.start))
 
 
@@ -173,7 +175,7 @@ def test_the_largest_distance_agrees_with_scikit_image_on_the_boundary_voxels(se
         a, b = (m & ~ndimage.binary_erosion(m) for m in (prediction, reference))
         # It measures in voxels, so a pair of equal steps stands for the drawn one.
         found[seed] = ours(("hd100_voxel",), (prediction, reference, (1.0,) * len(spacing), 1.0))
-        expected[seed] = {"hd100_voxel": float(hausdorff_distance(a, b))}
+        expected[seed] = {"hd100_voxel": float(farthest(a, b))}
     assert disagreements(found, expected) == []
 
 
@@ -183,9 +185,9 @@ def test_overlaps_agree_with_simpleitk(seeds: range) -> None:
     found, expected = {}, {}
     for seed in seeds:
         prediction, reference, _, _ = pair(seed)
-        overlap = SimpleITK.LabelOverlapMeasuresImageFilter()
+        overlap = ITK.LabelOverlapMeasuresImageFilter()
         overlap.Execute(
-            *(SimpleITK.GetImageFromArray(m.astype(np.uint8)) for m in (prediction, reference))
+            *(ITK.GetImageFromArray(m.astype(np.uint8)) for m in (prediction, reference))
         )
         found[seed] = ours(names, pair(seed))
         expected[seed] = {
@@ -263,8 +265,8 @@ def test_the_hausdorff_filter_of_simpleitk_is_over_all_voxels_not_over_borders()
     prediction = reference.copy()
     reference[4, 4] = False
     prediction[10, 10] = True
-    both = [SimpleITK.GetImageFromArray(m.astype(np.uint8)) for m in (prediction, reference)]
-    over_voxels = SimpleITK.HausdorffDistanceImageFilter()
+    both = [ITK.GetImageFromArray(m.astype(np.uint8)) for m in (prediction, reference)]
+    over_voxels = ITK.HausdorffDistanceImageFilter()
     over_voxels.Execute(*both)
     assert over_voxels.GetHausdorffDistance() == pytest.approx(2 * math.sqrt(2))
     # The corners of the hole are 4 rows from the square's edge.
