@@ -167,7 +167,7 @@ def _tests(rows: Sequence[RaterSystem]) -> Table:
         *(
             Column("Verdict"),
             Column("Equivalent"),
-            Column("Fewest patients for a verdict", "number"),
+            Column("Fewest patients without a condition", "number"),
         ),
     )
     return Table(
