@@ -29,7 +29,9 @@ from auditor.execution.store import has_shard, write_shard
 from auditor.plan import Unit, scan_name
 from auditor.schema import CLEAN, CONTROLS, Record, Row, Status, SystemSpec
 from auditor.strata.foreground import foreground_ratio
+from auditor.strata.measure import case_properties
 from auditor.strata.raters import RaterDisagreement, rater_disagreement
+from auditor.strata.window_rules import window_rules
 from auditor.systems.closing import Closing
 from auditor.systems.decision import decide
 from auditor.systems.runners import CallableSystem
@@ -302,6 +304,8 @@ class UnitRunner(Closing):
             if raters is not None:
                 rows += raters.control_rows(template)
                 rows += raters.property_rows(template, self._disagreement(case))
+            if unit.perturbation.name == CLEAN:
+                rows += self._property_rows(template, case)
         return rows
 
     def _scan_rows(
@@ -356,6 +360,30 @@ class UnitRunner(Closing):
                 for label in self._job.config.scored
             }
         return self._apart
+
+    def _property_rows(self, template: Row, case: LoadedCase) -> list[Row]:
+        """Measure what groups and difficulty are read from, once for all systems."""
+        config = self._job.config
+        found = case_properties(
+            case.scan.image,
+            {label.name: label.mask(case.references["reference"]) for label in config.scored},
+            case.geometry,
+            window_rules(config.systems, config.strata),
+        )
+        return [
+            replace(
+                template,
+                record=Record.PROPERTY.value,
+                reference=None,
+                metric=it.name,
+                label=it.label,
+                value=it.value,
+                status=it.status.value,
+                reason=it.reason,
+                facts=it.facts,
+            )
+            for it in found
+        ]
 
     def _other(self, unit: Unit) -> Tensor | None:
         if not unit.other:
