@@ -23,14 +23,14 @@ from auditor.execution.clean_masks import CleanMasks
 from auditor.execution.controls import clean_controls, otsu_mask, warped_reference
 from auditor.execution.job import ConditionRow, Job, failed_rows
 from auditor.execution.perturbed import Scanned, evaluation, moved, perturb
-from auditor.execution.rater_rows import RaterPanel
+from auditor.execution.rater_rows import RaterPanel, disagreements
 from auditor.execution.scoring import Scorer
 from auditor.execution.store import has_shard, write_shard
 from auditor.plan import Unit, scan_name
 from auditor.schema import CLEAN, CONTROLS, Record, Row, Status, SystemSpec
 from auditor.strata.foreground import foreground_ratio
 from auditor.strata.measure import case_properties
-from auditor.strata.raters import RaterDisagreement, rater_disagreement
+from auditor.strata.raters import RaterDisagreement
 from auditor.strata.window_rules import window_rules
 from auditor.systems.closing import Closing
 from auditor.systems.decision import decide
@@ -352,13 +352,7 @@ class UnitRunner(Closing):
     def _disagreement(self, case: LoadedCase) -> Mapping[str, RaterDisagreement]:
         """Compare the raters of a case once: no perturbation changes what they drew."""
         if self._apart is None:
-            grid = case.geometry
-            self._apart = {
-                label.name: rater_disagreement(
-                    [label.mask(mask) for mask in case.raters.values()], grid.spacing, grid.unit
-                )
-                for label in self._job.config.scored
-            }
+            self._apart = disagreements(case, self._job.config.scored)
         return self._apart
 
     def _property_rows(self, template: Row, case: LoadedCase) -> list[Row]:
