@@ -273,8 +273,17 @@ def _describe(curves: list[Curve], metric: MetricInfo) -> str:
     return "; ".join(parts) + "."
 
 
-def legend(view: View) -> Markup:
-    """Say which line is which system, and what band, grey and shade mean."""
+def legend(view: View, *, hollow: str | None = None) -> Markup:
+    """Say which line is which system, and what a hollow mark means.
+
+    Parameters
+    ----------
+    view
+        With the systems and their marks.
+    hollow
+        What a hollow mark means in this figure; empty where it has none. Without it: what is missing
+        counts at its worst value, as in the curves.
+    """
     entries = []
     for name in view.systems:
         mark = view.marks[name]
@@ -292,7 +301,8 @@ def legend(view: View) -> Markup:
             aria_hidden="true",
         )
         entries.append(Markup('<span class="key">{}{}</span>').format(sample, name))
-    if any(_lacks(row) for row in view.results.summaries):
-        words = "hollow mark: mean with what is missing at its worst value"
-        entries.append(Markup('<span class="key">{}</span>').format(words))
+    if hollow is None and any(_lacks(row) for row in view.results.summaries):
+        hollow = "mean with what is missing at its worst value"
+    if hollow:
+        entries.append(Markup('<span class="key">hollow mark: {}</span>').format(hollow))
     return Markup("").join(entries)
