@@ -66,6 +66,20 @@ class Scan:
     annotations: tuple[Annotation, ...]
 
     @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Distance of voxels along (z, y, x), mm."""
+        return (self.slice_mm, self.pixel_mm, self.pixel_mm)
+
+    def position(self, place: tuple[int, int, int]) -> tuple[float, float, float]:
+        """Return where a voxel (slice, row, column) lies, (x, y, z) in mm.
+
+        z as in the scan; x and y from the first pixel on, for the file does not say where that lies.
+        """
+        slice_, row, column = place
+        z = self.z_mm[0] + slice_ * self.slice_mm
+        return (column * self.pixel_mm, row * self.pixel_mm, z)
+
+    @property
     def even(self) -> bool:
         """Whether the distance of slices is the same everywhere."""
         steps = np.diff(self.z_mm)

@@ -36,6 +36,11 @@ class Nodule:
         """Case name: the patient, and the number of the first annotation."""
         return f"{self.scan.patient}-{self.annotations[0].number}"
 
+    @property
+    def unambiguous(self) -> bool:
+        """Whether there is at most one annotation a reader."""
+        return len(self.annotations) <= READERS
+
     def mean_rating(self, name: str) -> float:
         """Mean over the readers of what they rate from 1 to 5."""
         place = RATED.index(name)
@@ -61,14 +66,18 @@ def readers_per_nodule(nodules: Iterable[Nodule]) -> Counter[int]:
     return Counter(len(it.annotations) for it in nodules)
 
 
-def fit_for_masks(nodule: Nodule) -> bool:
-    """Tell whether a nodule has four masks, none of them empty, on slices at one distance.
+def outlined(nodule: Nodule) -> bool:
+    """Tell whether every annotation encloses a voxel, on slices at one distance.
 
-    Contours of very small nodules enclose no pixel.
+    Contours of very small nodules may enclose none.
     """
-    if len(nodule.annotations) != READERS or not nodule.scan.even:
-        return False
-    return all(mask_of(it, box_of((it,))).any() for it in nodule.annotations)
+    drawn = (mask_of(it, box_of((it,))).any() for it in nodule.annotations)
+    return nodule.scan.even and all(drawn)
+
+
+def fit_for_masks(nodule: Nodule) -> bool:
+    """Tell whether a nodule has four masks, none of them empty, see `outlined`."""
+    return len(nodule.annotations) == READERS and outlined(nodule)
 
 
 def touch(one: NDArray[np.int64], other: NDArray[np.int64]) -> bool:

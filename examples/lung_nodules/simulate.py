@@ -62,8 +62,7 @@ class Simulated:
     spacing: tuple[float, float, float]
     """Along (z, y, x), mm."""
     origin: tuple[float, float, float]
-    """(x, y, z) of the first voxel: z as in the scan, x and y from its first pixel on, for the file does
-    not say where that lies."""
+    """(x, y, z) of the first voxel, see `Scan.position`."""
     surroundings: str
     """``pleura`` or ``vessel`` when the drawn one touches the nodule, ``free`` otherwise."""
 
@@ -85,7 +84,7 @@ def simulate(nodule: Nodule, *, seed: int) -> Simulated:
     """
     rng = np.random.default_rng([seed, nodule.annotations[0].number])
     scan = nodule.scan
-    spacing = (scan.slice_mm, scan.pixel_mm, scan.pixel_mm)
+    spacing = scan.spacing
     box = _around(box_of(nodule.annotations), spacing, rng)
     order = rng.permutation(len(nodule.annotations))
     masks = tuple(mask_of(nodule.annotations[i], box) for i in order)
@@ -107,9 +106,7 @@ def simulate(nodule: Nodule, *, seed: int) -> Simulated:
         full_dose_noise_hu=NOISE_HU,
     )
     image = np.clip(np.round(np.asarray(noisy)), -1024, 3071).astype(np.float32)
-    slice_, row, column = box.first
-    origin = (column * spacing[2], row * spacing[1], scan.z_mm[0] + slice_ * spacing[0])
-    return Simulated(image, masks, spacing, origin, surroundings)
+    return Simulated(image, masks, spacing, scan.position(box.first), surroundings)
 
 
 def _around(box: Box, spacing: tuple[float, ...], rng: np.random.Generator) -> Box:

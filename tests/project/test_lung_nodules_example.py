@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK
-from cohort import SEED, drawn, pairwise_dsc, write_part
+from case_files import write_masks, write_scans
+from cohort import SEED, drawn, pairwise_dsc
 from contours import Annotation, Contour, ContourError, Scan, read_scans
 from nodules import Nodule, fit_for_masks, nodules_of, readers_per_nodule
 from numpy.typing import NDArray
@@ -283,7 +284,7 @@ def made() -> Simulated:
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cases")
-    write_part(folder, [four_readers()])
+    write_scans(folder, [four_readers()], seed=SEED)
     return folder
 
 
@@ -321,7 +322,7 @@ def test_the_noise_is_the_declared_one(made: Simulated) -> None:
 def test_the_same_nodule_gives_the_same_bytes_and_another_seed_others(
     made: Simulated, written: Path, tmp_path: Path
 ) -> None:
-    write_part(tmp_path, [four_readers()])
+    write_scans(tmp_path, [four_readers()], seed=SEED)
     names = sorted(it.name for it in tmp_path.iterdir())
     assert len(names) == 6
     assert "LIDC-IDRI-0001-1_simulated_ct.nii.gz" in names
@@ -348,6 +349,22 @@ def test_a_table_of_cases_names_files_of_one_grid_and_the_means_of_the_ratings(
         assert image.GetSpacing() == pytest.approx((0.7, 0.7, 2.5))
         assert image.GetOrigin() == images[0].GetOrigin()
         assert image.GetSize() == images[0].GetSize()
+
+
+def test_readers_who_did_not_mark_a_nodule_have_empty_masks(tmp_path: Path) -> None:
+    nodule = four_readers()
+    three = replace(nodule, annotations=nodule.annotations[1:])
+    write_masks(tmp_path, "marked.csv", [nodule, three], seed=SEED)
+    with (tmp_path / "marked.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["marked_by"] for row in rows] == ["4", "3"]
+    masks = [SimpleITK.ReadImage(str(tmp_path / rows[1][f"rater_{n}"])) for n in (1, 2, 3, 4)]
+    voxels = sorted(int(SimpleITK.GetArrayFromImage(it).sum()) for it in masks)
+    drawn_voxels = sorted(int(mask_of(it, box_of((it,))).sum()) for it in three.annotations)
+    assert voxels == [0, *drawn_voxels]
+    assert {it.GetSize() for it in masks} == {masks[0].GetSize()}
+    assert masks[0].GetSpacing() == pytest.approx((0.7, 0.7, 2.5))
+    assert masks[0].GetOrigin()[2] == pytest.approx(-300 + (20 - 2 - 2) * 2.5)  # two slices of room
 
 
 # ---------------------------------------------------------------- the real file, where it was fetched
