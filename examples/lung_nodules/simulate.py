@@ -173,7 +173,7 @@ def _signed(mask: Mask, spacing: tuple[float, float, float]) -> Field:
     half = 0.5 * min(spacing)
     away = distance_transform_edt(~mask, sampling=spacing)
     deep = distance_transform_edt(mask, sampling=spacing)
-    return np.where(mask, half - deep, away - half)
+    return np.asarray(np.where(mask, half - deep, away - half))
 
 
 def _divided(values: Field, factor: int) -> Field:
@@ -183,7 +183,7 @@ def _divided(values: Field, factor: int) -> Field:
     low = np.minimum(places.astype(int), max(slices - 2, 0))
     share = (places - low)[:, None, None]
     high = np.minimum(low + 1, slices - 1)
-    return values[low] * (1 - share) + values[high] * share
+    return np.asarray(values[low] * (1 - share) + values[high] * share)
 
 
 def _paint(
@@ -258,7 +258,8 @@ def _pleura(grid: _Grid, middle: Field, away: float, rng: np.random.Generator) -
     normal = np.array([rng.uniform(-0.3, 0.3), math.sin(angle), math.cos(angle)])
     normal /= np.linalg.norm(normal)
     centre = middle + normal * (away - 80.0)
-    return 80.0 - np.sqrt(sum((p - c) ** 2 for p, c in zip(grid.positions(), centre, strict=True)))
+    squared = sum((p - c) ** 2 for p, c in zip(grid.positions(), centre, strict=True))
+    return np.asarray(80.0 - np.sqrt(squared))
 
 
 def _smeared(scene: Field, fwhm_mm: tuple[float, ...], grid: _Grid) -> Field:

@@ -7,6 +7,7 @@ import math
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -344,7 +345,7 @@ def test_a_table_of_cases_names_files_of_one_grid_and_the_means_of_the_ratings(
         "solid",
     )
     files = [row[it] for it in ("image", "rater_1", "rater_2", "rater_3", "rater_4")]
-    images = [SimpleITK.ReadImage(str(written / it)) for it in files]
+    images: list[Any] = [SimpleITK.ReadImage(str(written / it)) for it in files]
     for image in images:
         assert image.GetSpacing() == pytest.approx((0.7, 0.7, 2.5))
         assert image.GetOrigin() == images[0].GetOrigin()
@@ -358,7 +359,7 @@ def test_readers_who_did_not_mark_a_nodule_have_empty_masks(tmp_path: Path) -> N
     with (tmp_path / "marked.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["marked_by"] for row in rows] == ["4", "3"]
-    masks = [SimpleITK.ReadImage(str(tmp_path / rows[1][f"rater_{n}"])) for n in (1, 2, 3, 4)]
+    masks: list[Any] = [SimpleITK.ReadImage(str(tmp_path / rows[1][f"rater_{n}"])) for n in (1, 2, 3, 4)]
     voxels = sorted(int(SimpleITK.GetArrayFromImage(it).sum()) for it in masks)
     drawn_voxels = sorted(int(mask_of(it, box_of((it,))).sum()) for it in three.annotations)
     assert voxels == [0, *drawn_voxels]
