@@ -26,11 +26,12 @@ from reports.sections.front import front
 from reports.sections.groups import difficulty, strata
 from reports.sections.methods import limits, methods
 from reports.sections.provenance import glossary, provenance
+from reports.sections.raters import raters
 from reports.sections.response import response
 from reports.view import view_of
 
 SECTIONS = (
-    *(accounting, clean, response, difficulty, strata, bounds, comparison, worst, controls),
+    *(accounting, clean, raters, response, difficulty, strata, bounds, comparison, worst, controls),
     *(methods, limits, provenance, glossary),
 )
 """In the order of the report."""

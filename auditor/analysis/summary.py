@@ -14,6 +14,8 @@ from auditor.analysis.controls import control_rows
 from auditor.analysis.criteria import Evidence, judge, overall
 from auditor.analysis.groups import stratum_infos
 from auditor.analysis.promises import comparisons, conformal_bounds, main_columns
+from auditor.analysis.properties import properties
+from auditor.analysis.rater_systems import rater_results
 from auditor.analysis.scans import case_rows, conditions, difficulty
 from auditor.analysis.selection import digests, exhibits, worst_cases
 from auditor.analysis.setup import AnalysisSetup
@@ -53,7 +55,8 @@ def summarise(table: pa.Table, *, setup: AnalysisSetup) -> Results:
     """
     scans = of_kind(table, Record.SCAN)
     evaluations = of_kind(table, Record.EVALUATION)
-    columns = measurements(of_kind(table, Record.MEASUREMENT), setup.names)
+    measured = of_kind(table, Record.MEASUREMENT)
+    columns = measurements(measured, setup.names)
     summed = summaries(columns, setup)
     has_dsc = any(info.name == "dsc" for info in setup.metrics)
     bounds = conformal_bounds(columns, setup) if has_dsc else ()
@@ -83,6 +86,7 @@ def summarise(table: pa.Table, *, setup: AnalysisSetup) -> Results:
         exhibits=exhibits(columns, setup, digests(evaluations)),
         not_assessed=not_assessed(setup),
         limits=limits(setup),
+        raters=rater_results(measured, properties(table), setup),
     )
 
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from auditor.cases.staple import staple
 from auditor.errors import DataError
-from auditor.schema import ReferenceRule
 
-__all__ = ["chosen_reference", "majority"]
+__all__ = ["majority", "staple", "without"]
 
 
 def majority(masks: Sequence[Tensor], labels: Sequence[int], *, tie: str) -> Tensor:
@@ -40,43 +40,44 @@ def majority(masks: Sequence[Tensor], labels: Sequence[int], *, tie: str) -> Ten
     return torch.where(wins, numbers[which], torch.zeros((), dtype=torch.int16))
 
 
-def _votes(masks: Sequence[Tensor], number: int) -> Tensor:
-    """Count the raters that give a label to each voxel."""
-    return torch.stack([mask == number for mask in masks]).sum(dim=0)
+def without(masks: Sequence[Tensor], left_out: int, labels: Sequence[int], *, tie: str) -> Tensor:
+    """Majority of all raters but one: what that one, and a system beside him, is compared with.
 
+    A consensus that holds the rater is nearer to him than to any system, however good.
 
-def chosen_reference(
-    given: Tensor | None,
-    raters: Sequence[Tensor],
-    labels: Sequence[int],
-    rule: ReferenceRule,
-    *,
-    case: str,
-) -> Tensor:
-    """Return the mask that is scored against.
+    Parameters
+    ----------
+    masks : sequence of (z, y, x) or (y, x), int16
+        One per rater, at least two.
+    left_out : int
+        Place of the rater in `masks`, from 0.
+    labels : sequence of int
+        See `majority`.
+    tie : str
+        See `majority`; it decides whenever the number of the *others* is even.
+
+    Returns
+    -------
+    Tensor
+        int16, of the same shape; with two raters the mask of the other.
 
     Raises
     ------
     DataError
-        When the rule asks for a mask that the case does not have.
+        When there are fewer than two raters.
+    IndexError
+        When there is no rater at that place.
     """
-    if rule.use == "given":
-        if given is not None:
-            return given
-        if len(raters) == 1:
-            return raters[0]
-        msg = (
-            f"case {case!r} has {len(raters)} raters and no column reference; say cases.reference: "
-            "{use: majority, tie: above_half} in the configuration"
-        )
+    if len(masks) < 2:
+        msg = f"leaving a rater out needs two raters or more, got {len(masks)}"
         raise DataError(msg)
-    if rule.use == "majority":
-        if raters:
-            return majority(raters, labels, tie=rule.tie)
-        msg = f"case {case!r} must have raters for cases.reference.use: majority, it has none"
-        raise DataError(msg)
-    number = int(rule.use.removeprefix("rater_"))
-    if number <= len(raters):
-        return raters[number - 1]
-    msg = f"case {case!r} must have {rule.use} for cases.reference.use, it has {len(raters)} raters"
-    raise DataError(msg)
+    if not 0 <= left_out < len(masks):
+        msg = f"left_out must be 0 to {len(masks) - 1}, got {left_out}"
+        raise IndexError(msg)
+    others = [mask for place, mask in enumerate(masks) if place != left_out]
+    return majority(others, labels, tie=tie)
+
+
+def _votes(masks: Sequence[Tensor], number: int) -> Tensor:
+    """Count the raters that give a label to each voxel."""
+    return torch.stack([mask == number for mask in masks]).sum(dim=0)

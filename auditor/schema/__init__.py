@@ -18,7 +18,9 @@ from auditor.schema.audited import (
     SystemRecord,
 )
 from auditor.schema.encoding import decode, encode
+from auditor.schema.estimate import Estimate
 from auditor.schema.inputs import (
+    REFERENCE_RULES,
     CaseRecord,
     Certainty,
     Contract,
@@ -37,6 +39,19 @@ from auditor.schema.inputs import (
     TrainingFacts,
     WindowSpec,
 )
+from auditor.schema.rater_tests import (
+    AnnotatorPosition,
+    AnnotatorTest,
+    RangeTest,
+    RangeVerdict,
+    WilliamsIndex,
+)
+from auditor.schema.raters import (
+    RaterCase,
+    RaterLabel,
+    RaterResults,
+    RaterSystem,
+)
 from auditor.schema.results import (
     RESULTS_VERSION,
     Comparison,
@@ -44,7 +59,6 @@ from auditor.schema.results import (
     ControlRow,
     CriterionResult,
     DifficultyAxis,
-    Estimate,
     ExhibitSelection,
     Headline,
     Results,
@@ -66,9 +80,12 @@ from auditor.schema.rows import (
 __all__ = [
     "CLEAN",
     "CONTROLS",
+    "REFERENCE_RULES",
     "RESULTS_VERSION",
     "ROW_COLUMNS",
     "SHARD_VERSION",
+    "AnnotatorPosition",
+    "AnnotatorTest",
     "AuditInfo",
     "CaseRecord",
     "CaseRow",
@@ -92,6 +109,12 @@ __all__ = [
     "MetricSpec",
     "OutputSpec",
     "PerturbationSpec",
+    "RangeTest",
+    "RangeVerdict",
+    "RaterCase",
+    "RaterLabel",
+    "RaterResults",
+    "RaterSystem",
     "Record",
     "ReferenceRule",
     "Region",
@@ -107,6 +130,7 @@ __all__ = [
     "SystemSpec",
     "TrainingFacts",
     "Verdict",
+    "WilliamsIndex",
     "WindowSpec",
     "WorstCase",
     "decode",

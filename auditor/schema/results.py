@@ -20,6 +20,8 @@ from auditor.schema.audited import (
     StratumInfo,
     SystemRecord,
 )
+from auditor.schema.estimate import Estimate
+from auditor.schema.raters import RaterResults
 
 RESULTS_VERSION = 2
 """Raised when a field is added or its meaning changes."""
@@ -36,30 +38,6 @@ class Verdict(StrEnum):
     NOT_RUN = "NOT RUN"
     WAIVED = "WAIVED"
     CONTRACT_IN_DOUBT = "CONTRACT IN DOUBT"
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A number that does not travel alone."""
-
-    value: float | None
-    """Point estimate, or the bound itself when `side` is lower or upper; None: see `status`."""
-    n: int
-    """Patients that enter it."""
-    method: str
-    """studentized bootstrap, phantom-zero bound, Clopper-Pearson, split conformal, descriptive."""
-    side: Literal["two-sided", "lower", "upper", "none"] = "none"
-    """none: no statement about other patients (descriptive)."""
-    level: float | None = None
-    """Confidence level of the interval or bound."""
-    low: float | None = None
-    """Lower end of a two-sided interval."""
-    high: float | None = None
-    """Upper end of a two-sided interval."""
-    status: str = "ok"
-    """ok, too_few, degenerate, not_certifiable, not_assessable, undefined."""
-    note: str = ""
-    """What a reader must know with it: 'needs n >= 9', 'failure rate up to 0.14 not excluded'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,3 +284,5 @@ class Results:
     """What this audit says nothing about, in words."""
     limits: tuple[str, ...]
     """What a reader must not conclude, in words."""
+    raters: RaterResults | None = None
+    """How much raters agree, and systems with them; None: no case has two raters."""

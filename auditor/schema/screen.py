@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from auditor.schema.audited import MetricInfo, StatusCount, SystemRecord
-from auditor.schema.results import Estimate
+from auditor.schema.estimate import Estimate
 
 __all__ = [
     "SCREEN_VERSION",

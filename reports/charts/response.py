@@ -47,6 +47,7 @@ def panel(view: View, perturbation: str, label: str, metric: MetricInfo) -> Mark
         vertical_axis(scale, LEFT, RIGHT),
         _severity_axis(view, perturbation, across),
         _controls(view, perturbation, label, metric, (across, scale)),
+        _raters(view, label, metric, (across, scale)),
         *(_band(curve, across, scale, view) for curve in curves),
         *(_line(curve, across, scale, view) for curve in curves),
         _title(perturbation, metric, "" if view.single else "mean "),
@@ -211,6 +212,25 @@ def _controls(
         x, y = points[0]
         parts.append(svg.text(x + 4, y - 3, name, class_="small"))
     return Markup("").join(parts)
+
+
+def _raters(view: View, label: str, metric: MetricInfo, scales: tuple[Scale, Scale]) -> Markup:
+    """Mark the agreement of the raters with each other at severity 0: they saw no other scans."""
+    known = () if view.results.raters is None else view.results.raters.labels
+    own = next((it for it in known if it.label == label), None)
+    found = None if own is None else {"dsc": own.dsc, "assd": own.assd}.get(metric.name)
+    if found is None or found.value is None:
+        return Markup("")
+    across, scale = scales
+    x, y = across(0.0) - 13, scale(found.value)
+    whisker = Markup("")
+    if found.low is not None and found.high is not None:
+        whisker = svg.line(x, scale(found.low), x, scale(found.high), class_="guide axis")
+    return (
+        whisker
+        + svg.marker("diamond", x, y, size=3.2, class_="hollow axis")
+        + svg.text(x + 6, y + 13, "raters with each other", class_="small")
+    )
 
 
 def _describe(curves: list[Curve], metric: MetricInfo) -> str:

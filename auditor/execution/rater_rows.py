@@ -1,0 +1,233 @@
+"""Clean predictions against each rater, and the raters against each other.
+
+**Conventions.** These are measurement rows beside those that count: their ``reference`` names what is scored
+against. ``rater_2``: that rater; ``without_rater_2``: the consensus of all others, so that neither side of a
+comparison with rater 2 has helped to make it; ``raters``: all of them together. With an even number of
+others the consensus needs the declared tie rule; without one these rows are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from auditor.cases import LoadedCase
+from auditor.cases.raters import without
+from auditor.metrics.measure import Measured, Reference, measure_label, prepare_reference, undefined
+from auditor.metrics.rater_metrics import CURVAS_BINS, consensus_dsc, qubiq_dice, rater_ece
+from auditor.metrics.rater_volumes import volume_crps
+from auditor.metrics.reference import voxel_volume
+from auditor.schema import Geometry, MetricSpec, Record, Region, Row, Status
+from auditor.strata.rater_sets import generalised_energy_distance
+from auditor.strata.raters import RaterDisagreement
+
+__all__ = ["ALL_RATERS", "RaterPanel", "rater_properties"]
+
+ALL_RATERS = "raters"
+"""What the rater-aware metrics are measured against."""
+
+_DSC = (MetricSpec("dsc"),)
+
+_WORST = {"qubiq_dice": 0.0, "consensus_dsc": 0.0, "volume_crps": None, "ged": 2.0}
+"""Rater-aware metric that every prediction has -> its worst case, where it is known without a mask."""
+
+
+@dataclass(frozen=True, slots=True)
+class RaterPanel:
+    """The raters of one case, prepared once: two or more."""
+
+    labels: tuple[tuple[str, int], ...]
+    masks: Mapping[str, Tensor]
+    """rater_1 and on: label maps."""
+    geometry: Geometry
+    against: Mapping[tuple[str, str], Reference]
+    """(label, what is scored against): each rater, and the consensus without each."""
+
+    @staticmethod
+    def of(
+        case: LoadedCase, *, labels: tuple[tuple[str, int], ...], tie: str | None
+    ) -> RaterPanel | None:
+        """Prepare the raters of a case; None when there are fewer than two.
+
+        Parameters
+        ----------
+        case : LoadedCase
+        labels : tuple of (name, number)
+        tie : str or None
+            How an even number of others is counted; None: not declared.
+        """
+        masks = case.raters
+        if len(masks) < 2:
+            return None
+        maps = dict(masks)
+        if len(masks) % 2 == 0 or tie is not None:
+            numbers = [number for _, number in labels]
+            ordered = list(masks.values())
+            maps |= {
+                f"without_{name}": without(ordered, place, numbers, tie=tie or "above_half")
+                for place, name in enumerate(masks)
+            }
+        grid = case.geometry
+        return RaterPanel(
+            labels=labels,
+            masks=masks,
+            geometry=grid,
+            against={
+                (label, name): prepare_reference(mask == number, grid.spacing, grid.unit)
+                for label, number in labels
+                for name, mask in maps.items()
+            },
+        )
+
+    def rows(
+        self, prediction: Tensor, *, template: Row, probabilities: Tensor | None = None
+    ) -> list[Row]:
+        """Score one clean prediction against every rater, every consensus, and all raters together.
+
+        Parameters
+        ----------
+        prediction : (z, y, x) or (y, x), int16
+        template : Row
+            System, case and condition.
+        probabilities : (label, z, y, x), optional
+            For the metrics that read them.
+        """
+        rows: list[Row] = []
+        for channel, (label, number) in enumerate(self.labels):
+            mask = prediction == number
+            for (name, against), reference in self.against.items():
+                if name == label:
+                    found = measure_label(mask, reference, metrics=_DSC)
+                    rows += _rows(found, template, label, against)
+            soft = None if probabilities is None else probabilities[channel].clamp(0.0, 1.0)
+            found = self._against_all(mask, soft, self._of_label(number))
+            rows += _rows(found, template, label, ALL_RATERS)
+        return rows
+
+    def failed(self, template: Row, status: Status, reason: str) -> list[Row]:
+        """Give the rows of a clean prediction that does not exist."""
+        template = replace(template, status=status.value, reason=reason)
+        rows: list[Row] = []
+        for (label, against), reference in self.against.items():
+            rows += _rows(undefined(_DSC, status, reason, reference), template, label, against)
+        for label, _ in self.labels:
+            lacking = [Measured(it, None, status, worst, reason) for it, worst in _WORST.items()]
+            rows += _rows(lacking, template, label, ALL_RATERS)
+        return rows
+
+    def control_rows(self, template: Row) -> list[Row]:
+        """Score each rater against each other one, and against the consensus of all others."""
+        rows: list[Row] = []
+        for rater, prediction in self.masks.items():
+            own = replace(template, system=f"control:{rater}")
+            for label, number in self.labels:
+                for against in (*self.masks, f"without_{rater}"):
+                    reference = self.against.get((label, against))
+                    if against == rater or reference is None:
+                        continue
+                    found = measure_label(prediction == number, reference, metrics=_DSC)
+                    rows += _rows(found, own, label, against)
+        return rows
+
+    def property_rows(self, template: Row, known: Mapping[str, RaterDisagreement]) -> list[Row]:
+        """Write what several raters tell of the case, as rows of properties.
+
+        Number of raters, how many of them marked nothing, their mean volume with its spread, Fleiss'
+        kappa, and the mean squared generalised energy distance of each rater to the others.
+
+        Parameters
+        ----------
+        template : Row
+            Case and condition.
+        known : mapping of label to RaterDisagreement
+            Of these raters.
+        """
+        rows = []
+        for label, number in self.labels:
+            masks = self._of_label(number)
+            rows += [
+                replace(
+                    template,
+                    record=Record.PROPERTY.value,
+                    reference=None,
+                    label=label,
+                    metric=name,
+                    value=value,
+                    status=(Status.OK if value is not None else Status.BOTH_EMPTY).value,
+                    reason="" if value is not None else why,
+                )
+                for name, (value, why) in rater_properties(masks, known[label]).items()
+            ]
+        return rows
+
+    def _against_all(
+        self, mask: Tensor, soft: Tensor | None, raters: list[Tensor]
+    ) -> list[Measured]:
+        """Measure a prediction beside all raters; soft: its probabilities, where it has some."""
+        step = voxel_volume(self.geometry.spacing, self.geometry.unit)
+        volume = float(mask.sum() if soft is None else soft.sum(dtype=torch.float64)) * step
+        found = [
+            qubiq_dice(mask if soft is None else soft, raters),
+            consensus_dsc(mask, raters),
+            volume_crps(
+                volume,
+                [float(it.sum()) * step for it in raters],
+                image_volume=mask.numel() * step,
+            ),
+            Measured("ged", generalised_energy_distance([mask], raters), Status.OK, _WORST["ged"]),
+        ]
+        if soft is not None:
+            found.append(rater_ece(soft, raters, bins=CURVAS_BINS))
+        return found
+
+    def _of_label(self, number: int) -> list[Tensor]:
+        return [mask == number for mask in self.masks.values()]
+
+
+def rater_properties(
+    masks: list[Tensor], found: RaterDisagreement
+) -> dict[str, tuple[float | None, str]]:
+    """Collect what two or more raters tell of one label: name -> (value, why there is none).
+
+    Parameters
+    ----------
+    masks : one per rater, bool, (z, y, x) or (y, x)
+    found : RaterDisagreement
+        Of the same masks.
+    """
+    volume = found.volume
+    assert volume is not None  # there are two raters
+    apart = [
+        generalised_energy_distance([mask], masks[:place] + masks[place + 1 :])
+        for place, mask in enumerate(masks)
+    ]
+    return {
+        "raters": (float(found.raters), ""),
+        "raters_empty": (float(found.empty), ""),
+        "rater_volume": (volume.mean, ""),
+        "rater_volume_range": (volume.range, ""),
+        "rater_volume_cv": (volume.cv, "no rater marked anything"),
+        "rater_kappa": (found.kappa, "all raters marked nothing, or everything"),
+        "rater_ged": (sum(apart) / len(apart), ""),
+    }
+
+
+def _rows(found: list[Measured], template: Row, label: str, against: str) -> list[Row]:
+    return [
+        replace(
+            template,
+            record=Record.MEASUREMENT.value,
+            label=label,
+            region=Region.WHOLE.value,
+            reference=against,
+            metric=it.metric,
+            value=it.value,
+            status=it.status.value,
+            reason=it.reason or template.reason,
+            worst=it.worst,
+        )
+        for it in found
+    ]
