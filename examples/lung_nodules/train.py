@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import sys
 import time
 from collections.abc import Sequence
@@ -61,10 +62,10 @@ class Case:
     """Along (z, y, x), mm."""
 
 
-def read_cases(folder: Path) -> list[Case]:
-    """Read the cases that `cohort.py` wrote."""
+def read_cases(folder: Path, *, first: int | None = None) -> list[Case]:
+    """Read the cases that `cohort.py` wrote, or the first of them."""
     with (folder / "cases.csv").open(encoding="utf-8", newline="") as stream:
-        return [_case(folder, row) for row in csv.DictReader(stream)]
+        return [_case(folder, row) for row in itertools.islice(csv.DictReader(stream), first)]
 
 
 def _case(folder: Path, row: dict[str, str]) -> Case:
