@@ -1,7 +1,8 @@
 """Simulate CT around a nodule that real radiologists outlined. Every voxel of it is SIMULATED.
 
 **Conventions.** Arrays are (z, y, x): towards superior, posterior and left; values are HU; lengths mm. The
-grid has the true spacing of the scan, and the nodule lies in it where its contours say, but lung, vessels,
+grid has the true spacing of the scan, and the nodule lies
+in it where its contours say (within 3 mm of the centre, as if somebody had clicked on it), but lung, vessels,
 pleura and nodule are drawn.
 
 **The true shape** is none of the readers': the zero level of a randomly weighted mean of their signed
@@ -34,6 +35,8 @@ WIDTH_MM = (40.0, 64.0, 64.0)
 """Least size of a scan along (z, y, x)."""
 MARGIN_MM = (16.0, 28.0, 28.0)
 """Least room around a nodule, both sides together."""
+CLICK_MM = 3.0
+"""Farthest that a scan's centre lies from the centre of the nodule's box, along each axis."""
 NOISE_HU = 20.0
 """Of every simulated scan."""
 IN_PLANE_MM = 1.1
@@ -110,14 +113,14 @@ def simulate(nodule: Nodule, *, seed: int) -> Simulated:
 
 
 def _around(box: Box, spacing: tuple[float, ...], rng: np.random.Generator) -> Box:
-    """Choose the part of the scan: the nodule somewhere near its middle."""
+    """Choose the part of the scan: around a point near the nodule's middle, as somebody clicks on it."""
     first, shape = [], []
     for low, length, step, width, margin in zip(
         box.first, box.shape, spacing, WIDTH_MM, MARGIN_MM, strict=True
     ):
         size = max(math.ceil(width / step), length + math.ceil(margin / step))
         room = (size - length) / 2
-        shift = rng.uniform(-0.5, 0.5) * room
+        shift = rng.uniform(-1.0, 1.0) * min(CLICK_MM / step, room)
         first.append(low - round(room + shift))
         shape.append(size)
     return Box((first[0], first[1], first[2]), (shape[0], shape[1], shape[2]))
@@ -220,19 +223,21 @@ def _vessels(
     grid: _Grid, middle: Field, radius: float, rng: np.random.Generator
 ) -> tuple[Field, bool]:
     """Signed distance from bent tubes; half of the nodules are fed by one."""
-    size = np.array(grid.shape) * grid.spacing
-    count = int(rng.poisson(14))
+    count = int(rng.poisson(10))
     fed = bool(rng.random() < 0.5)
+    length = float(np.linalg.norm(np.array(grid.shape) * grid.spacing))
     found = np.full(grid.shape, np.inf)
     for number in range(count + fed):
-        start, end = rng.uniform(-0.2, 1.2, size=(2, 3)) * size
-        thickness = 0.5 * math.exp(rng.uniform(0.0, 1.6))
+        heading = rng.normal(size=3)
+        heading *= length / np.linalg.norm(heading)
+        through = rng.uniform(0.0, 1.0, size=3) * grid.shape * grid.spacing
+        thickness = 0.4 * math.exp(rng.uniform(0.0, 1.5))
+        start, end = through - heading, through + heading  # both outside: no vessel ends in view
         if number == count:
-            heading = end - start
-            start = middle + heading / np.linalg.norm(heading) * 0.7 * radius
+            start = middle + heading / length * 0.7 * radius
+            end = start + heading
         bend = (start + end) / 2 + rng.normal(0, 5, size=3)
-        knots = [start, (start + 2 * bend + end) / 4, end]
-        for one, other in itertools.pairwise(knots):
+        for one, other in itertools.pairwise((start, bend, end)):
             _draw_tube(found, grid, one, other, thickness)
     return found, fed
 

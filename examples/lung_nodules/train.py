@@ -5,10 +5,11 @@ Run it from this folder after `cohort.py`::
     python train.py
 
 A U-Net as in ``examples/train_demo_systems.py``, fed with patches of the training patients at 1.25 x 0.7 x
-0.7 mm. In every step a patch shows the mask of *one* reader, drawn: so the network learns the share of
-readers that would include a voxel, and a half of it is their majority, without anybody's tie rule. It is
-written to ``.cache/`` as ``nodule_unet.pt`` (TorchScript) with golden pairs: what this script itself, without
-any auditor, makes of two validation scans.
+0.7 mm, and with how far each voxel is from the centre of the scan: it outlines what somebody has clicked
+on, and searches for nothing. In every step a patch shows the mask of *one* reader, drawn: so the network
+learns the share of readers that would include a voxel, and a half of it is their majority, without
+anybody's tie rule. It is written to ``.cache/`` as ``nodule_unet.pt`` (TorchScript) with golden pairs: what
+this script itself, without any auditor, makes of two validation scans.
 """
 
 from __future__ import annotations
@@ -29,11 +30,18 @@ import torch
 from fetch import CACHE, FOLDER
 from numpy.typing import NDArray
 from scipy import ndimage
-from torch import Tensor
+from torch import Tensor, nn
 
 sys.path.insert(0, str(FOLDER.parent))
 
-from train_demo_systems import UNet, fused, loss_of, save_torchscript  # one folder up
+from train_demo_systems import (  # lies one folder up
+    WIDTHS,
+    Block,
+    UNet,
+    fused,
+    loss_of,
+    save_torchscript,
+)
 
 SPACING_MM = (1.25, 0.7, 0.7)
 """Along (z, y, x), as audit.yaml declares it."""
@@ -45,6 +53,8 @@ BATCH = 2
 SEED = 5
 READERS = 4
 GOLDEN = 2
+REACH_MM = 20.0
+"""Unit of the distance that the network is told, which ends at twice this length."""
 
 Floats = NDArray[np.float32]
 
@@ -60,6 +70,31 @@ class Case:
     """(reader, z, y, x)."""
     spacing: tuple[float, ...]
     """Along (z, y, x), mm."""
+
+
+class Clicked(nn.Module):
+    """The U-Net with a second channel: the distance from the centre of the image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = UNet(skips="plain", outputs=1)
+        self.network.down[0] = Block(2, WIDTHS[0], kernel=(1, 3, 3), depth=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map an image (n, 1, z, y, x) to logits of the same shape."""
+        return self.network(torch.cat([image, distances(image)], dim=1))
+
+
+def distances(image: Tensor) -> Tensor:
+    """Distance of each voxel from the middle of an image (n, 1, z, y, x), in `REACH_MM`, at most 2."""
+    squared = torch.zeros_like(image)
+    for axis, step in enumerate(SPACING_MM, start=2):
+        size = image.shape[axis]
+        shape = [1, 1, 1, 1, 1]
+        shape[axis] = -1
+        place = torch.arange(size, device=image.device, dtype=image.dtype) - (size - 1) / 2
+        squared = squared + ((place * (step / REACH_MM)) ** 2).reshape(shape)
+    return squared.sqrt().clamp(max=2.0)
 
 
 def read_cases(folder: Path, *, first: int | None = None) -> list[Case]:
@@ -113,14 +148,16 @@ def scaled(image: Floats) -> Floats:
     return np.asarray((np.clip(image, low, high) - low) / (high - low), dtype=np.float32)
 
 
-def prepared(case: Case) -> tuple[Floats, NDArray[np.float32]]:
-    """Image and masks on the grid of the network, padded to at least one patch."""
+def prepared(case: Case) -> tuple[Floats, Floats]:
+    """Image with distances (2, z, y, x), and masks, on the grid of the network; no smaller than a patch."""
     image = scaled(resampled(case.image, case.spacing, SPACING_MM))
     masks = np.stack([resampled(it, case.spacing, SPACING_MM) >= 0.5 for it in case.masks])
     missing = [max(0, n - have) for n, have in zip(PATCH, image.shape, strict=True)]
     room = [(it // 2, it - it // 2) for it in missing]
     padded = np.pad(masks.astype(np.float32), [(0, 0), *room])
-    return np.pad(image, room, mode="edge"), padded
+    whole = np.pad(image, room, mode="edge")
+    away = distances(_tensor(whole)[None])[0, 0].numpy()
+    return np.stack([whole, away]), padded
 
 
 def patch_of(image: Floats, masks: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
@@ -130,29 +167,29 @@ def patch_of(image: Floats, masks: Floats, rng: np.random.Generator) -> tuple[Fl
     if rng.random() < 0.75 and len(places):
         middle = places[rng.integers(len(places))] + rng.uniform(-0.35, 0.35, 3) * PATCH
     else:
-        middle = rng.uniform(0, image.shape)
+        middle = rng.uniform(0, image.shape[1:])
     first = [
         int(np.clip(round(m - n / 2), 0, have - n))
-        for m, n, have in zip(middle, PATCH, image.shape, strict=True)
+        for m, n, have in zip(middle, PATCH, image.shape[1:], strict=True)
     ]
     window = tuple(slice(f, f + n) for f, n in zip(first, PATCH, strict=True))
     axes = tuple(axis for axis in range(3) if rng.random() < 0.5)
-    return np.flip(image[window], axes), np.flip(mask[window], axes)
+    beside = tuple(axis + 1 for axis in axes)  # the first axis is that of the channels
+    return np.flip(image[(slice(None), *window)], beside), np.flip(mask[window], axes)[None]
 
 
-def train(cases: Sequence[tuple[Floats, Floats]], *, steps: int) -> UNet:
+def train(cases: Sequence[tuple[Floats, Floats]], *, steps: int) -> Clicked:
     """Train the network; every random choice follows from `SEED`."""
     torch.manual_seed(SEED)
     rng = np.random.default_rng(SEED)
-    network = UNet(skips="plain", outputs=1).train()
+    whole = Clicked().train()
+    network = whole.network
     optimiser = torch.optim.AdamW(network.parameters(), lr=4e-3, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=6e-3, total_steps=steps)
     started, running = time.monotonic(), 0.0
     for step in range(steps):
         chosen = [patch_of(*cases[i], rng) for i in rng.integers(len(cases), size=BATCH)]
-        image, target = (
-            torch.stack([_tensor(it) for it in them]) for them in zip(*chosen, strict=True)
-        )
+        image, target = (_stacked(them) for them in zip(*chosen, strict=True))
         optimiser.zero_grad()
         loss = loss_of(network(image), target)
         loss.backward()
@@ -162,19 +199,25 @@ def train(cases: Sequence[tuple[Floats, Floats]], *, steps: int) -> UNet:
         if step % 50 == 49:
             seconds = time.monotonic() - started
             print(f"step {step + 1}, loss {running:.3f}, {seconds:.0f} s", flush=True)
-    return network.eval()
+    fused(network.eval())
+    return whole.eval()
 
 
 def _tensor(volume: NDArray[Any]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(volume, dtype=np.float32))[None]
 
 
-def predict(network: UNet, case: Case) -> NDArray[np.uint8]:
+def _stacked(volumes: Sequence[Floats]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(np.stack(volumes)))
+
+
+def predict(network: Clicked, case: Case) -> NDArray[np.uint8]:
     """Segment one scan as this script does it: the maker's own output, on the scan's grid."""
     image = scaled(resampled(case.image, case.spacing, SPACING_MM))
     room = [(0, -n % d) for n, d in zip(image.shape, DIVISOR, strict=True)]
     with torch.no_grad():
-        logits = network(_tensor(np.pad(image, room, mode="edge"))[None])[0, 0]
+        whole = np.pad(image, room, constant_values=image.min())
+        logits = network(_tensor(whole)[None])[0, 0]
     kept = torch.sigmoid(logits)[tuple(slice(n) for n in image.shape)].numpy()
     back = resampled(kept, SPACING_MM, case.spacing, case.image.shape)
     return (back >= 0.5).astype(np.uint8)
@@ -212,7 +255,7 @@ def main() -> int:
         return 1
 
     training = [prepared(case) for case in read_cases(CACHE / "training")]
-    network = fused(train(training, steps=arguments.steps))
+    network = train(training, steps=arguments.steps)
     save_torchscript(network, torch.zeros(1, 1, *PATCH), CACHE / "nodule_unet.pt")
     validation = read_cases(CACHE / "validation")
     masks = [predict(network, case) for case in validation]
