@@ -74,12 +74,13 @@ def fleiss_kappa(table: ArrayLike, weights: ArrayLike | None = None) -> float | 
     return (observed - expected) / (1.0 - expected)
 
 
-def voxel_kappa(masks: Sequence[torch.Tensor]) -> float | None:
+def voxel_kappa(masks: Sequence[torch.Tensor], *, background: int = 0) -> float | None:
     """Compute Fleiss' kappa of raters, voxel by voxel.
 
     Parameters
     ----------
     masks : one per rater, at least two, bool, of one shape
+    background : voxels of the image that the masks were cut from and that nobody marked
 
     Returns
     -------
@@ -100,9 +101,13 @@ def voxel_kappa(masks: Sequence[torch.Tensor]) -> float | None:
         msg = f"kappa needs two raters or more, got {len(masks)}"
         raise ValueError(msg)
     m = len(masks)
-    voxels = torch.bincount(torch.stack(list(masks)).sum(dim=0).flatten(), minlength=m + 1)
+    given = torch.zeros(masks[0].shape, dtype=torch.int16)  # no 8 bytes a voxel of a CT
+    for mask in masks:
+        given += mask
     votes = np.arange(m + 1)
-    return fleiss_kappa(np.stack([votes, m - votes], axis=1), voxels.cpu().numpy())
+    voxels = [int(torch.count_nonzero(given == number)) for number in range(m + 1)]
+    voxels[0] += background
+    return fleiss_kappa(np.stack([votes, m - votes], axis=1), voxels)
 
 
 def iou_distance(mask_a: torch.Tensor, mask_b: torch.Tensor) -> float:

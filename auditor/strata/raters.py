@@ -18,6 +18,7 @@ and ``NOTHING`` of `auditor.strata.assign`).
 
 from __future__ import annotations
 
+import functools
 import itertools
 import statistics
 from collections.abc import Callable, Sequence
@@ -26,10 +27,10 @@ from typing import Literal, TypeVar
 
 import torch
 
+from auditor.metrics.distances import bounding_box
 from auditor.metrics.pair import MaskPair
 from auditor.metrics.reference import Reference, check_mask, check_spacing, prepare_reference
 from auditor.metrics.surface import assd
-from auditor.metrics.volume import mask_volume
 from auditor.proxies import agreement
 from auditor.schema import MetricSpec
 from auditor.strata.assign import disagreement_value
@@ -125,8 +126,9 @@ def rater_disagreement(
     if len(masks) < 2:
         note = f"not assessable: {len(masks)} rater, two are needed"
         return RaterDisagreement(None, None, len(masks), empty, note)
-    overlaps = _pairwise(masks, agreement, own=lambda _: 1.0)
-    references = [prepare_reference(mask, spacing, unit) for mask in masks]
+    near, far = _cut(masks)
+    overlaps = _pairwise(near, agreement, own=lambda _: 1.0)
+    references = [prepare_reference(mask, spacing, unit) for mask in near]
     widths = _pairwise(references, _width, own=lambda it: None if it.is_empty else 0.0)
     note = f"no ASSD: {empty} of {len(masks)} raters marked nothing" if empty else ""
     return RaterDisagreement(
@@ -137,9 +139,22 @@ def rater_disagreement(
         note=note,
         pairwise_dsc=overlaps,
         pairwise_assd=widths,
-        volume=volume_spread([mask_volume(mask, spacing=spacing, unit=unit) for mask in masks]),
-        kappa=voxel_kappa(masks),
+        volume=volume_spread([reference.volume for reference in references]),
+        kappa=voxel_kappa(near, background=far),
     )
+
+
+def _cut(masks: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], int]:
+    """Cut masks to the box of what anybody marked, and count the voxels outside.
+
+    No measure but kappa sees the background, and most of a scan is background.
+    """
+    marked = functools.reduce(torch.logical_or, masks)
+    box = bounding_box(marked.cpu().numpy())
+    if box is None:
+        box = (slice(0, 1),) * marked.ndim
+    near = [mask[box] for mask in masks]
+    return near, marked.numel() - near[0].numel()
 
 
 def volume_spread(volumes: Sequence[float]) -> VolumeSpread:

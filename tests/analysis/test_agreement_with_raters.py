@@ -205,6 +205,19 @@ def test_williams_index_needs_the_whole_interval() -> None:
     )
 
 
+def test_patients_whose_raters_hardly_agree_do_not_widen_the_williams_interval() -> None:
+    # half of what raters reach, whether that is .2 or .95: only what is beside the ratio counts
+    rng = np.random.default_rng(62)
+    between = rng.uniform(0.2, 0.95, 60)
+    beside = rng.normal(0.0, 0.006, 60)
+    found = index_of(0.5 * between + beside, between).index
+    half = float(np.std(beside, ddof=1) / 60**0.5 / between.mean()) * 1.671  # t(59), .95
+    assert found.value is not None
+    assert (found.low, found.high) == pytest.approx(
+        (found.value - half, found.value + half), abs=0.2 * half
+    )
+
+
 def test_williams_index_without_anything_to_divide_by() -> None:
     assert index_of(np.full(20, 0.5), np.zeros(20)).index.status == "undefined"
     same = index_of(np.full(20, 0.45), np.full(20, 0.9))
@@ -240,11 +253,11 @@ def test_williams_index_does_not_change_with_the_scale_of_the_score() -> None:
 @pytest.mark.parametrize(
     ("system", "index", "delta"),
     [
-        # 20000 patients once: .9997 and -.0003, .9453 and -.0498, .9717 and -.0257
+        # benchmarks/raters.py, 20000 patients
         ((0.8, 0.0), 1.0, 0.0),
-        ((1.6, 0.0), 0.9453, -0.0498),
-        ((0.8, 1.0), 0.9717, -0.0257),
-        ((0.0, 0.0), 1.0285, 0.0259),  # smoother than any rater
+        ((1.6, 0.0), 0.9459, -0.0493),
+        ((0.8, 1.0), 0.9717, -0.0258),
+        ((0.0, 0.0), 1.0284, 0.0259),  # smoother than any rater
     ],
 )
 def test_index_and_difference_of_systems_of_a_known_kind(
@@ -260,7 +273,7 @@ def test_index_and_difference_of_systems_of_a_known_kind(
 
 @pytest.mark.parametrize(
     ("raters", "with_himself", "left_out", "system_full"),
-    # 20000 patients once
+    # benchmarks/raters.py, 20000 patients
     [(3, 0.955, 0.907, 0.923), (5, 0.947, 0.921, 0.927), (7, 0.943, 0.926, 0.930)],
 )
 def test_a_consensus_that_holds_the_rater_makes_an_equal_system_look_worse(
@@ -283,8 +296,8 @@ def test_a_consensus_that_holds_the_rater_makes_an_equal_system_look_worse(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("n", "rate"),
-    # of 1000 cohorts each, borders that differ by 2 px (mean DSC of raters .79, sd of the differences .04)
-    [(20, 0.608), (50, 0.939)],
+    # benchmarks/raters.py, 1000 cohorts each, borders that differ by 2 px (mean DSC of raters .79)
+    [(20, 0.656), (50, 0.933)],
 )
 def test_how_often_a_rater_like_the_others_is_within_the_range(n: int, rate: float) -> None:
     rng = np.random.default_rng(n)
@@ -320,7 +333,7 @@ def test_a_worse_system_is_not_within_the_range(noise: float, bias: float) -> No
 @pytest.mark.slow
 def test_the_interval_of_the_williams_index_holds_the_truth_as_often_as_it_says() -> None:
     rng = np.random.default_rng(16)
-    truth = 0.9453  # a system of twice the noise, 20000 patients
+    truth = 0.9456  # a system of twice the noise, mean of two runs of 20000 patients
     cohorts, held = 300, 0
     for _ in range(cohorts):
         own, raters = agreements(rng, 30, noise=0.8, system_noise=1.6)

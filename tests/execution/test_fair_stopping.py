@@ -221,8 +221,9 @@ def test_an_interrupt_lets_the_running_unit_end(job: Job) -> None:
         if progress.note:
             notes.append(progress.note)
         elif progress.done == 1:
-            # while the main thread waits for the next answer
-            threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
+            # while the main thread waits for the next answer; to that thread, as from a keyboard
+            main = threading.main_thread().ident
+            threading.Timer(0.02, signal.pthread_kill, [main, signal.SIGINT]).start()
 
     ended = run_local(job, workers=1, report=interrupt, until=Pace(600.0))
     assert ended is Ended.INTERRUPTED

@@ -47,8 +47,11 @@ def mean_map(raters: list[torch.Tensor]) -> torch.Tensor:
 def test_the_mean_of_the_raters_has_a_qubiq_score_of_1(raters: int, dtype: torch.dtype) -> None:
     # with 5 and 10 raters shares lie on thresholds, and .2, .6 and .7 are no binary numbers
     masks = [columns(i, 12 + i % 4) for i in range(raters)]
-    found = qubiq_dice(torch.stack(masks).to(dtype).mean(dim=0), masks)
+    mean = torch.stack(masks).to(dtype).mean(dim=0)
+    found = qubiq_dice(mean, masks)
     assert (found.value, found.status, found.metric) == (1.0, Status.OK, "qubiq_dice")
+    # stored in single precision and read in double, .2 is a little more than .2
+    assert qubiq_dice(mean.float().double(), masks).value == 1.0
 
 
 def test_qubiq_score_of_a_mask_by_hand() -> None:

@@ -10,6 +10,8 @@ import torch
 from scipy import stats
 from simulated_raters import displaced, drawn
 
+from auditor.metrics.measure import measure_label, prepare_reference
+from auditor.schema import MetricSpec
 from auditor.strata.rater_sets import (
     fleiss_kappa,
     generalised_energy_distance,
@@ -58,10 +60,18 @@ def test_every_pair_of_raters_is_measured_once_and_written_twice() -> None:
         (2 * 8 / 24, 2 * 6 / 24, 1.0),
     )
     alone = rater_disagreement([RATER_1, RATER_3], SPACING).assd
-    assert found.pairwise_assd[0][2] == found.pairwise_assd[2][0] == alone
+    assert found.pairwise_assd[0][2] == found.pairwise_assd[2][0] == pytest.approx(alone)
     assert [row[i] for i, row in enumerate(found.pairwise_assd)] == [0.0, 0.0, 0.0]
     pairs = [found.pairwise_assd[i][j] or 0.0 for i, j in ((0, 1), (0, 2), (1, 2))]
     assert found.assd == pytest.approx(sum(pairs) / 3)
+
+
+def test_masks_that_touch_the_border_of_the_image_have_the_width_of_the_metric() -> None:
+    first, second = RATER_1[2:6, 4:16, 5:23], RATER_2[2:6, 4:16, 5:23]
+    [expected] = measure_label(
+        first, prepare_reference(second, SPACING), metrics=[MetricSpec("assd")]
+    )
+    assert rater_disagreement([first, second], SPACING).assd == pytest.approx(expected.value)
 
 
 def test_volumes_and_their_spread_are_in_ml() -> None:
@@ -90,7 +100,8 @@ def test_detection_is_another_question_than_the_border() -> None:
     assert (found.detection, found.empty, found.raters) == ("some", 1, 3)
     assert found.assd is None
     # the pair that marked something keeps its width
-    assert found.pairwise_assd[0][2] == rater_disagreement([RATER_1, RATER_2], SPACING).assd
+    alone = rater_disagreement([RATER_1, RATER_2], SPACING).assd
+    assert found.pairwise_assd[0][2] == pytest.approx(alone)
     assert found.pairwise_assd[1] == (None, None, None)
     assert rater_disagreement([RATER_1, RATER_2], SPACING).detection == "all"
 
@@ -123,7 +134,9 @@ def test_kappa_of_two_raters_by_hand() -> None:
     expected = share**2 + (1 - share) ** 2
     found = voxel_kappa([RATER_1, RATER_2])
     assert found == pytest.approx((observed - expected) / (1 - expected))
-    assert rater_disagreement([RATER_1, RATER_2], SPACING).kappa == found
+    assert (
+        rater_disagreement([RATER_1, RATER_2], SPACING).kappa == found
+    )  # cut, and background counted
 
 
 def test_kappa_depends_on_the_field_of_view_and_the_measures_that_make_strata_do_not() -> None:
