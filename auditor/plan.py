@@ -170,9 +170,9 @@ def make_plan(
     scored = digest_of(
         {
             "version": SHARD_VERSION,
-            "labels": config.labels,
+            "labels": [(label.name, label.numbers) for label in config.scored],
             # what is reported of a number changes no number
-            "metrics": [(metric.name, metric.tolerance_mm) for metric in config.metrics],
+            "metrics": [{**asdict(metric), "within": None} for metric in config.metrics],
             "modality": config.cases.modality,
             "state": config.cases.state,
             "reference": asdict(config.cases.reference),

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup, escape
 
-from auditor.schema import Estimate, MetricInfo, StatusCount, Verdict
+from auditor.schema import Estimate, MetricInfo, StatusCount, Summary, Verdict
 from reports.document import Text
 
 SPACE = "\u00a0"
@@ -221,7 +221,7 @@ def parameter(name: str, value: float) -> str:
     ('tolerance 2 mm', 'percentile 95')
     """
     stem, _, unit = name.rpartition("_")
-    if stem and unit in {"mm", "px", "ml"}:
+    if stem and unit in {"mm", "px", "ml", "mm²", "voxels", "%", "lesions"}:
         return f"{plain(stem)} {value:g} {unit}"
     return f"{plain(name)} {value:g}"
 
@@ -244,6 +244,24 @@ def statuses(counts: Iterable[StatusCount]) -> Markup:
     """Write how many evaluations ended how."""
     parts = [Markup("{} {}").format(count(c.n), status_words(c.status)) for c in counts if c.n]
     return Markup(", ").join(parts) if parts else Markup("none")
+
+
+def is_complete(summary: Summary) -> bool:
+    """Tell whether every evaluation of a summary has a value of two masks."""
+    return all(c.status == "ok" or not c.n for c in summary.statuses)
+
+
+def mean_of(summary: Summary, *, unit: str = "") -> Markup:
+    """Write a mean, and the worst-case mean below it where a status other than ok stands behind it."""
+    mean = value_of(summary.mean, unit=unit)
+    if is_complete(summary):
+        return mean
+    worst: Text = (
+        "undefined"
+        if summary.worst_case_mean is None
+        else number(summary.worst_case_mean, unit=unit)
+    )
+    return Markup('{}<br><span class="spread">worst case {}</span>').format(mean, worst)
 
 
 def badge(verdict: Verdict | str) -> Markup:

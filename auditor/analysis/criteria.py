@@ -24,6 +24,7 @@ from auditor.analysis.intervals import (
     unseen_rate,
 )
 from auditor.analysis.phantom import paired_bounds, phantom_lower, phantom_upper
+from auditor.metrics.catalog import METRICS
 from auditor.schema import ContractStatus, CriterionResult, CriterionSpec, Estimate, Verdict
 
 __all__ = ["Evidence", "attainable", "claim_text", "judge", "overall"]
@@ -85,7 +86,9 @@ def claim_text(spec: CriterionSpec) -> str:
     if spec.form == "mean_at_least":
         return f"Mean {metric} {who}{where} is at least {spec.threshold:g}."
     if spec.form == "mean_drop_at_most":
-        return f"Mean {metric} {who}{where} falls by at most {spec.threshold:g} from clean."
+        line = METRICS.get(spec.metric)
+        way = "falls" if line is None or line.higher_is_better else "rises"
+        return f"Mean {metric} {who}{where} {way} by at most {spec.threshold:g} from clean."
     value = (
         f"at least {spec.value_at_least:g}"
         if spec.value_at_least is not None

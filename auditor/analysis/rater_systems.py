@@ -45,7 +45,11 @@ LEAST = 0.5
 _ANY_MARGIN = 1.0
 """Bounds do not depend on the margin; without a declared one only they are kept."""
 
-_SCORES = ("qubiq_dice", "consensus_dsc", "volume_crps", "rater_ece", "ged")
+_WORST = {
+    "qubiq_dice": 0.0, "consensus_dsc": 0.0, "volume_crps": None, "rater_ece": None, "ged": 2.0
+}  # fmt: skip
+"""Rater-aware metric -> what a failed prediction counts as; None: it leaves the mean."""
+
 _IN_UNIT = frozenset({"qubiq_dice", "consensus_dsc", "rater_ece"})
 
 Found = Mapping[tuple[str, str], Mapping[str, Mapping[str, float]]]
@@ -185,11 +189,7 @@ def _system(
         consensus_difference=against.difference,
         consensus_test=None if margin is None or not len(consensus.model) else against,
         annotators=_annotators(name, label, found, used, setup),
-        scores=tuple(
-            (metric, _score(metric, name, label, rows, setup, draws))
-            for metric in _SCORES
-            if _measured(metric, name, label, rows)
-        ),
+        scores=_scores(name, label, rows, used, setup),
         points=tuple(
             (shown[case].display_case, agreed, own_score)
             for case, agreed, own_score in zip(used, of_raters, with_raters, strict=True)
@@ -263,36 +263,36 @@ def _annotators(
     )
 
 
-def _measured(metric: str, name: str, label: str, rows: Rows) -> bool:
-    return bool(_rows_of(metric, name, label, rows).any())
+def _scores(
+    name: str, label: str, rows: Rows, cases: Sequence[str], setup: AnalysisSetup
+) -> tuple[tuple[str, Estimate], ...]:
+    """Average each rater-aware metric over patients.
 
-
-def _rows_of(metric: str, name: str, label: str, rows: Rows) -> NDArray[np.bool_]:
+    A prediction that failed counts at the worst value where there is one, whether its row was written or
+    lost with its worker; of the others the n tells.
+    """
     columns = rows.columns
-    return np.asarray(
-        (columns["metric"] == metric)
-        & (columns["system"] == name)
+    own = (
+        (columns["system"] == name)
         & (columns["label"] == label)
         & (columns["reference"] == "raters")
         & (columns["replicate"] == 0)
     )
-
-
-def _score(
-    metric: str, name: str, label: str, rows: Rows, setup: AnalysisSetup, draws: Draws
-) -> Estimate:
-    """Mean of one rater-aware metric over patients; a prediction that failed counts at its worst value."""
-    columns = rows.columns
+    draws = Draws(setup.audit.interval_level, setup.audit.seed)
     patient = {record.case: record.patient for record in setup.cases}
-    values, patients = [], []
-    for i in np.flatnonzero(_rows_of(metric, name, label, rows)):
-        value = columns["value"][i]
-        value = columns["worst"][i] if np.isnan(value) else value
-        if not np.isnan(value):
-            values.append(float(value))
-            patients.append(patient[columns["case"][i]])
-    least = 0.0 if metric in _IN_UNIT else None
-    return draws.mean(over_cases(values, patients), least=least)
+    told = []
+    for metric, worst in _WORST.items():
+        found = np.flatnonzero(own & (columns["metric"] == metric))
+        known = dict(zip(columns["case"][found], columns["value"][found], strict=True))
+        if not known:
+            continue
+        given = [(case, known.get(case, np.nan)) for case in cases]
+        kept = [(case, worst if np.isnan(it) else float(it)) for case, it in given]
+        values = [(case, value) for case, value in kept if value is not None]
+        sample = over_cases([value for _, value in values], [patient[case] for case, _ in values])
+        least = 0.0 if metric in _IN_UNIT else None
+        told.append((metric, draws.mean(sample, least=least)))
+    return tuple(told)
 
 
 def _notes(setup: AnalysisSetup) -> tuple[str, ...]:

@@ -165,8 +165,8 @@ def _lower_bounds(jobs: list[_Job], setup: AnalysisSetup) -> list[Estimate]:
     together: dict[int, list[int]] = defaultdict(list)
     for i, job in enumerate(jobs):
         n = len(job.values)
-        if not _bounded(job, setup):
-            note = "a mean is bounded only for metrics in [0, 1]"
+        if not (_bounded(job, setup) and setup.metric(job.key.metric).higher_is_better):
+            note = "a mean is bounded only for metrics in [0, 1] of which more is better"
             results[i] = Estimate(None, n, "none", status="not_assessable", note=note)
         elif n < FEW:
             note = f"needs at least {FEW} patients, has {n}"

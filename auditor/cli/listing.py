@@ -146,19 +146,30 @@ def _named(name: str | None, rows: list[dict[str, Any]], what: str) -> list[dict
 
 
 def _metrics() -> list[dict[str, Any]]:
-    from auditor.metrics.catalog import METRICS
+    from auditor.metrics.catalog import METRICS, PARAMETERS
+    from auditor.metrics.policy import policy_words, worst_words
 
-    return [
-        {
-            "name": metric.name,
-            "title": metric.title,
-            "unit": metric.unit,
-            "better": "higher" if metric.higher_is_better else "lower",
-            "definition": metric.definition,
-            "reference": metric.reference,
-        }
-        for metric in METRICS.values()
-    ]
+    rows = []
+    for metric in METRICS.values():
+        needs = [f"{name}: {PARAMETERS[name].must_be}" for name in metric.needs]
+        needs += ["probabilities of the system"] * metric.needs_probabilities
+        high = "unbounded" if metric.high is None else f"{metric.high:g}"
+        rows.append(
+            {
+                "name": metric.name,
+                "title": metric.title,
+                "unit": metric.unit,
+                "range": f"{metric.low:g} to {high}",
+                "better": "higher" if metric.higher_is_better else "lower",
+                "definition": metric.definition,
+                "needs": needs,
+                "policy": dict(policy_words(metric.name)),
+                "worst": worst_words(metric.name),
+                "blind": metric.blind,
+                "reference": metric.reference,
+            }
+        )
+    return rows
 
 
 def _presets() -> list[dict[str, Any]]:
@@ -185,7 +196,10 @@ def _print_plain(rows: Sequence[Mapping[str, Any]], what: str) -> None:
             click.echo(f"{'' if row is rows[0] else chr(10)}{kind}:")
         click.echo(row["name"])
         for key, value in row.items():
-            if key not in ("name", "kind") and value:
+            if isinstance(value, Mapping):
+                for place, (status, words) in enumerate(value.items()):
+                    _field("" if place else key, f"{status}: {words}")
+            elif key not in ("name", "kind") and value:
                 _field(key, ", ".join(value) if isinstance(value, list) else value)
     if what == "presets":
         click.echo("\nIn audit.yaml: perturbations: {preset: NAME}")

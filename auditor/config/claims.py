@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +12,7 @@ from auditor.config.shape import CriterionShape, ValueShape
 from auditor.metrics.catalog import METRICS, Metric
 from auditor.schema import CLEAN, CriterionSpec, PerturbationSpec
 
-__all__ = ["Declared", "read_criteria"]
+__all__ = ["Declared", "blind_claims", "read_criteria"]
 
 Form = Literal["mean_at_least", "mean_drop_at_most", "share_of_patients_at_least"]
 _FORMS: tuple[Form, ...] = ("mean_at_least", "mean_drop_at_most", "share_of_patients_at_least")
@@ -96,6 +96,28 @@ def read_criteria(
     return tuple(found)
 
 
+def blind_claims(criteria: Sequence[CriterionSpec]) -> list[str]:
+    """Warn of claims on metrics on which a total miss may look good, unless another claim sees it.
+
+    Returns
+    -------
+    One sentence for each criterion on such a metric whose system and label no other claim is about
+    that would see the miss.
+    """
+    blind = {name: line.blind for name, line in METRICS.items() if line.blind}
+    seen = {
+        (it.system, it.label, it.perturbation, it.severity)
+        for it in criteria
+        if it.metric not in blind
+    }
+    return [
+        f"criteria.{it.id}.metric: {it.metric} cannot see a total miss: {blind[it.metric]}; declare a "
+        f"claim on another metric (sensitivity, DSC) of {it.label} at the same condition, too"
+        for it in criteria
+        if it.metric in blind and (it.system, it.label, it.perturbation, it.severity) not in seen
+    ]
+
+
 def _check_names(shape: CriterionShape, system: str, declared: Declared, own: Problems) -> None:
     broken = declared.broken
     told = {}
@@ -127,6 +149,11 @@ def _form(shape: CriterionShape, own: Problems) -> tuple[Form | None, float]:
         own.append(
             f"{form}: must be about a metric in [0, 1], {shape.metric} has no upper end; declare "
             "share_of_patients_at_least: .. with: {at_most: ..}"
+        )
+    elif metric is not None and form == "mean_at_least" and not metric.higher_is_better:
+        own.append(
+            f"{form}: must be about a metric of which more is better, of {shape.metric} less is; "
+            "declare share_of_patients_at_least: .. with: {at_most: ..}"
         )
     elif not 0.0 < threshold < 1.0:
         own.append(f"{form}: must lie between 0 and 1, was {threshold:g}")

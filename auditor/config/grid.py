@@ -13,7 +13,7 @@ from auditor.config.records import CasesConfig
 from auditor.config.shape import GridShape, MetricShape, PresetShape, StratumShape
 from auditor.config.site_rows import rows_of_site
 from auditor.metrics.catalog import check_spec
-from auditor.schema import MetricSpec, PerturbationSpec, StratumSpec
+from auditor.schema import MetricSpec, PerturbationSpec, StratumSpec, SystemSpec
 from auditor.strata.assign import MEASURED_AXES
 from perturbations.catalog import (
     PRESETS,
@@ -184,23 +184,58 @@ def _iso_effect(name: str, grid: GridShape) -> PerturbationSpec:
     )
 
 
-def read_metrics(given: Mapping[str, MetricShape], *, problems: Problems) -> tuple[MetricSpec, ...]:
+def read_metrics(
+    given: Mapping[str, MetricShape],
+    *,
+    systems: Sequence[SystemSpec] = (),
+    problems: Problems,
+    warnings: list[str] | None = None,
+) -> tuple[MetricSpec, ...]:
     """Read the metrics; those that could not be read are left out.
 
     Parameters
     ----------
     given : mapping of name to MetricShape
-    problems : list of str
-        Sentences are added to it.
+    systems : sequence of SystemSpec
+        Those that give labels only have no probabilities to measure.
+    problems, warnings : list of str
+        Sentences are added to them.
     """
     if not given and not problems.touch("metrics"):
         problems.append("metrics: at least one is required, as {dsc: {}}")
     specs = []
     for name, shape in given.items():
-        spec = MetricSpec(name, shape.tolerance_mm, shape.within)
-        if problems.attempt(f"metrics.{name}", partial(check_spec, spec)) is not None:
-            specs.append(spec)
+        spec = MetricSpec(name, **dict(shape))
+        line = problems.attempt(f"metrics.{name}", partial(check_spec, spec))
+        if line is None:
+            continue
+        specs.append(spec)
+        if line.needs_probabilities and systems:
+            _check_probabilities(name, systems, problems, [] if warnings is None else warnings)
     return tuple(specs)
+
+
+def _check_probabilities(
+    name: str, systems: Sequence[SystemSpec], problems: Problems, warnings: list[str]
+) -> None:
+    """Say which systems cannot be measured by a metric that needs probabilities."""
+    bare = [spec.name for spec in systems if spec.output.activation == "labels"]
+    if len(bare) == len(systems):
+        problems.append(
+            f"metrics.{name}: needs a system that gives probabilities, all of them give labels only; "
+            "leave it out, or declare another output.activation"
+        )
+        return
+    warnings += [
+        f"metrics.{name}: is not applicable to {system}, which gives labels only" for system in bare
+    ]
+    warnings += [
+        f"metrics.{name}: takes the channels of {spec.name} (sigmoid) for the probabilities of its "
+        "labels; where a channel means a region with other labels in it, that is another event than "
+        "the label, and the number says nothing"
+        for spec in systems
+        if "sigmoid" in spec.output.activation and len(spec.output.labels) > 1
+    ]
 
 
 def read_strata(

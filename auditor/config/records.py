@@ -16,6 +16,7 @@ from auditor.schema import (
     MetricSpec,
     PerturbationSpec,
     ReferenceRule,
+    ScoredLabel,
     StratumSpec,
     SystemSpec,
 )
@@ -109,6 +110,20 @@ class AuditConfig:
     """Worth knowing; stops nothing."""
     canonical: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """The resolved configuration as JSON values, without absolute paths."""
+    label_groups: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """(name, its labels) of every union of labels that is scored like a label."""
+
+    @property
+    def scored(self) -> tuple[ScoredLabel, ...]:
+        """What is measured, grouped and judged: every label, then every group."""
+        numbers = dict(self.labels)
+        return (
+            *(ScoredLabel(name, (name,), (number,)) for name, number in self.labels),
+            *(
+                ScoredLabel(name, members, tuple(numbers[member] for member in members))
+                for name, members in self.label_groups
+            ),
+        )
 
 
 def canonical(config: AuditConfig) -> Mapping[str, Any]:
@@ -138,6 +153,11 @@ def canonical(config: AuditConfig) -> Mapping[str, Any]:
         "purpose": config.purpose,
         "cases": _cases(config.cases),
         "labels": dict(config.labels),
+        **(
+            {"label_groups": {name: [*of] for name, of in config.label_groups}}
+            if config.label_groups
+            else {}
+        ),
         "systems": systems,
         "perturbations": {spec.name: _plain(spec) for spec in config.perturbations},
         "metrics": {spec.name: _plain(spec) for spec in config.metrics},

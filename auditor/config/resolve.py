@@ -10,10 +10,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from auditor.config.claims import Declared, read_criteria
+from auditor.config.claims import Declared, blind_claims, read_criteria
 from auditor.config.declared import Surroundings, read_systems
 from auditor.config.excluded import read_excluded
 from auditor.config.grid import read_metrics, read_perturbations, read_strata
+from auditor.config.groups import read_label_groups
 from auditor.config.problems import Problems
 from auditor.config.records import AuditConfig, CasesConfig, Keep, canonical
 from auditor.config.sentences import Shaped
@@ -72,9 +73,14 @@ def resolve(
     planned = read_perturbations(
         shape.perturbations, cases=cases, folder=folder, problems=about_cases, warnings=warnings
     )
-    metrics = read_metrics(shape.metrics, problems=problems)
-    strata = read_strata(shape.strata, labels=_names(labels), problems=problems)
-    criteria = _criteria(shaped, systems, _names(labels), metrics, planned, problems)
+    told = () if problems.touch("systems") else systems
+    metrics = read_metrics(shape.metrics, systems=told, problems=problems, warnings=warnings)
+    groups = read_label_groups(shape.label_groups, labels=_names(labels), problems=problems)
+    # a group that could not be read is told once, there
+    scored = None if labels is None else (*dict(labels), *shape.label_groups)
+    strata = read_strata(shape.strata, labels=scored, problems=problems)
+    criteria = _criteria(shaped, systems, scored, metrics, planned, problems)
+    warnings += blind_claims(criteria)
     if problems:
         return None, sorted(set(problems))
     config = AuditConfig(
@@ -85,6 +91,7 @@ def resolve(
         cases=cases,
         systems=systems,
         labels=labels or (),
+        label_groups=groups,
         perturbations=planned,
         metrics=metrics,
         strata=strata,

@@ -162,6 +162,12 @@ class MetricShape(_Strict):
 
     tolerance_mm: float | None = None
     """NSD: what counts as no error; pixels for images without a spacing."""
+    width_mm: float | None = None
+    """Boundary IoU: how far inside its border a mask counts; pixels for images without a spacing."""
+    overlap: float | None = None
+    """Lesion-wise metrics: smallest IoU of two lesions that match."""
+    bins: int | None = None
+    """Expected calibration error: number of bins of equal width."""
     within: float | None = None
     """Value that is good enough: the share of patients that do at least as well is reported."""
 
@@ -287,6 +293,8 @@ class Shape(_Strict):
     """Where the cases are."""
     labels: dict[str, Annotated[int, Field(ge=1)]] | None = None
     """Audited labels with their numbers in the references; from the systems by default."""
+    label_groups: dict[str, list[str]] = {}
+    """Unions of labels that are scored like labels: {whole_tumour: [oedema, core, enhancing]}."""
     systems: dict[Name, SystemShape] = {}
     """What is audited."""
     perturbations: Perturbations

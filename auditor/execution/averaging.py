@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from auditor.execution.scoring import Scorer
-from auditor.schema import Record, Row, Status
+from auditor.schema import OutputSpec, Record, Row, Status
 from perturbations import Warp
 
 __all__ = ["MeanScorer", "mean_rows"]
@@ -31,6 +31,7 @@ class MeanScorer:
         labels: Tensor,
         *,
         template: Row,
+        output: OutputSpec | None = None,
         probabilities: Tensor | None = None,
         clean: Tensor | None = None,
         warp: Warp | None = None,
@@ -40,16 +41,26 @@ class MeanScorer:
 
         def scored(scorer: Scorer) -> list[Row]:
             return scorer.rows(
-                labels, template=template, probabilities=probabilities, clean=clean, warp=warp,
-                seconds=seconds,
+                labels, template=template, output=output, probabilities=probabilities, clean=clean,
+                warp=warp, seconds=seconds,
             )  # fmt: skip
 
         return self._mean(scored)
 
-    def failed(self, template: Row, status: Status, reason: str, *, geometric: bool) -> list[Row]:
+    def failed(
+        self,
+        template: Row,
+        status: Status,
+        reason: str,
+        *,
+        geometric: bool,
+        output: OutputSpec | None = None,
+    ) -> list[Row]:
         """Give the rows of an evaluation without a prediction; see `Scorer.failed`."""
         return self._mean(
-            lambda scorer: scorer.failed(template, status, reason, geometric=geometric)
+            lambda scorer: scorer.failed(
+                template, status, reason, geometric=geometric, output=output
+            )
         )
 
     def _mean(self, scored: Callable[[Scorer], list[Row]]) -> list[Row]:

@@ -70,15 +70,17 @@ def failed_rows(job: Job, unit: Unit, system: str, status: Status, reason: str) 
         a scan row per severity and label.
     """
     # this process shall not load torch, unless something failed
+    from auditor.execution.scoring import without_probability
     from auditor.metrics.measure import undefined
     from perturbations import CATALOG
 
     name = unit.perturbation.name
     geometric = name != CLEAN and CATALOG[name].geometric
     regions = (Region.RETAINED, Region.WHOLE) if geometric else (Region.WHOLE,)
+    outputs = {spec.name: spec.output for spec in job.config.systems}
     rows: list[Row] = []
     for condition in condition_rows(unit):
-        for label, _ in job.config.labels:
+        for label in job.config.scored:
             row = Row(
                 record=Record.SCAN.value if system == CONTROLS else Record.EVALUATION.value,
                 system=system,
@@ -91,7 +93,7 @@ def failed_rows(job: Job, unit: Unit, system: str, status: Status, reason: str) 
                 replicate=unit.replicate,
                 status=status.value,
                 reason=reason,
-                label=label,
+                label=label.name,
                 reference=None if system == CONTROLS else "reference",
             )
             rows.append(row)
@@ -102,10 +104,17 @@ def failed_rows(job: Job, unit: Unit, system: str, status: Status, reason: str) 
                     row,
                     record=Record.MEASUREMENT.value,
                     metric=measured.metric,
+                    status=measured.status.value,
+                    reason=measured.reason,
                     worst=measured.worst,
                     region=region.value,
                 )
                 for region in regions
-                for measured in undefined(job.config.metrics, status, reason)
+                for measured in undefined(
+                    job.config.metrics,
+                    status,
+                    reason,
+                    no_probability=without_probability(label, outputs[system]),
+                )
             ]
     return rows

@@ -16,11 +16,21 @@ from torch import Tensor
 
 from auditor.cases import LoadedCase
 from auditor.cases.raters import without
+from auditor.execution.scoring import probability_of, without_probability
 from auditor.metrics.measure import Measured, Reference, measure_label, prepare_reference, undefined
 from auditor.metrics.rater_metrics import CURVAS_BINS, consensus_dsc, qubiq_dice, rater_ece
 from auditor.metrics.rater_volumes import volume_crps
 from auditor.metrics.reference import voxel_volume
-from auditor.schema import Geometry, MetricSpec, Record, Region, Row, Status
+from auditor.schema import (
+    Geometry,
+    MetricSpec,
+    OutputSpec,
+    Record,
+    Region,
+    Row,
+    ScoredLabel,
+    Status,
+)
 from auditor.strata.rater_sets import generalised_energy_distance
 from auditor.strata.raters import RaterDisagreement
 
@@ -39,7 +49,8 @@ _WORST = {"qubiq_dice": 0.0, "consensus_dsc": 0.0, "volume_crps": None, "ged": 2
 class RaterPanel:
     """The raters of one case, prepared once: two or more."""
 
-    labels: tuple[tuple[str, int], ...]
+    labels: tuple[ScoredLabel, ...]
+    """Labels and groups."""
     masks: Mapping[str, Tensor]
     """rater_1 and on: label maps."""
     geometry: Geometry
@@ -48,14 +59,15 @@ class RaterPanel:
 
     @staticmethod
     def of(
-        case: LoadedCase, *, labels: tuple[tuple[str, int], ...], tie: str | None
+        case: LoadedCase, *, labels: tuple[ScoredLabel, ...], tie: str | None
     ) -> RaterPanel | None:
         """Prepare the raters of a case; None when there are fewer than two.
 
         Parameters
         ----------
         case : LoadedCase
-        labels : tuple of (name, number)
+        labels : tuple of ScoredLabel
+            Labels and groups; a consensus is made label by label, and a group is the union of that.
         tie : str or None
             How an even number of others is counted; None: not declared.
         """
@@ -64,7 +76,7 @@ class RaterPanel:
             return None
         maps = dict(masks)
         if len(masks) % 2 == 0 or tie is not None:
-            numbers = [number for _, number in labels]
+            numbers = list(dict.fromkeys(number for label in labels for number in label.numbers))
             ordered = list(masks.values())
             maps |= {
                 f"without_{name}": without(ordered, place, numbers, tie=tie or "above_half")
@@ -76,14 +88,19 @@ class RaterPanel:
             masks=masks,
             geometry=grid,
             against={
-                (label, name): prepare_reference(mask == number, grid.spacing, grid.unit)
-                for label, number in labels
+                (label.name, name): prepare_reference(label.mask(mask), grid.spacing, grid.unit)
+                for label in labels
                 for name, mask in maps.items()
             },
         )
 
     def rows(
-        self, prediction: Tensor, *, template: Row, probabilities: Tensor | None = None
+        self,
+        prediction: Tensor,
+        *,
+        template: Row,
+        output: OutputSpec | None = None,
+        probabilities: Tensor | None = None,
     ) -> list[Row]:
         """Score one clean prediction against every rater, every consensus, and all raters together.
 
@@ -92,30 +109,34 @@ class RaterPanel:
         prediction : (z, y, x) or (y, x), int16
         template : Row
             System, case and condition.
+        output : OutputSpec, optional
+            Of the system: what its probabilities are of.
         probabilities : (label, z, y, x), optional
-            For the metrics that read them.
+            For the metrics that read them, one channel per label of the output.
         """
         rows: list[Row] = []
-        for channel, (label, number) in enumerate(self.labels):
-            mask = prediction == number
+        for label in self.labels:
+            mask = label.mask(prediction)
             for (name, against), reference in self.against.items():
-                if name == label:
+                if name == label.name:
                     found = measure_label(mask, reference, metrics=_DSC)
-                    rows += _rows(found, template, label, against)
-            soft = None if probabilities is None else probabilities[channel].clamp(0.0, 1.0)
-            found = self._against_all(mask, soft, self._of_label(number))
-            rows += _rows(found, template, label, ALL_RATERS)
+                    rows += _rows(found, template, label.name, against)
+            soft = probability_of(label, output, probabilities)
+            if soft is not None:  # rounding may leave [0, 1] by a last bit
+                soft = None if without_probability(label, output) else soft.clamp(0.0, 1.0)
+            found = self._against_all(mask, soft, self._of_label(label))
+            rows += _rows(found, template, label.name, ALL_RATERS)
         return rows
 
     def failed(self, template: Row, status: Status, reason: str) -> list[Row]:
         """Give the rows of a clean prediction that does not exist."""
         template = replace(template, status=status.value, reason=reason)
         rows: list[Row] = []
-        for (label, against), reference in self.against.items():
-            rows += _rows(undefined(_DSC, status, reason, reference), template, label, against)
-        for label, _ in self.labels:
+        for (name, against), reference in self.against.items():
+            rows += _rows(undefined(_DSC, status, reason, reference), template, name, against)
+        for label in self.labels:
             lacking = [Measured(it, None, status, worst, reason) for it, worst in _WORST.items()]
-            rows += _rows(lacking, template, label, ALL_RATERS)
+            rows += _rows(lacking, template, label.name, ALL_RATERS)
         return rows
 
     def control_rows(self, template: Row) -> list[Row]:
@@ -123,13 +144,13 @@ class RaterPanel:
         rows: list[Row] = []
         for rater, prediction in self.masks.items():
             own = replace(template, system=f"control:{rater}")
-            for label, number in self.labels:
+            for label in self.labels:
                 for against in (*self.masks, f"without_{rater}"):
-                    reference = self.against.get((label, against))
+                    reference = self.against.get((label.name, against))
                     if against == rater or reference is None:
                         continue
-                    found = measure_label(prediction == number, reference, metrics=_DSC)
-                    rows += _rows(found, own, label, against)
+                    found = measure_label(label.mask(prediction), reference, metrics=_DSC)
+                    rows += _rows(found, own, label.name, against)
         return rows
 
     def property_rows(self, template: Row, known: Mapping[str, RaterDisagreement]) -> list[Row]:
@@ -146,20 +167,20 @@ class RaterPanel:
             Of these raters.
         """
         rows = []
-        for label, number in self.labels:
-            masks = self._of_label(number)
+        for label in self.labels:
+            masks = self._of_label(label)
             rows += [
                 replace(
                     template,
                     record=Record.PROPERTY.value,
                     reference=None,
-                    label=label,
+                    label=label.name,
                     metric=name,
                     value=value,
                     status=(Status.OK if value is not None else Status.BOTH_EMPTY).value,
                     reason="" if value is not None else why,
                 )
-                for name, (value, why) in rater_properties(masks, known[label]).items()
+                for name, (value, why) in rater_properties(masks, known[label.name]).items()
             ]
         return rows
 
@@ -183,8 +204,8 @@ class RaterPanel:
             found.append(rater_ece(soft, raters, bins=CURVAS_BINS))
         return found
 
-    def _of_label(self, number: int) -> list[Tensor]:
-        return [mask == number for mask in self.masks.values()]
+    def _of_label(self, label: ScoredLabel) -> list[Tensor]:
+        return [label.mask(mask) for mask in self.masks.values()]
 
 
 def rater_properties(

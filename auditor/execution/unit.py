@@ -116,7 +116,7 @@ class UnitRunner(Closing):
         config = self._job.config
 
         def against(mask: Tensor) -> Scorer:
-            return Scorer.of(mask, case.geometry, labels=config.labels, metrics=config.metrics)
+            return Scorer.of(mask, case.geometry, labels=config.scored, metrics=config.metrics)
 
         if config.cases.reference.use == "mean_over_raters":
             return MeanScorer(tuple(against(mask) for mask in case.raters.values()))
@@ -129,7 +129,7 @@ class UnitRunner(Closing):
         if self._panel is None:
             config = self._job.config
             tie = config.cases.reference.tie
-            self._panel = RaterPanel.of(case, labels=config.labels, tie=tie)
+            self._panel = RaterPanel.of(case, labels=config.scored, tie=tie)
         return self._panel
 
     def system(self, name: str) -> System:
@@ -215,7 +215,13 @@ class UnitRunner(Closing):
             template = self._template(unit, spec.name, item.condition)
             outcome = outcomes.get(id(item), Failure(item.status, item.reason))
             if isinstance(outcome, Failure):
-                rows += scorer.failed(template, outcome.status, outcome.reason, geometric=geometric)
+                rows += scorer.failed(
+                    template,
+                    outcome.status,
+                    outcome.reason,
+                    geometric=geometric,
+                    output=spec.output,
+                )
                 if raters is not None:
                     rows += raters.failed(template, outcome.status, outcome.reason)
                 continue
@@ -232,14 +238,16 @@ class UnitRunner(Closing):
             rows += scorer.rows(
                 labels,
                 template=template,
+                output=spec.output,
                 probabilities=probabilities,
                 clean=labels if is_clean else self.clean_labels(spec.name, case),
                 warp=item.warp,
                 seconds=seconds,
             )
             if raters is not None:
-                soft = None if spec.output.activation == "labels" else probabilities
-                rows += raters.rows(labels, template=template, probabilities=soft)
+                rows += raters.rows(
+                    labels, template=template, output=spec.output, probabilities=probabilities
+                )
         return rows
 
     def _keep(
@@ -322,17 +330,17 @@ class UnitRunner(Closing):
             estimated_bias=estimate.estimate_bias(item.scan),
         )
         rows = []
-        for label, number in self._job.config.labels:
-            reference = case.references["reference"] == number
-            disagreement = self._disagreement(case)[label]
+        for label in self._job.config.scored:
+            reference = label.mask(case.references["reference"])
+            disagreement = self._disagreement(case)[label.name]
             rows.append(
                 replace(
                     common,
-                    label=label,
+                    label=label.name,
                     foreground_ratio=foreground_ratio(reference),
                     rater_assd=disagreement.assd,
                     rater_dsc=disagreement.dsc,
-                    warp_ceiling=_ceiling(scored, template, label) if item.warp else None,
+                    warp_ceiling=_ceiling(scored, template, label.name) if item.warp else None,
                 )
             )
         return rows
@@ -342,10 +350,10 @@ class UnitRunner(Closing):
         if self._apart is None:
             grid = case.geometry
             self._apart = {
-                label: rater_disagreement(
-                    [mask == number for mask in case.raters.values()], grid.spacing, grid.unit
+                label.name: rater_disagreement(
+                    [label.mask(mask) for mask in case.raters.values()], grid.spacing, grid.unit
                 )
-                for label, number in self._job.config.labels
+                for label in self._job.config.scored
             }
         return self._apart
 

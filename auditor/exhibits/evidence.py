@@ -79,15 +79,15 @@ def _exhibit(
     case = runner.load(unit.case)
     redone = _redo(job, runner, unit, case, selection)
     reproduced = redone.labels is not None and mask_digest(redone.labels) == selection.mask_digest
-    number = dict(job.config.labels)[selection.label]
+    label = next(it for it in job.config.scored if it.name == selection.label)
     empty = np.zeros(case.geometry.shape, dtype=bool)
     masks = {
-        "reference": (case.references["reference"] == number).numpy(),
-        "prediction": empty if redone.labels is None else (redone.labels == number).numpy(),
+        "reference": label.mask(case.references["reference"]).numpy(),
+        "prediction": empty if redone.labels is None else label.mask(redone.labels).numpy(),
     }
     clean = runner.clean_labels(selection.system, case)
     if clean is not None and selection.severity > 0:
-        masks["clean"] = (clean == number).numpy()
+        masks["clean"] = label.mask(clean).numpy()
     image = redone.image[0].numpy()
     window = display_window(image)
     planes = cut(image, masks, spacing=case.geometry.spacing, window=window)

@@ -1,190 +1,84 @@
 """Every metric with its meaning, range, unit and direction, as a table.
 
 **Conventions.** The table is light: it loads neither torch nor SciPy, and names the function of a
-metric as ``module:function``. A metric function takes a pair of masks that are both non-empty and
-the metric's `MetricSpec`, and returns one float; empty masks are handled before, by
-`auditor.metrics.policy`. Lengths are in mm, or in pixels for images without a spacing. Volumes are
+metric as ``module:function``. A metric function takes a `MaskPair` and the metric's `MetricSpec`, and
+returns one float, or None where its line of `auditor.metrics.policy` says when; what empty masks mean
+is decided there, too. Lengths are in mm, or in pixels for images without a spacing. Volumes are
 in ml (3-D) or mm² (2-D), and in voxels or pixels for images without a spacing.
 
-Adding a metric is one function in its family's file and one line here.
+Adding a metric is one function in its family's file, one line in `lines` and one in `policy`.
 """
 
 from __future__ import annotations
 
 import difflib
-import importlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
 
 from auditor.errors import ConfigError
+from auditor.metrics.lines import LINES, Metric
+from auditor.metrics.lines import Parameter as ParameterName
+from auditor.metrics.policy import policy_words, worst_words
 from auditor.schema import MetricInfo, MetricSpec
 
-Worst = Literal["zero", "diagonal", "largest_volume_difference"]
-"""How the named worst case of a metric is found; see `auditor.metrics.policy`."""
+__all__ = [
+    "METRICS",
+    "PARAMETERS",
+    "Metric",
+    "Parameter",
+    "check_spec",
+    "get",
+    "metric_info",
+    "unit_text",
+    "volume_unit",
+]
+
+METRICS: Mapping[str, Metric] = MappingProxyType({line.name: line for line in LINES})
+"""All metrics by name, in the order in which reports list them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
-    """One line of the catalogue."""
+class Parameter:
+    """One field of `MetricSpec` that some metrics need, and all others refuse."""
 
-    name: str
-    """Name in configurations and tables."""
-    title: str
-    """Name in reports."""
-    unit: Literal["", "ml", "mm"]
-    """Unit for 3-D images with a spacing in mm; empty for a ratio. See `unit_text`."""
-    low: float
-    """Smallest possible value."""
-    high: float | None
-    """Largest possible value; None: unbounded."""
-    higher_is_better: bool
-    """Direction."""
-    definition: str
-    """One sentence with the formula."""
-    reference: str
-    """Where the definition comes from."""
-    function: str
-    """``module:function`` that computes it from two non-empty masks."""
-    worst: Worst
-    """Rule of its named worst case."""
-    needs_tolerance: bool = False
-    """True when `MetricSpec.tolerance_mm` must be declared."""
-
-    def resolve(self) -> Callable[[Any, MetricSpec], float]:
-        """Load the function that computes the metric from a `MaskPair` and a `MetricSpec`."""
-        module, _, function = self.function.partition(":")
-        resolved: Callable[[Any, MetricSpec], float] = getattr(
-            importlib.import_module(module), function
-        )
-        return resolved
+    must_be: str
+    """What its values are, in words."""
+    advice: str
+    """How to choose one."""
+    fits: Callable[[float], bool]
+    """Whether a number is such a value."""
 
 
-_RELOADED = "Maier-Hein, Reinke et al., Metrics reloaded, Nature Methods 21, 195-212 (2024)"
-_SURFELS = (
-    "surface elements of 2x2x2 (2x2) voxel neighbourhoods, weighted by their area (length), as in "
-    "google-deepmind/surface-distance"
+PARAMETERS: Mapping[ParameterName, Parameter] = MappingProxyType(
+    {
+        "tolerance_mm": Parameter(
+            "a positive number (pixels for images without a spacing)",
+            "choose what is clinically negligible, for instance the disagreement between raters",
+            lambda value: 0.0 < value < math.inf,
+        ),
+        "width_mm": Parameter(
+            "a positive number (pixels for images without a spacing)",
+            "choose how far inside the border a voxel still belongs to it, for instance twice the "
+            "disagreement between raters: a wide band makes it the IoU of the masks",
+            lambda value: 0.0 < value < math.inf,
+        ),
+        "overlap": Parameter(
+            "a number above 0 and up to 1",
+            "choose the IoU from which two lesions are one and the same: 0.5 where borders matter, "
+            "0.1 where finding small lesions does",
+            lambda value: 0.0 < value <= 1.0,
+        ),
+        "bins": Parameter(
+            "a whole number from 2 to 1000",
+            "choose as many as each can be filled: 10 to 20 are usual, and values of different bins "
+            "cannot be compared",
+            lambda value: value == int(value) and 2 <= value <= 1000,
+        ),
+    }
 )
-_NSD_PAPER = (
-    "Nikolov et al., Clinically applicable segmentation of head and neck anatomy, "
-    "J Med Internet Res 23(7):e26151 (2021)"
-)
-
-_LINES = (
-    Metric(
-        name="dsc",
-        title="Dice similarity coefficient (DSC)",
-        unit="",
-        low=0.0,
-        high=1.0,
-        higher_is_better=True,
-        definition="2 |P ∩ R| / (|P| + |R|), voxels of prediction P and reference R.",
-        reference=_RELOADED,
-        function="auditor.metrics.overlap:dsc",
-        worst="zero",
-    ),
-    Metric(
-        name="iou",
-        title="Intersection over union (IoU)",
-        unit="",
-        low=0.0,
-        high=1.0,
-        higher_is_better=True,
-        definition="|P ∩ R| / |P ∪ R|, voxels of prediction P and reference R.",
-        reference=_RELOADED,
-        function="auditor.metrics.overlap:iou",
-        worst="zero",
-    ),
-    Metric(
-        name="precision",
-        title="Precision",
-        unit="",
-        low=0.0,
-        high=1.0,
-        higher_is_better=True,
-        definition="|P ∩ R| / |P|: the share of the predicted voxels that lie in the reference.",
-        reference=_RELOADED,
-        function="auditor.metrics.overlap:precision",
-        worst="zero",
-    ),
-    Metric(
-        name="sensitivity",
-        title="Sensitivity",
-        unit="",
-        low=0.0,
-        high=1.0,
-        higher_is_better=True,
-        definition="|P ∩ R| / |R|: the share of the reference's voxels that are predicted.",
-        reference=_RELOADED,
-        function="auditor.metrics.overlap:sensitivity",
-        worst="zero",
-    ),
-    Metric(
-        name="volume_difference",
-        title="Absolute volume difference",
-        unit="ml",
-        low=0.0,
-        high=None,
-        higher_is_better=False,
-        definition=(
-            "| V(P) - V(R) |: absolute difference of the volumes (2-D: areas) of prediction and "
-            "reference; it does not see where the voxels lie."
-        ),
-        reference=_RELOADED,
-        function="auditor.metrics.volume:volume_difference",
-        worst="largest_volume_difference",
-    ),
-    Metric(
-        name="hd95",
-        title="95 % Hausdorff distance (HD95)",
-        unit="mm",
-        low=0.0,
-        high=None,
-        higher_is_better=False,
-        definition=(
-            "The larger of the two directed 95th percentiles of the distances from one surface to "
-            f"the other; {_SURFELS}."
-        ),
-        reference=f"{_RELOADED}; surface-distance, compute_robust_hausdorff",
-        function="auditor.metrics.surface:hd95",
-        worst="diagonal",
-    ),
-    Metric(
-        name="assd",
-        title="Average symmetric surface distance (ASSD)",
-        unit="mm",
-        low=0.0,
-        high=None,
-        higher_is_better=False,
-        definition=(
-            "Mean distance to the other surface over the elements of both surfaces pooled, so that "
-            f"the larger surface counts more; {_SURFELS}."
-        ),
-        reference=f"{_RELOADED}; surface-distance, compute_average_surface_distance, pooled",
-        function="auditor.metrics.surface:assd",
-        worst="diagonal",
-    ),
-    Metric(
-        name="nsd",
-        title="Normalised surface distance (NSD)",
-        unit="",
-        low=0.0,
-        high=1.0,
-        higher_is_better=True,
-        definition=(
-            "Share of both surfaces together that lies within the declared tolerance of the other "
-            f"surface; {_SURFELS}."
-        ),
-        reference=f"{_NSD_PAPER}; surface-distance, compute_surface_dice_at_tolerance",
-        function="auditor.metrics.surface:nsd",
-        worst="zero",
-        needs_tolerance=True,
-    ),
-)
-
-METRICS: Mapping[str, Metric] = MappingProxyType({line.name: line for line in _LINES})
-"""All metrics by name, in the order in which reports list them."""
+"""Field of `MetricSpec` -> what is checked of it, the same way for every metric."""
 
 
 def get(name: str) -> Metric:
@@ -214,25 +108,26 @@ def check_spec(spec: MetricSpec) -> Metric:
     Raises
     ------
     ConfigError
-        When the name is unknown, or a tolerance is missing, out of place, or not positive.
+        When the name is unknown, or a parameter is missing, out of place, or outside its range.
     """
     metric = get(spec.name)
-    tolerance = spec.tolerance_mm
     if spec.within is not None and not (
-        metric.low <= spec.within <= (float("inf") if metric.high is None else metric.high)
+        metric.low <= spec.within <= (math.inf if metric.high is None else metric.high)
     ):
         msg = f"metric {spec.name!r} needs within in its own range, got {spec.within!r}"
         raise ConfigError(msg)
-    if not metric.needs_tolerance and tolerance is not None:
-        msg = f"metric {spec.name!r} takes no tolerance_mm, got {tolerance!r}; remove it"
-        raise ConfigError(msg)
-    if metric.needs_tolerance and (tolerance is None or not 0.0 < tolerance < float("inf")):
-        msg = (
-            f"metric {spec.name!r} needs tolerance_mm, a positive number (pixels for images "
-            f"without a spacing), got {tolerance!r}; choose what is clinically negligible, "
-            "for instance the disagreement between raters"
-        )
-        raise ConfigError(msg)
+    for name, parameter in PARAMETERS.items():
+        value: float | None = getattr(spec, name)
+        if name not in metric.needs:
+            if value is not None:
+                msg = f"metric {spec.name!r} takes no {name}, got {value!r}; remove it"
+                raise ConfigError(msg)
+        elif value is None or not (math.isfinite(value) and parameter.fits(value)):
+            msg = (
+                f"metric {spec.name!r} needs {name}, {parameter.must_be}, got {value!r}; "
+                f"{parameter.advice}"
+            )
+            raise ConfigError(msg)
     return metric
 
 
@@ -247,7 +142,8 @@ def unit_text(name: str, length_unit: str, *, ndim: int = 3) -> str:
 
     Returns
     -------
-    Empty for a ratio; mm or px for a length; ml, mm², voxels or px for a volume or an area.
+    Empty for a ratio; mm or px for a length; ml, mm², voxels or px for a volume or an area; % or
+    lesions.
 
     Examples
     --------
@@ -259,7 +155,7 @@ def unit_text(name: str, length_unit: str, *, ndim: int = 3) -> str:
         return length_unit
     if kind == "ml":
         return volume_unit(length_unit, ndim=ndim)
-    return ""
+    return kind
 
 
 def volume_unit(length_unit: str, *, ndim: int) -> str:
@@ -284,8 +180,8 @@ def metric_info(spec: MetricSpec, length_unit: str, *, ndim: int = 3) -> MetricI
         See `check_spec`.
     """
     metric = check_spec(spec)
-    parameters: tuple[tuple[str, float], ...] = (
-        () if spec.tolerance_mm is None else ((f"tolerance_{length_unit}", spec.tolerance_mm),)
+    parameters: tuple[tuple[str, float], ...] = tuple(
+        (name.replace("_mm", f"_{length_unit}"), getattr(spec, name)) for name in metric.needs
     )
     unit = unit_text(metric.name, length_unit, ndim=ndim)
     if spec.within is not None:
@@ -300,4 +196,7 @@ def metric_info(spec: MetricSpec, length_unit: str, *, ndim: int = 3) -> MetricI
         definition=metric.definition,
         reference=metric.reference,
         parameters=parameters,
+        policy=policy_words(metric.name),
+        worst=worst_words(metric.name),
+        blind=metric.blind,
     )

@@ -2,7 +2,8 @@
 
 **Conventions.** P are the voxels of the prediction, R those of the reference. Each function gives a
 number in [0, 1], 1 for identical masks. None depends on the spacing. DSC and IoU do not change when
-the masks change places; precision and sensitivity become each other.
+the masks change places; precision and sensitivity become each other. All are made of four counts that
+are taken once.
 """
 
 from __future__ import annotations
@@ -33,3 +34,15 @@ def sensitivity(pair: MaskPair, spec: MetricSpec) -> float:
     """Compute |P ∩ R| / |R|."""
     del spec
     return pair.n_common / pair.n_reference
+
+
+def specificity(pair: MaskPair, spec: MetricSpec) -> float | None:
+    """Compute (N - |P ∪ R|) / (N - |R|), N the voxels that are scored; None without any outside R.
+
+    Also where a mask is empty.
+    """
+    del spec
+    outside = pair.reference.n_image - pair.n_reference
+    if not outside:
+        return None
+    return (outside - (pair.n_prediction - pair.n_common)) / outside

@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
+from auditor.metrics.boxes import Part
+from auditor.metrics.centreline import skeleton_of
 from auditor.metrics.distances import BoolArray, Directed, Surface, extract_surface, nearest
+from auditor.metrics.lesions import Overlaps, components_of, overlaps_of
 from auditor.metrics.reference import Reference
 
 
@@ -22,6 +26,8 @@ class MaskPair:
     """The shape of the reference."""
     reference: Reference
     """See `auditor.metrics.reference.prepare_reference`."""
+    probability: NDArray[np.floating] | None = None
+    """The shape of the reference, in [0, 1]: of the label; None: the system gives none."""
 
     @cached_property
     def n_prediction(self) -> int:
@@ -36,7 +42,8 @@ class MaskPair:
     @cached_property
     def n_common(self) -> int:
         """Voxels of both."""
-        return int(np.count_nonzero(self.prediction & self.reference.mask))
+        box = self.reference.box
+        return int(np.count_nonzero(self.prediction[box] & self.reference.mask[box]))
 
     @cached_property
     def surface(self) -> Surface:
@@ -53,3 +60,13 @@ class MaskPair:
             self.reference.distances_from(self.surface),
             nearest(self.reference.surface, self.surface),
         )
+
+    @cached_property
+    def lesions(self) -> Overlaps:
+        """Which lesions of the prediction overlap which of the reference, and how much."""
+        return overlaps_of(components_of(self.prediction), self.reference.lesions)
+
+    @cached_property
+    def skeleton(self) -> Part[np.bool_]:
+        """Skeleton of the prediction."""
+        return skeleton_of(self.prediction)

@@ -7,12 +7,16 @@ or in px for images without one.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
 import torch
 
+from auditor.metrics.boundary import inner_band
+from auditor.metrics.boxes import Box, Part, bounding_box
+from auditor.metrics.centreline import skeleton_of
 from auditor.metrics.distances import (
     BoolArray,
     Directed,
@@ -23,6 +27,7 @@ from auditor.metrics.distances import (
     look_up,
     nearest,
 )
+from auditor.metrics.lesions import Components, components_of
 from auditor.metrics.policy import Extent
 
 _LARGEST_KEPT_MAP = 1 << 22
@@ -45,6 +50,11 @@ class Reference:
     """Voxels that are scored: of the image, or of the region that `restrict` left."""
     reused: bool = True
     """False: too short-lived for a distance map to pay."""
+    inside: BoolArray | None = None
+    """The region that `restrict` left; None: the whole image."""
+    _bands: dict[float, Part[np.bool_]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def is_empty(self) -> bool:
@@ -73,7 +83,29 @@ class Reference:
             diagonal=self.diagonal,
             reference_volume=self.volume,
             image_volume=self.n_image * self.voxel_volume,
+            most_components=math.prod((n + 1) // 2 for n in self.mask.shape),
         )
+
+    @cached_property
+    def box(self) -> Box:
+        """Smallest box that holds the reference."""
+        return bounding_box(self.mask)
+
+    @cached_property
+    def lesions(self) -> Components:
+        """Components of the reference."""
+        return components_of(self.mask)
+
+    @cached_property
+    def skeleton(self) -> Part[np.bool_]:
+        """Skeleton of the reference."""
+        return skeleton_of(self.mask)
+
+    def band(self, width: float) -> Part[np.bool_]:
+        """Voxels of the reference within a width of its border; computed once for each width."""
+        if width not in self._bands:
+            self._bands[width] = inner_band(self.mask, self.spacing, width)
+        return self._bands[width]
 
     @cached_property
     def surface(self) -> Surface:
@@ -162,6 +194,7 @@ def restrict(reference: Reference, region: torch.Tensor) -> Reference:
         n_foreground=int(mask.sum()),
         n_image=int(inside.sum()),
         reused=False,
+        inside=inside,
     )
 
 

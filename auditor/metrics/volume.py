@@ -45,3 +45,16 @@ def volume_difference(pair: MaskPair, spec: MetricSpec) -> float:
     """Compute | V(P) - V(R) |, in the unit of volumes."""
     del spec
     return math.fabs(pair.n_prediction - pair.n_reference) * pair.reference.voxel_volume
+
+
+def relative_volume_difference(pair: MaskPair, spec: MetricSpec) -> float:
+    """Compute 100 | V(P) - V(R) | / V(R), in %; the reference must not be empty."""
+    del spec
+    return 100.0 * math.fabs(pair.n_prediction - pair.n_reference) / pair.n_reference
+
+
+def volume_similarity(pair: MaskPair, spec: MetricSpec) -> float:
+    """Compute 1 - | V(P) - V(R) | / (V(P) + V(R))."""
+    del spec
+    total = pair.n_prediction + pair.n_reference
+    return 1.0 - math.fabs(pair.n_prediction - pair.n_reference) / total

@@ -322,7 +322,7 @@ def _concluded(ready: _Prepared, ended: Ended, pace: Pace, limit_s: float) -> Sc
     found = screened(
         read_rows(run, plan.keys),
         cases=ready.drawn,
-        labels=[label for label, _ in config.labels],
+        labels=[label.name for label in config.scored],
         perturbations=config.perturbations,
         families={name: entry.family for name, entry in CATALOG.items()},
         distance=METRICS[1],
@@ -351,7 +351,7 @@ def _concluded(ready: _Prepared, ended: Ended, pace: Pace, limit_s: float) -> Sc
         reference_rule=config.cases.reference.use,
         length_unit=unit,
         system=ready.record,
-        labels=tuple(label for label, _ in config.labels),
+        labels=tuple(label.name for label in config.scored),
         metrics=tuple(metric_info(spec, unit, ndim=ndim) for spec in config.metrics),
         patients=total,
         drawn=found.drawn,

@@ -77,7 +77,7 @@ def analysis_setup(
         families={name: entry.family for name, entry in CATALOG.items()},
         stress_from={name: entry.stress_from for name, entry in CATALOG.items()},
         invariant=_invariant(config),
-        labels=tuple(name for name, _ in config.labels),
+        labels=tuple(label.name for label in config.scored),
         metrics=tuple(metric_info(spec, length_unit, ndim=ndim) for spec in config.metrics),
         strata=tuple(
             _frozen(spec, [record.case for record in cases], job, measured, length_unit)

@@ -39,6 +39,7 @@ from auditor.schema.inputs import (
     TrainingFacts,
     WindowSpec,
 )
+from auditor.schema.labels import ScoredLabel
 from auditor.schema.rater_tests import (
     AnnotatorPosition,
     AnnotatorTest,
@@ -120,6 +121,7 @@ __all__ = [
     "Region",
     "Results",
     "Row",
+    "ScoredLabel",
     "Sensitivity",
     "Status",
     "StatusCount",

@@ -142,13 +142,20 @@ class MetricInfo:
     name: str
     title: str
     unit: str
-    """Empty for a ratio; ml, mm, px, %."""
+    """Empty for a ratio; ml, mm², voxels, mm, px, %, lesions."""
     low: float | None
     high: float | None
     higher_is_better: bool
     definition: str
     reference: str
     parameters: tuple[tuple[str, float], ...]
+    policy: tuple[tuple[str, str], ...] = ()
+    """(status, words): what it says when a mask is empty or nothing was measured; ``failed`` stands
+    for every evaluation without a usable mask."""
+    worst: str = ""
+    """What stands in for a missing value in the worst-case analysis, in words."""
+    blind: str = ""
+    """Why a total miss may look good on it; empty where it cannot."""
 
 
 @dataclass(frozen=True, slots=True)

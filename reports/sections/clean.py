@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from auditor.schema import Estimate
+from auditor.schema import Estimate, Summary
 from reports.document import Block, Column, Prose, Section, Table, Text
 from reports.view import ALL, View
 from reports.wording import (
     condition,
     count,
     digits,
+    is_complete,
+    mean_of,
     method_of,
     metric_title,
     number,
@@ -134,7 +136,7 @@ def _claimed(view: View) -> Table | None:
                     system.name,
                     metric_title(metric),
                     number(value, unit=metric.unit),
-                    value_of(found.mean, unit=metric.unit) if found else "not measured",
+                    mean_of(found, unit=metric.unit) if found else "not measured",
                     count(found.mean.n) if found else "none",
                     system.claimed_source or "source not stated",
                 )
@@ -146,3 +148,33 @@ def _claimed(view: View) -> Table | None:
         *(Column("Measured here [interval]", "number"), Column("n", "number"), Column("Source")),
     )
     return Table("What the maker claims, beside what was measured.", columns, tuple(rows))
+
+
+def _clean_row(view: View, system: str, axis: str = ALL, stratum: str = ALL) -> Summary | None:
+    """Find the summary that a clean mean of the front page is of."""
+    head = view.results.headline
+    return view.index.get((system, "clean", 0.0, head.label, head.metric, axis, stratum))
+
+
+def left_out(view: View) -> Text:
+    """Say what the clean means are when what is missing counts at its worst; empty where nothing is."""
+    unit = view.metric(view.results.headline.metric).unit
+    told = []
+    for system, mean in view.results.headline.clean:
+        row = _clean_row(view, system)
+        if row is None or is_complete(row) or row.worst_case_mean in (None, mean.value):
+            continue
+        assert row.worst_case_mean is not None  # just looked at
+        told.append(Markup("{} ({})").format(number(row.worst_case_mean, unit=unit), system))
+    if not told:
+        return ""
+    return Markup(" With what is missing at its worst value: {}.").format(Markup(", ").join(told))
+
+
+def with_worst(
+    view: View, system: str, estimate: Estimate, axis: str = ALL, stratum: str = ALL
+) -> Markup:
+    """Write a clean mean of the front page, and with it what it leaves out."""
+    unit = view.metric(view.results.headline.metric).unit
+    row = _clean_row(view, system, axis, stratum)
+    return value_of(estimate, unit=unit) if row is None else mean_of(row, unit=unit)

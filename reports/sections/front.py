@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from auditor.schema import CriterionResult, Estimate, Verdict
 from reports.document import Answer, Column, Front, Table, Text
+from reports.sections.clean import left_out, with_worst
 from reports.view import View
 from reports.wording import (
     badge,
@@ -145,8 +146,8 @@ def _well(view: View) -> Answer:
         )
     return Answer(
         question="How well does it work?",
-        sentence=sentence,
-        details=tuple((name, value_of(e, unit=metric.unit)) for name, e in head.clean),
+        sentence=Markup("{}{}").format(sentence, left_out(view)),
+        details=tuple((name, with_worst(view, name, e)) for name, e in head.clean),
         basis=basis([e for _, e in head.clean]),
         section="clean",
         link="Clean performance",
@@ -164,8 +165,8 @@ def _fails(view: View) -> Answer:
     higher = view.metric(head.metric).higher_is_better
     worst = _extreme(groups, largest=not higher)
     details: list[tuple[str, Text]] = [
-        (system, Markup("{}: {}").format(group, value_of(e, unit=unit)))
-        for (system, *_), (group, e) in zip(head.hardest, groups, strict=True)
+        (system, Markup("{}: {}").format(group, with_worst(view, system, e, axis, name)))
+        for (system, axis, name, _), (group, e) in zip(head.hardest, groups, strict=True)
     ]
     if worst:
         place = next(i for i, (_, e) in enumerate(groups) if e is worst[1])

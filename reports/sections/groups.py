@@ -14,12 +14,14 @@ from reports.wording import (
     heading,
     level,
     lines,
+    mean_of,
     method_of,
     metric_title,
     number,
     percent,
     plain,
     short,
+    statuses,
     value_of,
 )
 
@@ -201,16 +203,18 @@ def _table(view: View, infos: list[StratumInfo]) -> Table:
                 f"{short(metric)}, {row.label}",
                 heading(row.axis),
                 plain(row.stratum),
-                value_of(row.mean, unit=metric.unit),
+                mean_of(row, unit=metric.unit),
                 value_of(row.lower, unit=metric.unit) if row.lower.n > 1 else "none: one patient",
                 count(row.mean.n),
                 method_of(row.mean),
+                statuses(row.statuses),
             )
         )
     columns = (
         *(Column("System"), Column("Metric and label"), Column("Axis"), Column("Group")),
         *(Column("Mean [interval]", "number"), Column("Lower bound", "number")),
         *(Column("n", "number"), Column("Level and method", fold=True)),
+        Column("Measurements", fold=True),
     )
     return Table(
         caption, columns, tuple(rows), summary="Numbers of these figures and other metrics"
@@ -237,9 +241,10 @@ def _under(view: View, infos: list[StratumInfo]) -> Block:
                             level(row.level, row.unit),
                             system,
                             f"{heading(info.axis)}: {plain(group)}",
-                            value_of(row.mean, unit=metric.unit),
+                            mean_of(row, unit=metric.unit),
                             value_of(row.drop, unit=metric.unit),
                             count(row.mean.n),
+                            statuses(row.statuses),
                         )
                     )
     if not rows:
@@ -247,7 +252,7 @@ def _under(view: View, infos: list[StratumInfo]) -> Block:
     columns = (
         *(Column("Perturbation"), Column("Level", "number"), Column("System"), Column("Group")),
         *(Column("Mean [interval]", "number"), Column("Loss from clean", "number")),
-        Column("n", "number"),
+        *(Column("n", "number"), Column("Measurements", fold=True)),
     )
     caption = Markup(
         "{} of {} by group at severity 2 or the nearest planned; {} intervals."

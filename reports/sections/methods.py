@@ -6,33 +6,38 @@ from markupsafe import Markup
 
 from reports.document import Block, Column, Items, Prose, Section, Table, Terms, Text
 from reports.view import View
-from reports.wording import compact, count, digits, heading, parameter, percent
+from reports.wording import STATUS_WORDS, compact, count, digits, heading, parameter, percent
 
-_EMPTY = (
+_POLICY = (
+    ("prediction_empty", "Prediction empty, reference not"),
+    ("reference_empty", "Reference empty, prediction not"),
+    ("both_empty", "Both masks empty"),
+    ("failed", "No usable output"),
+    ("not_applicable", "Not applicable"),
+)
+"""Columns of the table of what a metric says in each status."""
+
+_STATUSES = (
     (
-        "Both masks empty",
+        "Why some cells have no value",
         (
-            "finding nothing where there is nothing is right, and no metric of agreement can "
-            "grade it: undefined, and left out of means; the volume difference is 0"
+            "finding nothing where there is nothing is right, and no metric of agreement can grade "
+            "it; nothing can be said of the sensitivity to an empty reference, or of a distance to "
+            "an empty mask"
         ),
     ),
     (
-        "Prediction empty, reference not",
-        "a total miss: DSC, IoU, NSD and sensitivity are 0; distances are undefined",
-    ),
-    (
-        "Reference empty, prediction not",
-        "DSC, IoU, NSD and precision are 0; distances and sensitivity are undefined",
-    ),
-    (
         "No usable output",
-        "failed, crashed, timed out, rejected, quarantined or not finite: listed, never left out",
+        (
+            "failed, crashed, timed out, rejected, quarantined or not finite: listed, never left "
+            "out; worst-case means, criteria and comparisons count the worst value"
+        ),
     ),
     (
-        "Worst values",
+        "Means",
         (
-            "stand in for missing values in worst-case means: 0 for ratios, the diagonal of the "
-            "image for distances, the largest possible difference for volumes"
+            "leave out what has no value; wherever a status other than evaluated stands behind one, "
+            "the worst-case mean stands below it, and the number of each status beside it"
         ),
     ),
     (
@@ -101,7 +106,8 @@ def methods(view: View) -> Section:
     )
     blocks: list[Block] = [
         _metrics(view),
-        Terms(_EMPTY, "Empty masks and missing outputs"),
+        _policy(view),
+        Terms(_STATUSES, "Empty masks and missing outputs"),
     ]
     if view.perturbations:
         blocks.append(_perturbations(view))
@@ -133,6 +139,34 @@ def _metrics(view: View) -> Table:
         *(Column("Better is"), Column("Parameters"), Column("Source", "wide")),
     )
     return Table("Metric sheet.", columns, tuple(rows))
+
+
+def _policy(view: View) -> Table:
+    """Show what each metric says when a mask is empty or nothing was measured, as it was applied."""
+    rows: list[tuple[Text, ...]] = []
+    for metric in view.results.metrics:
+        words = dict(metric.policy)
+        rows.append(
+            (
+                metric.title,
+                *(words.get(status, "not stated") for status, _ in _POLICY),
+                metric.worst or "not stated",
+                metric.blind or "no",
+            )
+        )
+    columns = (
+        Column("Metric"),
+        *(Column(title) for _, title in _POLICY),
+        *(Column("Worst value"), Column("Can a total miss look good?")),
+    )
+    named = ", ".join(STATUS_WORDS[status] for status, _ in _POLICY)
+    return Table(
+        "What a metric says when there are not two masks to compare.",
+        columns,
+        tuple(rows),
+        note=f"Statuses in the stored rows: {named}. A worst value is one that no prediction exceeds "
+        "on that scan; those that are no end of a range depend on the field of view.",
+    )
 
 
 def _perturbations(view: View) -> Table:

@@ -358,8 +358,8 @@ def _alternative(rows: Sequence[RaterSystem]) -> Block:
         rows=shown,
         note=Markup(
             "Tested against a share of {}. Pooled: the mean over the raters of a patient. Rater by rater "
-            "(adjusted by Holm) the columns rater_1 and on are taken for the same persons on every case; where they are "
-            "not, only the pooled line holds."
+            "(adjusted by Holm) the columns rater_1 and on are taken for the same persons on every case; "
+            "where they are not, only the pooled line holds."
         ).format(number(least)),
         summary="Alternative annotator",
     )

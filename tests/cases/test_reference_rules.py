@@ -71,7 +71,9 @@ def test_a_consensus_without_a_rater_does_not_hold_him() -> None:
             assert torch.equal(found, majority(others, [1, 2], tie=tie))
 
 
-def record(raters: int, *, numbers: tuple[int, ...] = (), reference: str | None = None) -> CaseRecord:
+def record(
+    raters: int, *, numbers: tuple[int, ...] = (), reference: str | None = None
+) -> CaseRecord:
     paths = tuple(f"r{number}.nii" for number in range(raters))
     return CaseRecord("x", "p", ("i.nii",), reference, paths, rater_numbers=numbers)
 
@@ -123,9 +125,7 @@ def write_gap(folder: Path, *, image: bool = True) -> Path:
 
 
 def load(case: CaseRecord, rule: ReferenceRule) -> LoadedCase:
-    return load_case(
-        case, modality="ct", state="raw", labels=(("organ", 1),), reference_rule=rule
-    )
+    return load_case(case, modality="ct", state="raw", labels=(("organ", 1),), reference_rule=rule)
 
 
 def test_a_rater_who_did_not_see_a_case_has_an_empty_cell(tmp_path: Path) -> None:

@@ -17,12 +17,22 @@ from auditor.cases import LoadedCase
 from auditor.execution.averaging import MeanScorer, mean_rows
 from auditor.execution.rater_rows import RaterPanel
 from auditor.execution.scoring import Scorer
-from auditor.schema import CaseRecord, Geometry, MetricSpec, Record, Row, Status
+from auditor.schema import (
+    CaseRecord,
+    Geometry,
+    MetricSpec,
+    OutputSpec,
+    Record,
+    Row,
+    ScoredLabel,
+    Status,
+)
 from auditor.strata.raters import rater_disagreement
 from perturbations import Scan
 
 GRID = Geometry(shape=(4, 8, 10), spacing=(3.0, 1.25, 0.5))
-LABELS = (("organ", 1),)
+LABELS = (ScoredLabel("organ", ("organ",), (1,)),)
+OUTPUT = OutputSpec(activation="softmax", labels=(("organ", 1),))
 WIDTHS = {"rater_1": 3, "rater_2": 4, "rater_3": 6}
 
 
@@ -35,7 +45,11 @@ def box(width: int, number: int = 1) -> Tensor:
 def case_of(*names: str, widths: dict[str, int] | None = None) -> LoadedCase:
     masks = {name: box((widths or WIDTHS)[name]) for name in names}
     scan = Scan(
-        image=torch.rand(1, *GRID.shape), spacing=GRID.spacing, unit="mm", modality="mr", state="raw"
+        image=torch.rand(1, *GRID.shape),
+        spacing=GRID.spacing,
+        unit="mm",
+        modality="mr",
+        state="raw",
     )
     record = CaseRecord("a", "p", (), None, tuple("abcdef"[: len(masks)]))
     return LoadedCase(record, scan, GRID, {"reference": next(iter(masks.values())), **masks})
@@ -115,7 +129,7 @@ def test_metrics_of_all_raters_stand_under_their_own_name() -> None:
 
 def test_calibration_is_measured_only_on_probabilities() -> None:
     soft = box(4).float()[None] * 0.75
-    rows = panel(*WIDTHS).rows(box(4), template=template(), probabilities=soft)
+    rows = panel(*WIDTHS).rows(box(4), template=template(), output=OUTPUT, probabilities=soft)
     found = {row.metric: row.value for row in rows if row.reference == "raters"}
     assert found["rater_ece"] is not None
     assert found["rater_ece"] > 0
@@ -160,7 +174,7 @@ def test_what_raters_tell_of_a_case_is_stored_as_properties() -> None:
 
 
 def test_nothing_marked_has_a_status_and_a_reason_instead_of_a_number() -> None:
-    empty = {name: 0 for name in WIDTHS}
+    empty = dict.fromkeys(WIDTHS, 0)
     case = case_of(*WIDTHS, widths=empty)
     apart = rater_disagreement([it == 1 for it in case.raters.values()], GRID.spacing, GRID.unit)
     found = RaterPanel.of(case, labels=LABELS, tie="above_half")
@@ -211,9 +225,7 @@ def test_a_mean_over_raters_says_of_how_many(
 
 def test_the_mean_over_raters_is_the_mean_of_every_metric_against_each() -> None:
     specs = (MetricSpec("dsc"), MetricSpec("volume_difference"), MetricSpec("hd95"))
-    each = [
-        Scorer.of(box(width), GRID, labels=LABELS, metrics=specs) for width in WIDTHS.values()
-    ]
+    each = [Scorer.of(box(width), GRID, labels=LABELS, metrics=specs) for width in WIDTHS.values()]
     found = MeanScorer(tuple(each)).rows(box(5), template=template())
     assert [row.record for row in found] == ["evaluation", *["measurement"] * 3]
     by_name = {row.metric: row.value for row in found[1:]}

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
+from typing import Any
 
 import pytest
+from metric_specs import DECLARED, spec_of
 
 from auditor.errors import ConfigError
-from auditor.metrics.catalog import METRICS, Metric, check_spec, get, metric_info, unit_text
+from auditor.metrics.catalog import (
+    METRICS,
+    Metric,
+    check_spec,
+    get,
+    metric_info,
+    unit_text,
+)
 from auditor.schema import MetricSpec
 
 every_line = pytest.mark.parametrize("line", METRICS.values(), ids=lambda line: line.name)
@@ -21,17 +31,17 @@ def test_every_line_says_what_it_is_and_where_it_comes_from(line: Metric) -> Non
     assert line.reference
     assert line.title
     assert callable(line.resolve())
-    assert line.needs_tolerance == (line.name == "nsd")
+    assert line.needs_tolerance == line.name.startswith("nsd")
     assert (line.unit == "") == (line.high == 1.0)
+    assert len(line.title) < 60
 
 
 @every_line
 def test_every_line_becomes_a_record_of_the_results(line: Metric) -> None:
-    spec = MetricSpec(line.name, 2.0 if line.needs_tolerance else None)
-    info = metric_info(spec, "mm")
+    info = metric_info(spec_of(line.name), "mm")
     assert (info.name, info.title, info.unit) == (line.name, line.title, line.unit)
     assert (info.low, info.high) == (line.low, line.high)
-    assert info.parameters == ((("tolerance_mm", 2.0),) if line.needs_tolerance else ())
+    assert info.parameters == tuple((name, DECLARED[name]) for name in line.needs)
 
 
 def test_the_catalogue_cannot_be_changed_from_outside() -> None:
@@ -42,6 +52,8 @@ def test_the_catalogue_cannot_be_changed_from_outside() -> None:
 def test_a_tolerance_is_in_pixels_where_there_is_no_spacing() -> None:
     info = metric_info(MetricSpec("nsd", 3.0), "px", ndim=2)
     assert info.parameters == (("tolerance_px", 3.0),)
+    info = metric_info(MetricSpec("boundary_iou", width_mm=2.0), "px", ndim=2)
+    assert info.parameters == (("width_px", 2.0),)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +67,8 @@ def test_a_tolerance_is_in_pixels_where_there_is_no_spacing() -> None:
         ("volume_difference", "mm", 2, "mm²"),
         ("volume_difference", "px", 2, "px"),
         ("volume_difference", "px", 3, "voxels"),
+        ("relative_volume_difference", "px", 3, "%"),
+        ("lesion_false_positives", "mm", 2, "lesions"),
     ],
 )
 def test_units_follow_the_image(name: str, length_unit: str, ndim: int, expected: str) -> None:
@@ -62,7 +76,7 @@ def test_units_follow_the_image(name: str, length_unit: str, ndim: int, expected
 
 
 @pytest.mark.parametrize(
-    ("wrong", "hint"), [("hd59", "'hd95'"), ("DSC", "'dsc'"), ("asd", "'assd'"), ("nsdd", "'nsd'")]
+    ("wrong", "hint"), [("hd59", "'hd95'"), ("DSC", "'dsc'"), ("asd", "'masd'"), ("nsdd", "'nsd'")]
 )
 def test_an_unknown_name_is_answered_with_the_nearest(wrong: str, hint: str) -> None:
     with pytest.raises(ConfigError, match=f"unknown metric {wrong!r}; did you mean {hint}"):
@@ -74,15 +88,31 @@ def test_a_name_like_no_other_is_answered_with_the_list() -> None:
         get("qqqqqqqq")
 
 
-@pytest.mark.parametrize("tolerance", [None, 0.0, -1.0, float("nan"), float("inf")])
-def test_nsd_does_not_choose_its_own_tolerance(tolerance: float | None) -> None:
-    with pytest.raises(ConfigError, match="needs tolerance_mm, a positive number"):
-        check_spec(MetricSpec("nsd", tolerance))
+WRONG = {
+    "tolerance_mm": (None, 0.0, -1.0, float("nan"), float("inf")),
+    "width_mm": (None, 0.0, -1.0, float("nan"), float("inf")),
+    "overlap": (None, 0.0, -0.1, 1.1, float("nan")),
+    "bins": (None, 1, 0, 1001, 2.5, float("nan")),
+}
 
 
-def test_a_tolerance_elsewhere_is_refused_rather_than_ignored() -> None:
-    with pytest.raises(ConfigError, match=r"'hd95' takes no tolerance_mm, got 2\.0"):
-        check_spec(MetricSpec("hd95", 2.0))
+def with_value(line: Metric, parameter: str, value: Any) -> MetricSpec:
+    return replace(spec_of(line.name), **{parameter: value})
+
+
+@every_line
+@pytest.mark.parametrize("parameter", list(DECLARED))
+def test_a_parameter_is_required_or_refused_and_never_chosen(line: Metric, parameter: str) -> None:
+    if parameter not in line.needs:
+        value = DECLARED[parameter]
+        with pytest.raises(ConfigError, match=f"takes no {parameter}, got {value!r}; remove it"):
+            check_spec(with_value(line, parameter, value))
+        return
+    for value in WRONG[parameter]:
+        with pytest.raises(ConfigError, match=f"{line.name!r} needs {parameter}, ") as told:
+            check_spec(with_value(line, parameter, value))
+        assert "; choose " in str(told.value)
+        assert str(value) in str(told.value)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 import results_samples
 from typing_extensions import override
 
-from auditor.schema import Results, decode, encode
+from auditor.schema import Results, StatusCount, Summary, decode, encode
 from auditor.schema.inputs import ContractStatus
 from reports.build import build, render
 from reports.document import Exhibit
@@ -377,3 +377,45 @@ def test_a_second_label_is_folded_behind_the_first() -> None:
     Page(page)
     assert "<summary>DSC of liver</summary>" in page
     assert "<summary>Lower bound on the DSC of liver</summary>" in page
+
+
+def test_the_policy_of_every_metric_is_printed_as_it_was_applied(tmp_path: Path) -> None:
+    results = SAMPLES["full"]
+    text = Page(build(run_folder(tmp_path / "run", results)).read_text(encoding="utf-8")).text
+    assert "What a metric says when there are not two masks to compare." in text
+    for metric in results.metrics:
+        assert metric.worst in text
+        words = dict(metric.policy)
+        shown = [words[status] for status in ("prediction_empty", "reference_empty", "both_empty")]
+        assert f"{metric.title} {' '.join(shown)} {words['failed']}" in text
+    blind = replace(results.metrics[0], blind="it looks elsewhere")
+    changed = replace(results, metrics=(blind, *results.metrics[1:]))
+    page = build(run_folder(tmp_path / "other", changed)).read_text(encoding="utf-8")
+    assert "it looks elsewhere" in Page(page).text
+
+
+@pytest.mark.parametrize("status", ["failed", "prediction_empty"])
+def test_a_mean_that_leaves_cases_out_never_stands_alone(tmp_path: Path, status: str) -> None:
+    results = SAMPLES["full"]
+    head = results.headline
+    system = head.clean[0][0]
+
+    def of_clean(row: Summary) -> bool:
+        place = (row.system, row.perturbation, row.label, row.metric, row.axis)
+        return place == (system, "clean", head.label, head.metric, "all")
+
+    counts = (StatusCount(status, 7), StatusCount("ok", 53))
+    rows = tuple(
+        replace(row, statuses=counts, worst_case_mean=0.123456) if of_clean(row) else row
+        for row in results.summaries
+    )
+    page = build(run_folder(tmp_path / "run", replace(results, summaries=rows)))
+    text = page.read_text(encoding="utf-8")
+    words = Page(text).text
+    assert f"With what is missing at its worst value: 0.123 ({system})." in words
+    # on the front page, in the clean table, and with each curve that begins at clean
+    beside = len(re.findall(r'worst case <data value="0.123456">', text))
+    assert beside >= 1 + len({it.perturbation for it in results.conditions} - {"clean"})
+    complete = tuple(replace(row, statuses=(StatusCount("ok", 60),)) for row in results.summaries)
+    again = build(run_folder(tmp_path / "whole", replace(results, summaries=complete)))
+    assert "worst case <data" not in again.read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from sample_numbers import (
     rounded,
 )
 
+from auditor.metrics.policy import policy_words, worst_words
 from auditor.schema import (
     CaseRow,
     Condition,
@@ -33,6 +35,13 @@ from auditor.schema.inputs import Certainty, Contract, ContractField, ContractSt
 
 
 def metric_sheet() -> tuple[MetricInfo, ...]:
+    """Three metrics, each with what the catalogue's policy says of it."""
+    return tuple(
+        replace(it, policy=policy_words(it.name), worst=worst_words(it.name)) for it in _metrics()
+    )
+
+
+def _metrics() -> tuple[MetricInfo, ...]:
     return (
         MetricInfo(
             *("dsc", "Dice similarity coefficient (DSC)", "", 0.0, 1.0, True),
