@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from rasterise import Box, box_of, inside, mask_of
 from simulate import NOISE_HU, WIDTH_MM, Simulated, simulate
 
+from auditor.config import load_config
+
 Points = list[tuple[int, int]]
-FETCHED = (
-    Path(__file__).resolve().parents[2] / "examples" / "lung_nodules" / ".cache" / "lidc.sqlite"
-)
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "lung_nodules"
+FETCHED = EXAMPLE / ".cache" / "lidc.sqlite"
 RATINGS = (4, 3, 4, 2, 5, 3)
 
 
@@ -359,13 +360,28 @@ def test_readers_who_did_not_mark_a_nodule_have_empty_masks(tmp_path: Path) -> N
     with (tmp_path / "marked.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["marked_by"] for row in rows] == ["4", "3"]
-    masks: list[Any] = [SimpleITK.ReadImage(str(tmp_path / rows[1][f"rater_{n}"])) for n in (1, 2, 3, 4)]
+    masks: list[Any] = [
+        SimpleITK.ReadImage(str(tmp_path / rows[1][f"rater_{n}"])) for n in (1, 2, 3, 4)
+    ]
     voxels = sorted(int(SimpleITK.GetArrayFromImage(it).sum()) for it in masks)
     drawn_voxels = sorted(int(mask_of(it, box_of((it,))).sum()) for it in three.annotations)
     assert voxels == [0, *drawn_voxels]
     assert {it.GetSize() for it in masks} == {masks[0].GetSize()}
     assert masks[0].GetSpacing() == pytest.approx((0.7, 0.7, 2.5))
     assert masks[0].GetOrigin()[2] == pytest.approx(-300 + (20 - 2 - 2) * 2.5)  # two slices of room
+
+
+def test_the_audit_is_a_configuration_and_knows_the_noise_of_the_scans(tmp_path: Path) -> None:
+    for name in ("audit.yaml", ".cache/audit/cases.csv", ".cache/nodule_unet.pt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / ".cache" / "golden").mkdir()
+    (tmp_path / ".cache" / "golden" / "golden.csv").touch()
+    (tmp_path / "audit.yaml").write_bytes((EXAMPLE / "audit.yaml").read_bytes())
+    config = load_config(tmp_path / "audit.yaml")
+    (dose,) = [it for it in config.perturbations if it.name == "ct_dose"]
+    assert dict(dose.options)["full_dose_noise_hu"] == NOISE_HU
+    assert config.rater_margin == 0.02
 
 
 # ---------------------------------------------------------------- the real file, where it was fetched
