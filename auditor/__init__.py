@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         IntegrityError,
         StoreError,
     )
-    from auditor.pipeline import Run, audit, read_run
+    from auditor.pipeline import PairScore, Run, audit, read_run, score
 
 __all__ = [
     "AuditError",
@@ -34,16 +34,20 @@ __all__ = [
     "DataError",
     "EvidenceInsufficient",
     "IntegrityError",
+    "PairScore",
     "Run",
     "StoreError",
     "audit",
     "read_run",
+    "score",
 ]
+
+_OF_THE_PIPELINE = ("PairScore", "Run", "audit", "read_run", "score")
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  # whatever the package exports
     if name not in __all__:
         msg = f"module 'auditor' has no attribute {name!r}"
         raise AttributeError(msg)
-    home = "auditor.pipeline" if name in ("Run", "audit", "read_run") else "auditor.errors"
+    home = "auditor.pipeline" if name in _OF_THE_PIPELINE else "auditor.errors"
     return getattr(importlib.import_module(home), name)

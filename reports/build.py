@@ -31,8 +31,8 @@ from reports.sections.response import response
 from reports.view import view_of
 
 SECTIONS = (
-    *(accounting, clean, raters, response, difficulty, strata, bounds, comparison, worst, controls),
-    *(methods, limits, provenance, glossary),
+    *(accounting, clean, response, difficulty, raters, strata, bounds, comparison, worst),
+    *(controls, methods, limits, provenance, glossary),
 )
 """In the order of the report."""
 

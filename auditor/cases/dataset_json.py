@@ -15,6 +15,7 @@ from typing import Any
 from auditor.cases.finding import listed
 from auditor.documents import read_text
 from auditor.errors import ConfigError
+from auditor.schema import LARGEST_LABEL
 
 __all__ = [
     "NAME",
@@ -30,8 +31,6 @@ __all__ = [
 
 NAME = "dataset.json"
 """In the folder of the dataset."""
-
-_LARGEST_LABEL = 32767
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ def read_labels(value: object, problems: list[str]) -> Labels:
             or not numbers
         ):
             problems.append(
-                f"{NAME}: labels must give each printable name a whole number from 0 to {_LARGEST_LABEL}, or a "
+                f"{NAME}: labels must give each printable name a whole number from 0 to {LARGEST_LABEL}, or a "
                 f"list of them for a region; {name!r:.60} has {number!r:.60}"
             )
         elif len(numbers) > 1:
@@ -102,7 +101,7 @@ def read_labels(value: object, problems: list[str]) -> Labels:
             told = ", ".join(map(str, numbers))
             notes.append(
                 f"the region {name!r} unites the labels {told}; it is no label of the masks, and the "
-                "audit scores the labels themselves"
+                "audit scores the labels themselves, unless label_groups unites them again"
             )
         elif name == "ignore":
             notes.append(
@@ -120,7 +119,7 @@ def read_labels(value: object, problems: list[str]) -> Labels:
 def _numbers(value: object) -> list[int]:
     values: list[object] = value if isinstance(value, list) else [value]
     found = [number for it in values if (number := whole_number(it)) is not None]
-    return found if len(found) == len(values) and max(found, default=0) <= _LARGEST_LABEL else []
+    return found if len(found) == len(values) and max(found, default=0) <= LARGEST_LABEL else []
 
 
 def whole_number(value: object) -> int | None:

@@ -29,7 +29,7 @@ class LoadedCase:
     geometry: Geometry
     """Of the scan and of every mask."""
     references: Mapping[str, Tensor]
-    """int16 label maps: ``reference`` and, where there are raters, ``rater_1`` and on."""
+    """Label maps, int16 or int32: ``reference`` and, where there are raters, ``rater_1`` and on."""
 
     @property
     def raters(self) -> Mapping[str, Tensor]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from auditor.cases.staple import staple
 from auditor.errors import DataError
+from auditor.volumes.label_numbers import label_type
 
 __all__ = ["majority", "staple", "without"]
 
@@ -18,7 +19,7 @@ def majority(masks: Sequence[Tensor], labels: Sequence[int], *, tie: str) -> Ten
 
     Parameters
     ----------
-    masks : sequence of (z, y, x) or (y, x), int16
+    masks : sequence of (z, y, x) or (y, x), int16 or int32
         One per rater, at least one.
     labels : sequence of int
         Label numbers; where several reach the majority (possible with at_least_half), the one with
@@ -30,14 +31,15 @@ def majority(masks: Sequence[Tensor], labels: Sequence[int], *, tie: str) -> Ten
     Returns
     -------
     Tensor
-        int16, of the same shape.
+        Of the same shape; int16, or int32 where a label needs it.
     """
     votes = torch.stack([_votes(masks, number) for number in labels])
     best, which = votes.max(dim=0)
     needed = len(masks) / 2
     wins = best > needed if tie == "above_half" else (best >= needed) & (best > 0)
-    numbers = torch.tensor(list(labels), dtype=torch.int16)
-    return torch.where(wins, numbers[which], torch.zeros((), dtype=torch.int16))
+    kept = label_type(max(labels))
+    numbers = torch.tensor(list(labels), dtype=kept)
+    return torch.where(wins, numbers[which], torch.zeros((), dtype=kept))
 
 
 def without(masks: Sequence[Tensor], left_out: int, labels: Sequence[int], *, tie: str) -> Tensor:

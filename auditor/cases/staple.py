@@ -1,6 +1,6 @@
 """STAPLE: the most likely mask behind several raters, and how good each of them is.
 
-**Conventions.** Masks are int16 label maps (z, y, x) or (y, x) on one grid, one per rater.
+**Conventions.** Masks are label maps, int16 or int32, (z, y, x) or (y, x) on one grid, one per rater.
 
 Expectation-maximisation of Warfield, Zou & Wells (IEEE Trans Med Imaging 23, 903-921, 2004), each
 label against everything else, with one prior for all voxels: the share of votes for the label, as in
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from auditor.errors import DataError
+from auditor.volumes.label_numbers import label_type
 
 __all__ = ["MOST_ITERATIONS", "Performance", "Staple", "staple", "staple_of_label"]
 
@@ -144,7 +145,7 @@ def staple(masks: Sequence[Tensor], labels: Sequence[int]) -> Tensor:
 
     Parameters
     ----------
-    masks : sequence of (z, y, x) or (y, x), int16
+    masks : sequence of (z, y, x) or (y, x), int16 or int32
         One per rater, at least one.
     labels : sequence of int
         Label numbers; where several have a probability above 1/2, the largest one wins, then the one
@@ -153,7 +154,7 @@ def staple(masks: Sequence[Tensor], labels: Sequence[int]) -> Tensor:
     Returns
     -------
     Tensor
-        int16, of the same shape; 0 where no label exceeds 1/2.
+        Of the same shape, int16, or int32 where a label needs it; 0 where no label exceeds 1/2.
 
     Raises
     ------
@@ -162,7 +163,7 @@ def staple(masks: Sequence[Tensor], labels: Sequence[int]) -> Tensor:
     """
     _check_number(masks)
     best = torch.full(masks[0].shape, 0.5)
-    combined = torch.zeros(masks[0].shape, dtype=torch.int16)
+    combined = torch.zeros(masks[0].shape, dtype=label_type(max(labels, default=0)))
     for number in labels:
         estimate = staple_of_label([mask == number for mask in masks])
         if not estimate.converged:

@@ -25,7 +25,7 @@ from perturbations.catalog import (
     severity_at,
 )
 
-__all__ = ["read_metrics", "read_perturbations", "read_strata"]
+__all__ = ["check_probabilities", "read_metrics", "read_perturbations", "read_strata"]
 
 
 def read_perturbations(
@@ -211,14 +211,24 @@ def read_metrics(
             continue
         specs.append(spec)
         if line.needs_probabilities and systems:
-            _check_probabilities(name, systems, problems, [] if warnings is None else warnings)
+            check_probabilities(name, systems, problems, [] if warnings is None else warnings)
     return tuple(specs)
 
 
-def _check_probabilities(
-    name: str, systems: Sequence[SystemSpec], problems: Problems, warnings: list[str]
+def check_probabilities(
+    name: str, systems: Sequence[SystemSpec], problems: list[str], warnings: list[str]
 ) -> None:
-    """Say which systems cannot be measured by a metric that needs probabilities."""
+    """Say which systems cannot be measured by a metric that needs probabilities.
+
+    Parameters
+    ----------
+    name : str
+        Of the metric.
+    systems : sequence of SystemSpec
+        Their activation decides; one that is found by trying may become known later.
+    problems, warnings : list of str
+        Sentences are added to them.
+    """
     bare = [spec.name for spec in systems if spec.output.activation == "labels"]
     if len(bare) == len(systems):
         problems.append(

@@ -14,7 +14,7 @@ from auditor.config.claims import Declared, blind_claims, read_criteria
 from auditor.config.declared import Surroundings, read_systems
 from auditor.config.excluded import read_excluded
 from auditor.config.grid import read_metrics, read_perturbations, read_strata
-from auditor.config.groups import read_label_groups
+from auditor.config.label_groups import read_label_groups
 from auditor.config.problems import Problems
 from auditor.config.records import AuditConfig, CasesConfig, Keep, canonical
 from auditor.config.sentences import Shaped

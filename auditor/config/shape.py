@@ -26,6 +26,7 @@ from auditor.config.values import (
     Share,
     Window,
 )
+from auditor.schema import LARGEST_LABEL
 
 __all__ = ["Shape", "json_schema"]
 
@@ -291,7 +292,7 @@ class Shape(_Strict):
     """confirmatory needs criteria, frozen before the first result."""
     cases: CasesShape
     """Where the cases are."""
-    labels: dict[str, Annotated[int, Field(ge=1)]] | None = None
+    labels: dict[str, Annotated[int, Field(ge=1, le=LARGEST_LABEL)]] | None = None
     """Audited labels with their numbers in the references; from the systems by default."""
     label_groups: dict[str, list[str]] = {}
     """Unions of labels that are scored like labels: {whole_tumour: [oedema, core, enhancing]}."""

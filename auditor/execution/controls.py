@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from auditor.cases import LoadedCase
+from auditor.volumes.label_numbers import label_type
 from perturbations import Warp
 
 __all__ = ["clean_controls", "otsu_mask", "place_centred", "warped_reference"]
@@ -59,16 +60,18 @@ def otsu_mask(image: Tensor, labels: tuple[tuple[str, int], ...]) -> Tensor:
     from skimage.filters import threshold_otsu
 
     first = image[0]
-    result = torch.zeros(first.shape, dtype=torch.int16)
+    number = labels[0][1]
+    result = torch.zeros(first.shape, dtype=label_type(number))
     if bool(first.min() < first.max()):
         level = threshold_otsu(first.numpy())  # type: ignore[no-untyped-call]  # scikit-image has no types
-        result[first > float(level)] = labels[0][1]
+        result[first > float(level)] = number
     return result
 
 
 def warped_reference(reference: Tensor, warp: Warp, labels: tuple[tuple[str, int], ...]) -> Tensor:
     """Send the reference through the warp and back, the way a prediction travels."""
-    result = torch.zeros_like(reference)
+    kept = label_type(max(number for _, number in labels))
+    result = torch.zeros(reference.shape, dtype=kept)
     best = torch.full(reference.shape, 0.5)
     for _, number in labels:
         moved = warp.push_forward((reference == number).to(torch.uint8))

@@ -8,7 +8,8 @@ others the consensus needs the declared tie rule; without one these rows are lef
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,13 +18,20 @@ from torch import Tensor
 from auditor.cases import LoadedCase
 from auditor.cases.raters import without
 from auditor.execution.scoring import probability_of, without_probability
-from auditor.metrics.measure import Measured, Reference, measure_label, prepare_reference, undefined
-from auditor.metrics.rater_metrics import CURVAS_BINS, consensus_dsc, qubiq_dice, rater_ece
+from auditor.metrics.boxes import bounding_box
+from auditor.metrics.measure import Measured
+from auditor.metrics.policy import status_of
+from auditor.metrics.rater_metrics import (
+    CURVAS_BINS,
+    QUBIQ_THRESHOLDS,
+    consensus_dsc,
+    qubiq_dice,
+    rater_ece,
+)
 from auditor.metrics.rater_volumes import volume_crps
 from auditor.metrics.reference import voxel_volume
 from auditor.schema import (
     Geometry,
-    MetricSpec,
     OutputSpec,
     Record,
     Region,
@@ -39,7 +47,8 @@ __all__ = ["ALL_RATERS", "RaterPanel", "rater_properties"]
 ALL_RATERS = "raters"
 """What the rater-aware metrics are measured against."""
 
-_DSC = (MetricSpec("dsc"),)
+_LOWEST = QUBIQ_THRESHOLDS[0] / 2
+"""Below every threshold that a probability is held against."""
 
 _WORST = {"qubiq_dice": 0.0, "consensus_dsc": 0.0, "volume_crps": None, "ged": 2.0}
 """Rater-aware metric that every prediction has -> its worst case, where it is known without a mask."""
@@ -52,10 +61,12 @@ class RaterPanel:
     labels: tuple[ScoredLabel, ...]
     """Labels and groups."""
     masks: Mapping[str, Tensor]
-    """rater_1 and on: label maps."""
+    """rater_1 and on: label maps of the whole image."""
     geometry: Geometry
-    against: Mapping[tuple[str, str], Reference]
-    """(label, what is scored against): each rater, and the consensus without each."""
+    box: tuple[slice, ...]
+    """Smallest box with everything that a rater marked: most of a scan is background."""
+    against: Mapping[str, Tensor]
+    """What is scored against: label maps of each rater, and of the consensus without each, cut to `box`."""
 
     @staticmethod
     def of(
@@ -74,25 +85,16 @@ class RaterPanel:
         masks = case.raters
         if len(masks) < 2:
             return None
-        maps = dict(masks)
+        box = _box([it != 0 for it in masks.values()])
+        maps = {name: mask[box] for name, mask in masks.items()}
         if len(masks) % 2 == 0 or tie is not None:
             numbers = list(dict.fromkeys(number for label in labels for number in label.numbers))
-            ordered = list(masks.values())
+            ordered = list(maps.values())
             maps |= {
                 f"without_{name}": without(ordered, place, numbers, tie=tie or "above_half")
                 for place, name in enumerate(masks)
             }
-        grid = case.geometry
-        return RaterPanel(
-            labels=labels,
-            masks=masks,
-            geometry=grid,
-            against={
-                (label.name, name): prepare_reference(label.mask(mask), grid.spacing, grid.unit)
-                for label in labels
-                for name, mask in maps.items()
-            },
-        )
+        return RaterPanel(labels, masks, case.geometry, box, maps)
 
     def rows(
         self,
@@ -117,24 +119,23 @@ class RaterPanel:
         rows: list[Row] = []
         for label in self.labels:
             mask = label.mask(prediction)
-            for (name, against), reference in self.against.items():
-                if name == label.name:
-                    found = measure_label(mask, reference, metrics=_DSC)
-                    rows += _rows(found, template, label.name, against)
             soft = probability_of(label, output, probabilities)
             if soft is not None:  # rounding may leave [0, 1] by a last bit
                 soft = None if without_probability(label, output) else soft.clamp(0.0, 1.0)
-            found = self._against_all(mask, soft, self._of_label(label))
-            rows += _rows(found, template, label.name, ALL_RATERS)
+            for against, reference in self.against.items():
+                found = _dsc(mask[self.box], int(mask.sum()), label.mask(reference))
+                rows += _rows([found], template, label.name, against)
+            rows += _rows(self._against_all(mask, soft, label), template, label.name, ALL_RATERS)
         return rows
 
     def failed(self, template: Row, status: Status, reason: str) -> list[Row]:
         """Give the rows of a clean prediction that does not exist."""
         template = replace(template, status=status.value, reason=reason)
         rows: list[Row] = []
-        for (name, against), reference in self.against.items():
-            rows += _rows(undefined(_DSC, status, reason, reference), template, name, against)
         for label in self.labels:
+            for against in self.against:
+                lacking = [Measured("dsc", None, status, 0.0, reason)]
+                rows += _rows(lacking, template, label.name, against)
             lacking = [Measured(it, None, status, worst, reason) for it, worst in _WORST.items()]
             rows += _rows(lacking, template, label.name, ALL_RATERS)
         return rows
@@ -144,13 +145,13 @@ class RaterPanel:
         rows: list[Row] = []
         for rater, prediction in self.masks.items():
             own = replace(template, system=f"control:{rater}")
+            others = [name for name in self.masks if name != rater]
             for label in self.labels:
-                for against in (*self.masks, f"without_{rater}"):
-                    reference = self.against.get((label.name, against))
-                    if against == rater or reference is None:
-                        continue
-                    found = measure_label(label.mask(prediction), reference, metrics=_DSC)
-                    rows += _rows(found, own, label.name, against)
+                mask = label.mask(prediction[self.box])
+                for against, reference in self.against.items():
+                    if against == f"without_{rater}" or against in others:
+                        found = _dsc(mask, int(mask.sum()), label.mask(reference))
+                        rows += _rows([found], own, label.name, against)
         return rows
 
     def property_rows(self, template: Row, known: Mapping[str, RaterDisagreement]) -> list[Row]:
@@ -168,7 +169,7 @@ class RaterPanel:
         """
         rows = []
         for label in self.labels:
-            masks = self._of_label(label)
+            masks = [label.mask(it[self.box]) for it in self.masks.values()]
             rows += [
                 replace(
                     template,
@@ -184,28 +185,30 @@ class RaterPanel:
             ]
         return rows
 
-    def _against_all(
-        self, mask: Tensor, soft: Tensor | None, raters: list[Tensor]
-    ) -> list[Measured]:
+    def _against_all(self, mask: Tensor, soft: Tensor | None, label: ScoredLabel) -> list[Measured]:
         """Measure a prediction beside all raters; soft: its probabilities, where it has some."""
         step = voxel_volume(self.geometry.spacing, self.geometry.unit)
         volume = float(mask.sum() if soft is None else soft.sum(dtype=torch.float64)) * step
+        # what neither a rater nor the lowest threshold marks changes none of the first three
+        seen = mask if soft is None else mask | (soft > _LOWEST)
+        box = _united(self.box, _box([seen]))
+        near = [label.mask(it[box]) for it in self.masks.values()]
+        inside = mask[box]
+        energy = generalised_energy_distance([inside], near)
         found = [
-            qubiq_dice(mask if soft is None else soft, raters),
-            consensus_dsc(mask, raters),
+            qubiq_dice(inside if soft is None else soft[box], near),
+            consensus_dsc(inside, near),
+            Measured("ged", energy, Status.OK, _WORST["ged"]),
             volume_crps(
                 volume,
-                [float(it.sum()) * step for it in raters],
+                [float(it.sum()) * step for it in near],
                 image_volume=mask.numel() * step,
             ),
-            Measured("ged", generalised_energy_distance([mask], raters), Status.OK, _WORST["ged"]),
         ]
         if soft is not None:
-            found.append(rater_ece(soft, raters, bins=CURVAS_BINS))
+            whole = [label.mask(it) for it in self.masks.values()]
+            found.append(rater_ece(soft, whole, bins=CURVAS_BINS))
         return found
-
-    def _of_label(self, label: ScoredLabel) -> list[Tensor]:
-        return [label.mask(mask) for mask in self.masks.values()]
 
 
 def rater_properties(
@@ -234,6 +237,28 @@ def rater_properties(
         "rater_kappa": (found.kappa, "all raters marked nothing, or everything"),
         "rater_ged": (sum(apart) / len(apart), ""),
     }
+
+
+def _dsc(mask: Tensor, size: int, reference: Tensor) -> Measured:
+    """DSC of a prediction with a reference, both cut to one box; size: voxels of the whole prediction."""
+    other = int(reference.sum())
+    status = status_of(prediction_empty=size == 0, reference_empty=other == 0)
+    if status is Status.BOTH_EMPTY:
+        reason = "neither of the two has a voxel of this label"
+        return Measured("dsc", None, status, None, reason)
+    return Measured("dsc", 2.0 * int((mask & reference).sum()) / (size + other), status, 0.0)
+
+
+def _box(masks: Sequence[Tensor]) -> tuple[slice, ...]:
+    """Smallest box with every voxel of some masks; the first voxel when there is none."""
+    return bounding_box(functools.reduce(torch.logical_or, masks).cpu().numpy())
+
+
+def _united(first: tuple[slice, ...], second: tuple[slice, ...]) -> tuple[slice, ...]:
+    return tuple(
+        slice(min(a.start, b.start), max(a.stop, b.stop))
+        for a, b in zip(first, second, strict=True)
+    )
 
 
 def _rows(found: list[Measured], template: Row, label: str, against: str) -> list[Row]:

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,8 +40,8 @@ __all__ = ["Scorer", "mask_digest", "probability_of", "without_probability"]
 
 
 def mask_digest(labels: Tensor) -> str:
-    """First 16 hex digits of the SHA-256 of a label map (int16, C order)."""
-    content = labels.to(torch.int16).contiguous().numpy().tobytes()
+    """First 16 hex digits of the SHA-256 of a label map (16 bits each, C order), however it is kept."""
+    content = labels.contiguous().numpy().astype(np.uint16).tobytes()
     return hashlib.sha256(content).hexdigest()[:16]
 
 
@@ -119,7 +120,7 @@ class Scorer:
 
         Parameters
         ----------
-        mask : (z, y, x) or (y, x), int16
+        mask : (z, y, x) or (y, x), int16 or int32
             Label numbers.
         geometry : Geometry
             Of the mask.
@@ -156,7 +157,7 @@ class Scorer:
 
         Parameters
         ----------
-        labels : (z, y, x) or (y, x), int16
+        labels : (z, y, x) or (y, x), int16 or int32
             Prediction in the original frame.
         template : Row
             System, case and condition; the rest is filled in here.

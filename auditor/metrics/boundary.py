@@ -25,7 +25,7 @@ __all__ = ["boundary_iou", "inner_band"]
 _ROUNDING = 1e-9
 """Relative slack: a width that a distance meets exactly counts as met."""
 
-_MOST_SHIFTS = 150
+_MOST_SHIFTS = 300
 """Rows of shifts up to which moving the outside is faster than a distance transform."""
 
 
@@ -46,21 +46,30 @@ def inner_band(mask: BoolArray, spacing: tuple[float, ...], width: float) -> Par
     whole = cut_out(mask)
     padded = np.pad(whole.values, 1)
     reach = width * (1.0 + _ROUNDING)
-    rows = _rows(spacing, reach)
-    near = _moved(~padded, rows) if len(rows) <= _MOST_SHIFTS else _measured(padded, spacing, reach)
+    rows = _rows(spacing, reach, padded.shape)
+    few = 0 < len(rows) <= _MOST_SHIFTS
+    near = _moved(~padded, rows) if few else _measured(padded, spacing, reach)
     inner = tuple(slice(1, -1) for _ in spacing)
     return Part(whole.box, whole.values & near[inner])
 
 
-def _rows(spacing: tuple[float, ...], reach: float) -> list[tuple[tuple[int, ...], int]]:
-    """List the offsets within reach: of all axes but the last, with how far the last one goes."""
-    spans = [int(reach / step) for step in spacing[:-1]]
-    last = spacing[-1]
+def _rows(
+    spacing: tuple[float, ...], reach: float, shape: tuple[int, ...]
+) -> list[tuple[tuple[int, ...], int]]:
+    """List the offsets within reach: of all axes but the last, with how far the last one goes.
+
+    Empty when they are too many.
+    """
+    # beyond the box there is nothing to move
+    spans = [min(int(reach / step), n) for step, n in zip(spacing, shape, strict=True)]
+    spans, longest, last = spans[:-1], spans[-1], spacing[-1]
+    if math.prod(2 * span + 1 for span in spans) > 2 * _MOST_SHIFTS:
+        return []
     found = {}
     for offset in itertools.product(*(range(-span, span + 1) for span in spans)):
         rest = reach**2 - sum((n * step) ** 2 for n, step in zip(offset, spacing, strict=False))
         if rest >= 0.0:
-            found[offset] = int(math.sqrt(rest) / last)
+            found[offset] = min(int(math.sqrt(rest) / last), longest)
     centre = (0,) * len(spans)
     found[centre] = max(1, found[centre])
     for axis, way in itertools.product(range(len(spans)), (-1, 1)):

@@ -1,13 +1,14 @@
-"""Surface elements of a mask, and the distance from each to the nearest one of another mask.
+"""Distances from every element of one mask's border to the nearest element of another's.
 
-**Conventions.** An element sits at the common corner of 2x2x2 (2x2) voxels that are not all alike.
-The corner between the voxels ``i - 1`` and ``i`` of an axis has the index ``i``, so the corners of
-an image of n voxels run from 0 to n; outside the image is background. Definition: Nikolov et al.,
-J Med Internet Res 23(7):e26151 (2021), and the surface-distance package.
+**Conventions.** Elements lie on a grid and are given by their indices; both definitions of a border
+(`auditor.metrics.outlines`) use the same search. Whatever finds the nearest element, its distance is
+computed from the difference of the indices in one and the same order of operations. Which way is
+taken depends on the two borders alone, never on what was measured before or on threads, so that a
+pair of masks has the same bits always.
 
-Three ways to find the nearest element, all exact: a distance map of a surface that is asked often;
-a search through the shells of near corners, which settles most elements of overlapping masks and of
-scattered ones; a k-d tree for the rest.
+Three ways, all exact: a map that says for every place of a box which element is nearest, for a
+border that is asked often; a search through the shells of near places, which settles most elements
+of masks that overlap well; a k-d tree, or a map of the common box, for the rest.
 """
 
 from __future__ import annotations
@@ -16,48 +17,42 @@ import functools
 import itertools
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
-from auditor.metrics.surfels import contour_lengths, surfel_areas
+from auditor.metrics.outlines import BoolArray, FloatArray, IntArray, Surface
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
-
-_LARGEST_MAP = 1 << 24
-"""Corners up to which a distance map is computed, with about 0.7 GB in passing."""
+LARGEST_MAP = 1 << 24
+"""Places up to which a map is computed: 64 MiB, with about four times as much in passing."""
 
 _SHELL_STEPS = 3.0
-"""Shells are searched up to this many of the smallest spacings: 123 corners in isotropic voxels."""
+"""Shells are searched up to this many of the smallest spacings: 123 places in isotropic voxels."""
 
+_TABLE = 1 << 12
+"""Entries up to which all neighbours of all places are looked at in one table."""
 
-@dataclass(frozen=True)
-class Surface:
-    """All surface elements of one mask."""
+_FEW = 12
+"""Points up to which all elements are tried: a tree would take longer to build."""
 
-    points: IntArray
-    """(n, axes), indices of the corners."""
-    areas: FloatArray
-    """(n,), mm² (2-D: mm), or px² (px)."""
-    spacing: tuple[float, ...]
-    """Distance of neighbouring corners along each axis."""
+_SAMPLED = 16
+"""Elements that are asked what a k-d tree would cost."""
 
-    @cached_property
-    def tree(self) -> cKDTree:
-        """A k-d tree of the elements' positions."""
-        positions = self.points * np.asarray(self.spacing)
-        # The balanced, compact tree takes three times as long to build and saves little here.
-        return cKDTree(positions, balanced_tree=False, compact_nodes=False)
+# Costs in ns, as measured on one core; they decide which way is taken, not what it finds.
+_MAP_NS = 110.0
+"""Of a map, a place."""
+_BUILD_NS = 150.0
+"""Of a k-d tree, an element."""
+_TREE_NS = 1200.0
+"""Of a question to a k-d tree, without the square of the number of elements that are about as near."""
+_LOOK_NS = 10.0
+"""Of looking whether a place is occupied."""
 
 
 @dataclass(frozen=True, slots=True)
 class Directed:
-    """Distances from every element of one surface to the nearest one of the other."""
+    """Distances from every element of one border to the nearest one of the other."""
 
     distances: FloatArray
     """(n,), mm or px."""
@@ -65,150 +60,171 @@ class Directed:
     """(n,), of the elements that the distances start from."""
 
 
-def extract_surface(mask: BoolArray, spacing: tuple[float, ...]) -> Surface:
-    """List the surface elements of a mask.
+@dataclass(frozen=True, slots=True)
+class NearestMap:
+    """For every place of a box, which element of a border is nearest."""
+
+    low: IntArray
+    """(axes,), first index along each axis."""
+    shape: tuple[int, ...]
+    """Places along each axis."""
+    nearest: NDArray[np.int32]
+    """Flat; the place of the nearest element, counted through the box."""
+    spacing: tuple[float, ...]
+    """Along each axis."""
+
+    def holds(self, points: IntArray) -> BoolArray:
+        """Say for each point, (n, axes), whether it lies in the box."""
+        inside = np.ones(len(points), dtype=np.bool_)
+        for axis, (low, n) in enumerate(zip(self.low.tolist(), self.shape, strict=True)):
+            column = points[:, axis]
+            inside &= (column >= low) & (column < low + n)
+        return inside
+
+    def distances(self, points: IntArray) -> FloatArray:
+        """Give the distance to the border from each point, (n, axes), in the box."""
+        local = points - self.low
+        places = local[:, 0]
+        for axis in range(1, len(self.shape)):
+            places = places * self.shape[axis] + local[:, axis]
+        rest = self.nearest[places]
+        offsets = np.empty(local.shape)
+        for axis in reversed(range(1, len(self.shape))):
+            above = rest // np.int32(self.shape[axis])
+            offsets[:, axis] = rest - above * np.int32(self.shape[axis]) - local[:, axis]
+            rest = above
+        offsets[:, 0] = rest - local[:, 0]
+        return lengths(offsets, self.spacing)
+
+
+def lengths(offsets: FloatArray | IntArray, spacing: tuple[float, ...]) -> FloatArray:
+    """Give the length of differences of indices, (n, axes); the one formula of this module."""
+    total = np.zeros(len(offsets))
+    for axis, step in enumerate(spacing):
+        along = offsets[:, axis] * step
+        total += along * along
+    return np.sqrt(total, out=total)
+
+
+def nearest_map(surface: Surface, low: IntArray, shape: tuple[int, ...]) -> NearestMap:
+    """Find the nearest element of a border for every place of a box.
 
     Parameters
     ----------
-    mask : (z, y, x) or (y, x), bool
-    spacing : along each axis, mm or px
+    surface : at least one element, all in the box
+    low : (axes,), first index of the box along each axis
+    shape : places along each axis, at most `LARGEST_MAP` together
     """
-    box = bounding_box(mask)
-    if box is None:
-        empty = np.zeros((0, mask.ndim), dtype=np.int64)
-        return Surface(points=empty, areas=np.zeros(0), spacing=spacing)
-    codes = _neighbour_codes(mask[box])
-    full = (1 << (1 << mask.ndim)) - 1
-    # Code 0 wraps to 255 and a full code to at least full - 1, so one comparison finds the rest.
-    places = np.flatnonzero((codes - np.uint8(1)) < full - 1)
-    points = np.stack(np.unravel_index(places, codes.shape), axis=1)
-    points += np.asarray([side.start for side in box])
-    return Surface(points=points, areas=_areas(spacing)[codes.ravel()[places]], spacing=spacing)
-
-
-def bounding_box(mask: BoolArray) -> tuple[slice, ...] | None:
-    """Find the smallest box that holds all foreground; None for an empty mask."""
-    sides = []
-    for axis in range(mask.ndim):
-        others = tuple(other for other in range(mask.ndim) if other != axis)
-        occupied = np.flatnonzero(mask.any(axis=others))
-        if occupied.size == 0:
-            return None
-        sides.append(slice(int(occupied[0]), int(occupied[-1]) + 1))
-    return tuple(sides)
-
-
-def distance_map(surface: Surface, shape: tuple[int, ...]) -> FloatArray:
-    """Compute the distance from every corner of an image to a surface that is not empty.
-
-    Parameters
-    ----------
-    surface : at least one element
-    shape : voxels along each axis
-
-    Returns
-    -------
-    One longer than `shape` along each axis, mm or px.
-    """
-    away = np.ones([n + 1 for n in shape], dtype=np.bool_)
-    away[tuple(surface.points.T)] = False
-    distances: FloatArray = ndimage.distance_transform_edt(away, sampling=surface.spacing)
-    return distances
-
-
-def look_up(surface: Surface, distances: FloatArray) -> Directed:
-    """Read the distances of a surface's elements from the other surface's map."""
-    places = np.ravel_multi_index(tuple(surface.points.T), distances.shape)
-    return Directed(distances=distances.ravel()[places], areas=surface.areas)
+    away = np.ones(shape, dtype=np.bool_)
+    away[tuple((surface.points - low).T)] = False
+    found = ndimage.distance_transform_edt(
+        away, sampling=surface.spacing, return_distances=False, return_indices=True
+    )
+    places = found[0]
+    for axis in range(1, len(shape)):
+        places *= shape[axis]
+        places += found[axis]
+    # a copy, so that the other axes are given back
+    return NearestMap(low=low, shape=shape, nearest=places.ravel().copy(), spacing=surface.spacing)
 
 
 def nearest(surface: Surface, other: Surface) -> Directed:
-    """Find the distance from each element of a surface to the nearest one of another.
+    """Find the distance from each element of a border to the nearest one of another.
 
     Parameters
     ----------
     surface, other : at least one element each, of images with the same spacing
     """
-    distances = np.full(len(surface.points), -1.0)
+    distances = np.zeros(len(surface.points))
     shells, margin = _shells(surface.spacing)
-    low = np.minimum(surface.points.min(axis=0), other.points.min(axis=0)) - margin
-    high = np.maximum(surface.points.max(axis=0), other.points.max(axis=0)) + margin
-    strides, target = _occupancy(other, low, high)
-    open_elements = np.arange(len(distances))
+    low = np.minimum(surface.low, other.low) - margin
+    high = np.maximum(surface.high, other.high) + margin
+    strides, occupied = _occupancy(other, low, high)
     places = (surface.points - low) @ strides
+    still = np.flatnonzero(~occupied[places])
+    places = places[still]
+    steps = sum(len(offsets) for _, offsets in shells)
     for distance, offsets in shells:
-        if open_elements.size == 0:
+        if still.size == 0:
             break
-        hit = _any_occupied(target, places, offsets @ strides)
-        distances[open_elements[hit]] = distance
-        open_elements, places = open_elements[~hit], places[~hit]
-    if open_elements.size:
-        distances[open_elements] = _far(surface.points[open_elements], other)
+        hit = _any_occupied(occupied, places, offsets @ strides)
+        n_hit = int(np.count_nonzero(hit))
+        distances[still[hit]] = distance
+        steps -= len(offsets)
+        worth = n_hit * _TREE_NS >= len(offsets) * _LOOK_NS * len(still)
+        still, places = still[~hit], places[~hit]
+        if not worth and steps * len(still) * _LOOK_NS > len(other.points) * _BUILD_NS:
+            break  # the shells farther out will not be worth it either, and a tree soon is
+    if still.size:
+        distances[still] = far(surface.points[still], other)
     return Directed(distances=distances, areas=surface.areas)
 
 
-def _any_occupied(target: BoolArray, places: IntArray, steps: IntArray) -> BoolArray:
+def far(points: IntArray, other: Surface, cost: float | None = None) -> FloatArray:
+    """Find the distances of points to a border that is not near, the cheaper way.
+
+    Parameters
+    ----------
+    points : (n, axes), n >= 1, indices
+    other : at least one element
+    cost : of asking its k-d tree, where it is known already; see `tree_cost`
+    """
+    if len(points) <= _FEW:
+        return np.asarray([lengths(other.points - it, other.spacing).min() for it in points])
+    low = np.minimum(points.min(axis=0), other.low)
+    shape = tuple((np.maximum(points.max(axis=0), other.high) - low + 1).tolist())
+    size = math.prod(shape)
+    cost = tree_cost(points, other) if cost is None else cost
+    if size <= LARGEST_MAP and size * _MAP_NS < cost:
+        return nearest_map(other, low, shape).distances(points)
+    steps = np.asarray(other.spacing)
+    found = other.tree.query(points * steps)[1]
+    return lengths(other.points[found] - points, other.spacing)
+
+
+def tree_cost(points: IntArray, other: Surface) -> float:
+    """Estimate the time in ns that a k-d tree of a border takes to answer for points.
+
+    A tree is slow where much of the border is about equally near, as it is for a small object
+    within a full prediction. That is counted for a sample, so that the estimate is the same always.
+    """
+    if len(points) <= 32 * _SAMPLED:  # too few for the estimate to pay
+        return _TREE_NS * len(points)
+    sample = points[:: len(points) // _SAMPLED] * np.asarray(other.spacing)
+    reach, _ = other.tree.query(sample)
+    about = other.tree.query_ball_point(sample, 1.05 * reach, return_length=True)
+    return len(points) * (_TREE_NS + float(np.mean(about)) ** 2)
+
+
+def _any_occupied(occupied: BoolArray, places: IntArray, steps: IntArray) -> BoolArray:
     """Say for each place of a flat array whether one of its neighbours is occupied."""
-    if places.size * steps.size <= 1 << 20:
-        found: BoolArray = target[places[:, None] + steps].any(axis=1)
+    if places.size * steps.size <= _TABLE:
+        found: BoolArray = occupied[places[:, None] + steps].any(axis=1)
         return found
     hit = np.zeros(places.size, dtype=np.bool_)
-    for step in steps:  # one table of all neighbours would take gigabytes for a large image
-        hit |= target[places + step]
+    for step in steps:  # one table of all would take gigabytes for a large image
+        hit |= occupied[places + step]
     return hit
-
-
-def _far(points: IntArray, other: Surface) -> FloatArray:
-    """Find the distances of corners that are far from a surface, the cheaper way."""
-    low = np.minimum(points.min(axis=0), other.points.min(axis=0))
-    sizes = np.maximum(points.max(axis=0), other.points.max(axis=0)) - low + 1
-    # Costs in ns as measured. A tree slows down with the width of the surface that is asked from
-    # afar, because all of it is about equally near; a full prediction is the worst case.
-    corners = math.prod(int(size) for size in sizes)
-    cost_of_tree = 150 * len(other.points) + 200 * math.sqrt(len(other.points)) * len(points)
-    if corners <= _LARGEST_MAP and 60 * corners < cost_of_tree:
-        moved = Surface(points=other.points - low, areas=other.areas, spacing=other.spacing)
-        distances = distance_map(moved, tuple(int(size) - 1 for size in sizes))
-        near: FloatArray = distances[tuple((points - low).T)]
-        return near
-    return np.asarray(other.tree.query(points * np.asarray(other.spacing))[0], dtype=np.float64)
-
-
-def _neighbour_codes(mask: BoolArray) -> NDArray[np.uint8]:
-    """Pack the 2, 4 or 8 voxels around each corner into bits, axis by axis."""
-    codes = np.pad(mask, 1).view(np.uint8)
-    for axis in reversed(range(mask.ndim)):
-        bits = np.uint8(1 << (mask.ndim - 1 - axis))
-        upper = np.moveaxis(codes, axis, 0)[1:]
-        lower = np.moveaxis(codes, axis, 0)[:-1]
-        codes = np.moveaxis(lower | (upper << bits), 0, axis)
-    return np.ascontiguousarray(codes)
-
-
-def _areas(spacing: tuple[float, ...]) -> FloatArray:
-    if len(spacing) == 2:
-        return contour_lengths((spacing[0], spacing[1]))
-    return surfel_areas((spacing[0], spacing[1], spacing[2]))
 
 
 @functools.lru_cache(maxsize=64)
 def _shells(spacing: tuple[float, ...]) -> tuple[tuple[tuple[float, IntArray], ...], IntArray]:
-    """List the near corners by increasing distance, and how far they reach along each axis."""
+    """List the near places by increasing distance, and how far they reach along each axis."""
     radius = _SHELL_STEPS * min(spacing)
     margin = np.asarray([int(radius / step + 1e-9) for step in spacing])
     offsets = np.asarray(list(itertools.product(*(range(-m, m + 1) for m in margin))))
-    lengths = np.sqrt(((offsets * np.asarray(spacing)) ** 2).sum(axis=1))
-    distances, group = np.unique(lengths, return_inverse=True)
+    away = lengths(offsets, spacing)
+    distances, group = np.unique(away, return_inverse=True)
     shells = tuple(
         (float(distance), offsets[group == k])
         for k, distance in enumerate(distances)
-        if distance <= radius * (1.0 + 1e-9)
+        if 0.0 < distance <= radius * (1.0 + 1e-9)
     )
     return shells, margin
 
 
 def _occupancy(surface: Surface, low: IntArray, high: IntArray) -> tuple[IntArray, BoolArray]:
-    """Mark a surface's elements in a flat array of a box of corners; also give its strides."""
+    """Mark the elements of a border in a flat array of a box; also give its strides."""
     sizes = high - low + 1
     strides = np.append(np.cumprod(sizes[:0:-1])[::-1], 1)
     occupied = np.zeros(int(np.prod(sizes)), dtype=np.bool_)

@@ -257,7 +257,7 @@ LINES = (
                     "so that the larger surface counts more"
                 ),
                 (
-                    f"{_RELOADED}; MONAI, compute_average_surface_distance, pooled"
+                    f"{_RELOADED}; MONAI, compute_average_surface_distance, symmetric"
                     if voxel
                     else f"{_RELOADED}; surface-distance, compute_average_surface_distance, pooled"
                 ),
@@ -332,7 +332,7 @@ LINES = (
         higher_is_better=False,
         definition=(
             "Mean of (p - r)² over voxels, p the probability of the label and r 1 in the reference, 0 "
-            f"elsewhere, {_CALIBRATION}."
+            f"elsewhere, {_CALIBRATION}. A total miss is hardly seen."
         ),
         reference=f"{_RELOADED}; Brier, Monthly Weather Review 78, 1-3 (1950)",
         function="auditor.metrics.calibration:brier",

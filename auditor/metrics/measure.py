@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from auditor.metrics.catalog import check_spec
-from auditor.metrics.distances import BoolArray
+from auditor.metrics.outlines import BoolArray
 from auditor.metrics.pair import MaskPair
 from auditor.metrics.policy import (
     EMPTY,

@@ -11,10 +11,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.metrics.boxes import Part
+from auditor.metrics.boxes import Box, Part, bounding_box
 from auditor.metrics.centreline import skeleton_of
-from auditor.metrics.distances import BoolArray, Directed, Surface, extract_surface, nearest
+from auditor.metrics.distances import Directed
 from auditor.metrics.lesions import Overlaps, components_of, overlaps_of
+from auditor.metrics.outlines import BoolArray, Surface, extract_boundary, extract_surface
 from auditor.metrics.reference import Reference
 
 
@@ -32,7 +33,7 @@ class MaskPair:
     @cached_property
     def n_prediction(self) -> int:
         """Voxels of the prediction."""
-        return int(np.count_nonzero(self.prediction))
+        return int(np.count_nonzero(self.prediction[self.box]))
 
     @property
     def n_reference(self) -> int:
@@ -46,20 +47,37 @@ class MaskPair:
         return int(np.count_nonzero(self.prediction[box] & self.reference.mask[box]))
 
     @cached_property
+    def box(self) -> Box:
+        """Smallest box that holds the prediction."""
+        return bounding_box(self.prediction)
+
+    @cached_property
     def surface(self) -> Surface:
         """Surface elements of the prediction."""
-        return extract_surface(self.prediction, self.reference.spacing)
+        return extract_surface(self.prediction, self.reference.spacing, self.box)
+
+    @cached_property
+    def boundary(self) -> Surface:
+        """Boundary voxels of the prediction."""
+        return extract_boundary(self.prediction, self.reference.spacing, self.box)
 
     @cached_property
     def surface_distances(self) -> tuple[Directed, Directed]:
-        """Distances from the prediction to the reference, then from the reference to it.
+        """Distances between surface elements: to the reference, then from the reference.
 
         Both masks must have at least one voxel.
         """
-        return (
-            self.reference.distances_from(self.surface),
-            nearest(self.reference.surface, self.surface),
-        )
+        surface = self.reference.surface
+        return (surface.distances_from(self.surface), surface.distances_to(self.surface))
+
+    @cached_property
+    def boundary_distances(self) -> tuple[Directed, Directed]:
+        """Distances between boundary voxels: to the reference, then from the reference.
+
+        Both masks must have at least one voxel.
+        """
+        boundary = self.reference.boundary
+        return (boundary.distances_from(self.boundary), boundary.distances_to(self.boundary))
 
     @cached_property
     def lesions(self) -> Overlaps:

@@ -134,6 +134,7 @@ _OVERLAP = Policy(_ZERO, _ZERO, _LEFT, "zero")
 _DISTANCE = Policy(_MISSED, _MISSED, _LEFT, "diagonal")
 _NO_PROBABILITIES = "the system gives no probability of this label"
 _PROBABILITIES = "by the formula, from the probabilities"
+_PROBABLE_MISS = _says(f"{_PROBABILITIES}: a total miss is hardly seen")
 
 POLICY: Mapping[str, Policy] = MappingProxyType(
     {
@@ -179,14 +180,14 @@ POLICY: Mapping[str, Policy] = MappingProxyType(
             "most_components",
         ),
         "brier": Policy(
-            _says(_PROBABILITIES),
+            _PROBABLE_MISS,
             _says(_PROBABILITIES),
             _says(_PROBABILITIES),
             "one",
             not_applicable=_NO_PROBABILITIES,
         ),
         "ece": Policy(
-            _says(f"{_PROBABILITIES}: {_BLIND_MISS}"),
+            _PROBABLE_MISS,
             _says(_PROBABILITIES),
             _says(_PROBABILITIES),
             "one",
@@ -200,6 +201,10 @@ BLIND: Mapping[str, str] = MappingProxyType(
     {
         "specificity": "a prediction that marks nothing has a specificity of 1",
         "lesion_false_positives": "a prediction that marks nothing has no false positives",
+        "brier": (
+            "probabilities of 0 everywhere have the share of the label in the image as their score, "
+            "which is small"
+        ),
         "ece": (
             "probabilities near 0 everywhere are calibrated up to the share of the label in the "
             "image, which is small"

@@ -17,21 +17,10 @@ import torch
 from auditor.metrics.boundary import inner_band
 from auditor.metrics.boxes import Box, Part, bounding_box
 from auditor.metrics.centreline import skeleton_of
-from auditor.metrics.distances import (
-    BoolArray,
-    Directed,
-    FloatArray,
-    Surface,
-    distance_map,
-    extract_surface,
-    look_up,
-    nearest,
-)
 from auditor.metrics.lesions import Components, components_of
+from auditor.metrics.outlines import BoolArray, extract_boundary, extract_surface
+from auditor.metrics.outlook import Outlook
 from auditor.metrics.policy import Extent
-
-_LARGEST_KEPT_MAP = 1 << 22
-"""Corners up to which a reference keeps its distance map (32 MiB)."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +38,7 @@ class Reference:
     n_image: int
     """Voxels that are scored: of the image, or of the region that `restrict` left."""
     reused: bool = True
-    """False: too short-lived for a distance map to pay."""
+    """False: too short-lived for a map of what is near to pay."""
     inside: BoolArray | None = None
     """The region that `restrict` left; None: the whole image."""
     _bands: dict[float, Part[np.bool_]] = field(
@@ -108,25 +97,25 @@ class Reference:
         return self._bands[width]
 
     @cached_property
-    def surface(self) -> Surface:
-        """Surface elements of the reference."""
-        return extract_surface(self.mask, self.spacing)
+    def surface(self) -> Outlook:
+        """Surface elements of the reference, and what is near them."""
+        elements = extract_surface(self.mask, self.spacing, self.box)
+        corners = tuple(n + 1 for n in self.mask.shape)
+        return Outlook(elements=elements, shape=corners, reused=self.reused)
 
     @cached_property
-    def _map(self) -> FloatArray | None:
-        if not self.reused or math.prod(n + 1 for n in self.mask.shape) > _LARGEST_KEPT_MAP:
-            return None
-        return distance_map(self.surface, self.mask.shape)
-
-    def distances_from(self, surface: Surface) -> Directed:
-        """Find the distance from each element of a surface to the reference's surface."""
-        if self._map is None:
-            return nearest(surface, self.surface)
-        return look_up(surface, self._map)
+    def boundary(self) -> Outlook:
+        """Boundary voxels of the reference, and what is near them."""
+        elements = extract_boundary(self.mask, self.spacing, self.box)
+        return Outlook(elements=elements, shape=self.mask.shape, reused=self.reused)
 
 
 def prepare_reference(
-    mask: torch.Tensor, spacing: tuple[float, ...], unit: Literal["mm", "px"] = "mm"
+    mask: torch.Tensor,
+    spacing: tuple[float, ...],
+    unit: Literal["mm", "px"] = "mm",
+    *,
+    reused: bool = True,
 ) -> Reference:
     """Prepare a reference for many measurements.
 
@@ -135,6 +124,7 @@ def prepare_reference(
     mask : (z, y, x) or (y, x), bool: the voxels of one label
     spacing : distance of voxel centres along each axis of `mask`, in `unit`
     unit : ``mm``, or ``px`` for images without a spacing
+    reused : False for a mask that is compared a few times only; no map is made for it then
 
     Raises
     ------
@@ -162,6 +152,7 @@ def prepare_reference(
         unit=unit,
         n_foreground=int(mask.sum()),
         n_image=mask.numel(),
+        reused=reused,
     )
 
 

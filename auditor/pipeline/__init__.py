@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from auditor.pipeline.folder import read_lock, verify_sums
     from auditor.pipeline.inspecting import Inspection, inspect_checkpoint
     from auditor.pipeline.installation import examine_installation
+    from auditor.pipeline.pair_score import PairScore, score
     from auditor.pipeline.preflight import Preflight, look
     from auditor.pipeline.profiling import profile, profile_lines
     from auditor.pipeline.run import Run, exit_code_of, read_run
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Inspection",
+    "PairScore",
     "Preflight",
     "Run",
     "Screening",
@@ -43,6 +45,7 @@ __all__ = [
     "profile_lines",
     "read_lock",
     "read_run",
+    "score",
     "screen",
     "state_of",
     "verify_sums",
@@ -51,6 +54,7 @@ __all__ = [
 
 _HOMES = {
     "Inspection": "inspecting",
+    "PairScore": "pair_score",
     "Preflight": "preflight",
     "Run": "run",
     "Screening": "screening",
@@ -68,6 +72,7 @@ _HOMES = {
     "profile_lines": "profiling",
     "read_lock": "folder",
     "read_run": "run",
+    "score": "pair_score",
     "screen": "screening",
     "state_of": "state",
     "verify_sums": "folder",

@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from auditor.analysis import attainable
 from auditor.cases import Checked, check_cases, left_out, load_case, read_manifest
 from auditor.config import AuditConfig
+from auditor.config.grid import check_probabilities
 from auditor.errors import DataError
 from auditor.execution.perturbed import same_unit
+from auditor.metrics.catalog import METRICS
+from auditor.metrics.discretisation import below_voxel_size
 from auditor.pipeline.examination import Looked, completed, examine_systems
 from auditor.pipeline.identities import identities
 from auditor.pipeline.prediction_files import look_at_predictions
@@ -31,6 +34,7 @@ __all__ = [
     "Preflight",
     "look",
     "require",
+    "too_fine",
 ]
 
 Callables = Mapping[str, CallableSystem]
@@ -103,6 +107,32 @@ def require(config: AuditConfig) -> tuple[tuple[CaseRecord, ...], Checked]:
     return cases, checked
 
 
+def too_fine(config: AuditConfig, cases: Sequence[CaseRecord], checked: Checked) -> tuple[str, ...]:
+    """Warn of tolerances below the voxel size.
+
+    Parameters
+    ----------
+    config : AuditConfig
+    cases, checked
+        From `require`.
+
+    Returns
+    -------
+    One sentence for each such metric, which names the coarsest case: the first of the largest voxel side.
+    """
+    sides = [max(grid.spacing) for grid in checked.geometries]
+    coarsest = sides.index(max(sides))
+    grid = checked.geometries[coarsest]
+    below = sum(
+        bool(below_voxel_size(config.metrics, it.spacing, it.unit)) for it in checked.geometries
+    )
+    where = f"case {cases[coarsest].case!r}, the coarsest ({below} of {len(sides)} cases are too coarse)"
+    return tuple(
+        f"metrics.{told}: {where}"
+        for told in below_voxel_size(config.metrics, grid.spacing, grid.unit)
+    )
+
+
 def look(
     config: AuditConfig,
     *,
@@ -146,6 +176,8 @@ def look(
     problems += tuple(
         f"systems.{it.system}: one dry case failed: {it.problem}" for it in dry if it.problem
     )
+    bare, partly = _without_probabilities(config)
+    problems += bare
     patients = len({case.patient for case in cases})
     records = tuple(it.record for it in examined)
     return Preflight(
@@ -158,9 +190,12 @@ def look(
         warnings=(
             *config.warnings,
             *checked.warnings,
+            *too_fine(config, cases, checked),
+            *_unused_margin(config, cases),
             *_refused(config, cases[0]),
             *(line for record in records for line in _doubts(record, looked)),
             *unused,
+            *(line for line in partly if line not in config.warnings),
         ),
         unattainable=tuple(
             spec.id
@@ -181,6 +216,23 @@ def _doubts(record: SystemRecord, looked: Looked) -> Iterator[str]:
         other = record.contract.sensitivity
         if other is not None and other.line:
             yield f"{where}: if that is right, write {other.line}"
+
+
+def _without_probabilities(config: AuditConfig) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Look again at what needs probabilities: activations that nobody had declared are known now."""
+    problems: list[str] = []
+    warnings: list[str] = []
+    for spec in config.metrics:
+        if METRICS[spec.name].needs_probabilities:
+            check_probabilities(spec.name, config.systems, problems, warnings)
+    return tuple(problems), tuple(warnings)
+
+
+def _unused_margin(config: AuditConfig, cases: Sequence[CaseRecord]) -> tuple[str, ...]:
+    """Tell when a comparison with raters was declared for cases that have none to compare with."""
+    if config.rater_margin is None or any(len(case.raters) > 1 for case in cases):
+        return ()
+    return ("raters.margin: decides nothing, as no case has two raters",)
 
 
 def _refused(config: AuditConfig, first: CaseRecord) -> tuple[str, ...]:

@@ -69,6 +69,7 @@ def analysis_setup(
             length_unit=length_unit,
             excluded_patients=len(config.cases.excluded),
             excluded_digest=config.cases.excluded_digest,
+            label_groups=config.label_groups,
         ),
         systems=tuple(systems),
         cases=cases,

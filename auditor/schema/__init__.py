@@ -20,6 +20,7 @@ from auditor.schema.audited import (
 from auditor.schema.encoding import decode, encode
 from auditor.schema.estimate import Estimate
 from auditor.schema.inputs import (
+    LARGEST_LABEL,
     REFERENCE_RULES,
     CaseRecord,
     Certainty,
@@ -81,6 +82,7 @@ from auditor.schema.rows import (
 __all__ = [
     "CLEAN",
     "CONTROLS",
+    "LARGEST_LABEL",
     "REFERENCE_RULES",
     "RESULTS_VERSION",
     "ROW_COLUMNS",

@@ -41,6 +41,8 @@ class AuditInfo:
     """Patients of the cases that were left out by a list before anything was looked at."""
     excluded_digest: str = ""
     """SHA-256 of their names."""
+    label_groups: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """(name, its labels) of the unions of labels among the labels of the results."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+LARGEST_LABEL = 65535
+"""Largest number of a label: what label maps of 16 bits hold."""
+
 
 @dataclass(frozen=True, slots=True)
 class Geometry:

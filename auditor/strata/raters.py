@@ -27,7 +27,7 @@ from typing import Literal, TypeVar
 
 import torch
 
-from auditor.metrics.distances import bounding_box
+from auditor.metrics.boxes import bounding_box
 from auditor.metrics.pair import MaskPair
 from auditor.metrics.reference import Reference, check_mask, check_spacing, prepare_reference
 from auditor.metrics.surface import assd
@@ -128,7 +128,7 @@ def rater_disagreement(
         return RaterDisagreement(None, None, len(masks), empty, note)
     near, far = _cut(masks)
     overlaps = _pairwise(near, agreement, own=lambda _: 1.0)
-    references = [prepare_reference(mask, spacing, unit) for mask in near]
+    references = [prepare_reference(mask, spacing, unit, reused=False) for mask in near]
     widths = _pairwise(references, _width, own=lambda it: None if it.is_empty else 0.0)
     note = f"no ASSD: {empty} of {len(masks)} raters marked nothing" if empty else ""
     return RaterDisagreement(
@@ -151,8 +151,6 @@ def _cut(masks: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], int]:
     """
     marked = functools.reduce(torch.logical_or, masks)
     box = bounding_box(marked.cpu().numpy())
-    if box is None:
-        box = (slice(0, 1),) * marked.ndim
     near = [mask[box] for mask in masks]
     return near, marked.numel() - near[0].numel()
 

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from auditor.schema import Geometry, InputSpec, OutputSpec, SystemSpec, WindowSpec
@@ -71,11 +70,12 @@ class Alternative:
 
         Returns
         -------
-        (*native) int16: label numbers of this contract.
+        (*native), as `decide` gives them: label numbers of this contract.
         """
         if self.complement:
             number = declared.labels[0][1]
-            return (decide(scores, declared) != number).to(torch.int16) * number
+            found = decide(scores, declared)
+            return (found != number).to(found.dtype) * number
         numbers = [number for _, number in declared.labels]
         rest = scores.shape[0] - len(numbers)
         own = [rest + numbers.index(number) for _, number in self.spec.output.labels]

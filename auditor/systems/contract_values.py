@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from auditor.schema import LARGEST_LABEL
 from auditor.systems.orientation import NATIVE, axes_problem
 
 
@@ -156,7 +157,7 @@ def _labels(value: object) -> tuple[tuple[str, int], ...]:
     if not isinstance(value, Mapping) or not value:
         raise TypeError
     labels = tuple((str(name), _count(number)) for name, number in value.items())
-    if not all(name.isprintable() for name, _ in labels):
+    if not all(name.isprintable() and number <= LARGEST_LABEL for name, number in labels):
         raise ValueError
     if len({number for _, number in labels}) < len(labels):
         raise ValueError
@@ -215,11 +216,12 @@ INPUT_VALUES: Mapping[str, Value] = {
 OUTPUT_VALUES: Mapping[str, Value] = {
     "activation": _choice("softmax", "sigmoid", "logits_softmax", "logits_sigmoid", "labels"),
     "labels": Value(
-        "printable names with their channel, another whole number of at least 1 for each, as {spleen: 1}",
+        "printable names with their channel, another whole number from 1 to 65535 for each, as {spleen: 1}",
         _labels,
     ),
     "channels": Value(
-        "names of labels with another whole number of at least 1 for each, as {tumour: 3}", _labels
+        "names of labels with another whole number from 1 to 65535 for each, as {tumour: 3}",
+        _labels,
     ),
     "threshold": Value("a number between 0 and 1", _threshold),
     "resampled": _choice("scores", "logits"),

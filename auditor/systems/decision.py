@@ -23,6 +23,7 @@ from torch import Tensor
 from auditor.errors import CheckpointError
 from auditor.schema import OutputSpec
 from auditor.systems.channels import channels_of
+from auditor.volumes.label_numbers import label_type
 
 OUT_OF_RANGE = 1e-2
 """Probabilities may leave [0, 1] by this much (half precision, blending)."""
@@ -136,7 +137,7 @@ def decide(probabilities: Tensor, output: OutputSpec) -> Tensor:
 
     Returns
     -------
-    (*spatial) int16: the declared label numbers, and 0.
+    (*spatial): the declared label numbers, and 0; int16, or int32 where a number needs it.
 
     Raises
     ------
@@ -145,9 +146,10 @@ def decide(probabilities: Tensor, output: OutputSpec) -> Tensor:
     """
     count = len(output.labels)
     device = probabilities.device
+    kept = label_type(max(number for _, number in output.labels))
     if "sigmoid" in output.activation:
         _expect(probabilities, {count})
-        chosen = torch.zeros(probabilities.shape[1:], dtype=torch.int16, device=device)
+        chosen = torch.zeros(probabilities.shape[1:], dtype=kept, device=device)
         for channel, (_, number) in zip(probabilities, output.labels, strict=True):
             chosen.masked_fill_(channel >= output.threshold, number)
         return chosen
@@ -157,7 +159,7 @@ def decide(probabilities: Tensor, output: OutputSpec) -> Tensor:
         probabilities = torch.cat([rest, probabilities])
     # argmax promises nothing about equal values; this keeps the first, hence the background
     best = probabilities[0]
-    chosen = torch.zeros(best.shape, dtype=torch.int16, device=device)
+    chosen = torch.zeros(best.shape, dtype=kept, device=device)
     for channel, (_, number) in zip(probabilities[1:], output.labels, strict=True):
         chosen.masked_fill_(channel > best, number)
         best = torch.maximum(best, channel)

@@ -57,7 +57,7 @@ class Prediction:
     """(len(labels), *native) float32 in [0, 1]: one channel per declared label, in order; a view of
     the scores."""
     labels: Tensor
-    """(*native) int16: the declared label numbers, 0 elsewhere."""
+    """(*native), as `decide` gives them: the declared label numbers, 0 elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)

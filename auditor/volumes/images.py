@@ -25,6 +25,7 @@ from auditor.errors import DataError, StoreError
 from auditor.schema import Geometry
 from auditor.volumes.detached import detached_file
 from auditor.volumes.geometry import difference
+from auditor.volumes.label_numbers import whole_labels
 from auditor.volumes.nifti import (
     is_nifti,
     refuse_incomplete,
@@ -36,9 +37,6 @@ from auditor.volumes.selectors import split_channel
 __all__ = ["read_mask", "read_volume", "write_image", "write_mask"]
 
 sitk: Any = SimpleITK  # untyped
-
-_LARGEST_LABEL = 32767
-"""Of int16, in which label maps are held."""
 
 _MOST_VALUES = 1 << 31
 """Of one file: 8 GB in memory."""
@@ -107,7 +105,7 @@ def write_mask(path: Path, mask: Tensor, geometry: Geometry) -> None:
     ----------
     path : Path
         Ends in ``.nii.gz``; folders are made.
-    mask : (z, y, x) or (y, x), int16
+    mask : (z, y, x) or (y, x), int16 or int32
     geometry : Geometry
         Of the mask; images without a spacing are written with pixels of 1 mm.
 
@@ -126,7 +124,7 @@ def write_image(path: Path, image: Tensor, geometry: Geometry) -> None:
     ----------
     path : Path
         Ends in ``.nii.gz``; folders are made.
-    image : (z, y, x) or (y, x), float32 or int16
+    image : (z, y, x) or (y, x), float32, int16 or int32
     geometry : Geometry
         Of the image; images without a spacing are written with pixels of 1 mm.
 
@@ -162,14 +160,14 @@ def read_mask(path: str) -> tuple[Tensor, Geometry]:
 
     Returns
     -------
-    mask : (z, y, x) or (y, x), int16
+    mask : (z, y, x) or (y, x), int16, or int32 where a number needs it
     geometry : Geometry
 
     Raises
     ------
     DataError
-        When the file is missing, unreadable, has several channels, or holds anything else than label
-        numbers.
+        When the file is missing, unreadable, has several channels, or holds anything else than whole
+        numbers from 0 to 65535; see `auditor.volumes.label_numbers.whole_labels`.
     """
     array, geometry = _read(Path(path), volumes=False)
     if len(array) != 1:
@@ -178,19 +176,7 @@ def read_mask(path: str) -> tuple[Tensor, Geometry]:
             "themselves, as grey values, not colours"
         )
         raise DataError(msg)
-    values = array[0]
-    if values.dtype.kind == "f" and not bool(np.isfinite(values).all()):
-        msg = f"a mask must hold whole label numbers, {Path(path).name} holds NaN or infinity"
-        raise DataError(msg)
-    low, high = (values.min(), values.max()) if values.size else (0, 0)
-    whole = values.astype(np.int16) if low >= 0 and high <= _LARGEST_LABEL else None
-    if whole is None or not np.array_equal(whole, values):
-        msg = (
-            f"a mask must hold whole label numbers from 0 to {_LARGEST_LABEL}, {Path(path).name} "
-            f"holds values from {low:g} to {high:g}, some of them no such numbers"
-        )
-        raise DataError(msg)
-    return torch.from_numpy(np.ascontiguousarray(whole)), geometry
+    return whole_labels(array[0], Path(path).name), geometry
 
 
 def _volume(array: NDArray[Any], channel: int, file: Path) -> NDArray[Any]:

@@ -108,7 +108,7 @@ def read_label_map(file: Path, grid: Geometry) -> Tensor:
 
     Returns
     -------
-    (z, y, x) or (y, x), int16
+    (z, y, x) or (y, x), int16, or int32 where a number needs it
 
     Raises
     ------

@@ -44,7 +44,7 @@ def paired(row: RaterSystem, mark: Mark) -> Markup:
         for x, (_, raters, own) in zip(places, points, strict=True)
     ]
     bars = [
-        svg.line(x, strip(0.0), x, strip(gap), class_=f"whisker s{mark.index}")
+        svg.line(x, strip(0.0), x, strip(gap), class_=f"bar s{mark.index}")
         for x, gap in zip(places, gaps, strict=True)
     ]
     mean = row.difference

@@ -10,7 +10,7 @@ from auditor.schema import MetricInfo, Summary
 from reports import svg
 from reports.charts.axes import Scale, value_scale, vertical_axis
 from reports.view import View
-from reports.wording import digits, heading, short, status_words
+from reports.wording import digits, heading, is_complete, short, status_words
 
 WIDTH, HEIGHT = 380.0, 310.0
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 362.0, 34.0, 218.0
@@ -49,6 +49,7 @@ def panel(view: View, perturbation: str, label: str, metric: MetricInfo) -> Mark
         _controls(view, perturbation, label, metric, (across, scale)),
         _raters(view, label, metric, (across, scale)),
         *(_band(curve, across, scale, view) for curve in curves),
+        *(_worst_cases(curve, across, scale, view) for curve in curves),
         *(_line(curve, across, scale, view) for curve in curves),
         _title(perturbation, metric, "" if view.single else "mean "),
     ]
@@ -191,6 +192,28 @@ def _line(curve: Curve, across: Scale, scale: Scale, view: View) -> Markup:
     return Markup("").join(parts)
 
 
+def _lacks(row: Summary) -> bool:
+    """Tell whether a mean leaves something out that would change it."""
+    return row.worst_case_mean not in (None, row.mean.value) and not is_complete(row)
+
+
+def _worst_cases(curve: Curve, across: Scale, scale: Scale, view: View) -> Markup:
+    """Hollow marks where a mean leaves cases out: the mean with those at their worst value.
+
+    A worst value beyond the scale is drawn on its edge.
+    """
+    mark = view.marks[curve.system]
+    parts = []
+    for severity, row in curve.steps:
+        if not _lacks(row) or row.worst_case_mean is None:
+            continue
+        x, y = across(severity), scale(row.worst_case_mean)
+        if row.mean.value is not None:
+            parts.append(svg.line(x, scale(row.mean.value), x, y, class_="control"))
+        parts.append(svg.marker(mark.shape, x, y, class_=f"hollow s{mark.index}"))
+    return Markup("").join(parts)
+
+
 def _controls(
     view: View, perturbation: str, label: str, metric: MetricInfo, scales: tuple[Scale, Scale]
 ) -> Markup:
@@ -269,4 +292,7 @@ def legend(view: View) -> Markup:
             aria_hidden="true",
         )
         entries.append(Markup('<span class="key">{}{}</span>').format(sample, name))
+    if any(_lacks(row) for row in view.results.summaries):
+        words = "hollow mark: mean with what is missing at its worst value"
+        entries.append(Markup('<span class="key">{}</span>').format(words))
     return Markup("").join(entries)

@@ -6,7 +6,16 @@ from markupsafe import Markup
 
 from reports.document import Block, Column, Items, Prose, Section, Table, Terms, Text
 from reports.view import View
-from reports.wording import STATUS_WORDS, compact, count, digits, heading, parameter, percent
+from reports.wording import (
+    STATUS_WORDS,
+    compact,
+    count,
+    digits,
+    heading,
+    joined,
+    parameter,
+    percent,
+)
 
 _POLICY = (
     ("prediction_empty", "Prediction empty, reference not"),
@@ -104,7 +113,9 @@ def methods(view: View) -> Section:
     stats = Markup("Two-sided intervals have level {}, one-sided bounds of verdicts {}.").format(
         percent(audit.interval_level), percent(audit.criteria_level)
     )
+    groups = tuple((name, f"the union of {joined(of)}") for name, of in audit.label_groups)
     blocks: list[Block] = [
+        *([Terms(groups, "Groups of labels, scored like labels")] if groups else []),
         _metrics(view),
         _policy(view),
         Terms(_STATUSES, "Empty masks and missing outputs"),

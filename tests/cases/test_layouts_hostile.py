@@ -62,7 +62,7 @@ def test_all_that_is_wrong_in_an_nnunet_dataset_comes_at_once(tmp_path: Path) ->
         ('{"channel_names": {"0": "CT"}, "labels": {}}', r"labels must be an object such as"),
         ('{"channel_names": {"0": "CT"}, "labels": {"a": "x"}}', r"'a' has 'x'"),
         ('{"channel_names": {"0": "CT"}, "labels": {"a": true}}', r"'a' has True"),
-        ('{"channel_names": {"0": "CT"}, "labels": {"a": 40000}}', r"from 0 to 32767"),
+        ('{"channel_names": {"0": "CT"}, "labels": {"a": 70000}}', r"from 0 to 65535"),
         ('{"channel_names": {"0": "CT"}, "labels": {"1": "a", "b": 2}}', r"'1' has 'a'"),
         (
             '{"channel_names": {"0": "CT"}, "labels": {"1": "a", "2": "a"}}',

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK
 import torch
+from numpy.typing import NDArray
 from volumes import (
     ORIGIN_XYZ,
     SHAPE_ZYX,
@@ -21,7 +22,7 @@ from volumes import (
     write_volume,
 )
 
-from auditor.cases import difference, read_mask, read_volume
+from auditor.cases import difference, read_mask, read_volume, write_mask
 from auditor.errors import DataError
 from auditor.schema import Geometry
 
@@ -222,12 +223,49 @@ def test_masks_of_any_number_type_become_whole_labels(tmp_path: Path, dtype: typ
     assert geometry.shape == SHAPE_ZYX
 
 
-@pytest.mark.parametrize("value", [0.5, -1.0, 40000.0, np.nan, np.inf])
-def test_masks_with_anything_but_label_numbers_are_refused(tmp_path: Path, value: float) -> None:
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.uint32, np.float32, np.float64])
+def test_labels_up_to_65535_keep_their_number(tmp_path: Path, dtype: type) -> None:
+    array: NDArray[Any] = box(number=3).astype(dtype)
+    array[0, 0, :2] = 40000, 65535
+    mask, _ = read_mask(str(write_volume(tmp_path / "m.mha", array)))
+    assert mask.dtype == torch.int32
+    assert sorted(set(mask.flatten().tolist())) == [0, 3, 40000, 65535]
+    assert int((mask == 40000).sum()) == 1
+    assert int((read_mask(str(write_volume(tmp_path / "o.mha", box())))[0] == 40000).sum()) == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        (0.5, "holds 0.5, and 1 of 315 voxels are no whole numbers"),
+        (2.002, "holds 2.002, and 1 of"),
+        (-1.0, r"holds -1 \(its values run from -1 to 1\)"),
+        (65536.0, r"holds 65536 \(its values run from 0 to 65536\)"),
+        (np.nan, "holds NaN or infinity in 1 of 315 voxels"),
+        (np.inf, "holds NaN or infinity in 1 of 315 voxels"),
+    ],
+)
+def test_masks_with_anything_but_label_numbers_are_refused(
+    tmp_path: Path, value: float, named: str
+) -> None:
     array = box().astype(np.float32)
     array[0, 0, 0] = value
-    with pytest.raises(DataError, match=r"whole label numbers.*m\.mha"):
+    with pytest.raises(DataError, match=r"whole label numbers from 0 to 65535, m\.mha " + named):
         read_mask(str(write_volume(tmp_path / "m.mha", array)))
+
+
+def test_what_a_scale_factor_leaves_beside_a_whole_number_is_rounded(tmp_path: Path) -> None:
+    array = box().astype(np.float32)
+    array[0, 0, :3] = 1.0005, 1.9996, -0.0004
+    mask, _ = read_mask(str(write_volume(tmp_path / "m.mha", array)))
+    assert mask[0, 0, :3].tolist() == [1, 2, 0]
+
+
+def test_a_label_above_32767_survives_being_written(tmp_path: Path) -> None:
+    array = box().astype(np.int32) * 40000
+    mask, geometry = read_mask(str(write_volume(tmp_path / "m.mha", array)))
+    write_mask(tmp_path / "again.nii.gz", mask, geometry)
+    assert torch.equal(read_mask(str(tmp_path / "again.nii.gz"))[0], mask)
 
 
 def test_a_coloured_mask_is_refused_with_advice(tmp_path: Path) -> None:

@@ -99,6 +99,25 @@ def test_a_prediction_is_scored_against_each_rater_and_against_the_others_withou
     assert "reference" not in found
 
 
+def test_what_a_prediction_marks_far_from_every_rater_counts() -> None:
+    stray = box(3)
+    stray[0, 0, 9] = stray[3, 7, 0] = 1
+    rows = panel(*WIDTHS).rows(stray, template=template())
+    assert values(rows)["rater_1"] == pytest.approx(2 * 24 / (24 + 26))
+    found = {row.metric: row.value for row in rows if row.reference == "raters"}
+    assert found["consensus_dsc"] == pytest.approx(2 * 24 / (24 + 26))
+    # a faint probability far away is above two of nine thresholds
+    soft = box(6).float() * 0.95
+    near = panel(*WIDTHS).rows(box(6), template=template(), output=OUTPUT, probabilities=soft[None])
+    soft[0, 0, 9] = 0.25
+    far = panel(*WIDTHS).rows(box(6), template=template(), output=OUTPUT, probabilities=soft[None])
+    before, after = (values(it, "qubiq_dice")["raters"] for it in (near, far))
+    assert before is not None
+    assert after is not None
+    # all six columns are marked by at least a third of the raters, and are above .1 and .2
+    assert before - after == pytest.approx(2 * (1 - 2 * 48 / (48 + 49)) / 9)
+
+
 def test_the_tie_rule_decides_on_the_others_and_without_one_they_have_no_consensus() -> None:
     strict = values(panel(*WIDTHS, tie="above_half").rows(box(5), template=template()))
     assert strict["without_rater_3"] == pytest.approx(dsc(5, 3))

@@ -102,7 +102,7 @@ def test_surface_of_one_voxel_is_eight_triangles() -> None:
     # Triangle with intercepts a, b, c: area sqrt(a2b2 + b2c2 + c2a2) / 2.
     mask = torch.zeros(3, 3, 3, dtype=torch.bool)
     mask[1, 1, 1] = True
-    surface = prepare_reference(mask, (4.0, 2.0, 1.0)).surface
+    surface = prepare_reference(mask, (4.0, 2.0, 1.0)).surface.elements
     a, b, c = 2.0, 1.0, 0.5
     triangle = math.sqrt((a * b) ** 2 + (b * c) ** 2 + (c * a) ** 2) / 2
     assert surface.areas.tolist() == pytest.approx([triangle] * 8)

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from surface_distance import lookup_tables
 
-from auditor.metrics.distances import Surface, distance_map, extract_surface, look_up, nearest
+from auditor.metrics.distances import nearest, nearest_map
 from auditor.metrics.measure import measure_label, prepare_reference
+from auditor.metrics.outlines import Surface, extract_surface
 from auditor.metrics.surface import weighted_quantile
 from auditor.metrics.surfels import contour_lengths, surfel_areas
 from auditor.schema import MetricSpec
@@ -150,6 +151,11 @@ def brute_force(surface: Surface, other: Surface) -> NDArray[np.float64]:
     return np.asarray(np.sqrt((difference**2).sum(axis=2)).min(axis=1))
 
 
+def mapped(surface: Surface, other: Surface, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    corners = tuple(n + 1 for n in shape)
+    return nearest_map(other, np.zeros(3, dtype=np.int64), corners).distances(surface.points)
+
+
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (3.0, 0.8, 1.1), (0.9, 4.0, 0.5)])
 @pytest.mark.parametrize(
     ("first", "second"), [*itertools.permutations(["near", "dots", "corner"], 2)]
@@ -169,7 +175,7 @@ def test_every_way_to_the_nearest_element_finds_the_same(
     a, b = (extract_surface(masks[name], spacing) for name in (first, second))
     expected = brute_force(a, b)
     np.testing.assert_allclose(nearest(a, b).distances, expected, rtol=1e-12)
-    np.testing.assert_allclose(look_up(a, distance_map(b, shape)).distances, expected, rtol=1e-12)
+    np.testing.assert_allclose(mapped(a, b, shape), expected, rtol=1e-12)
 
 
 def test_a_scattered_mask_of_a_large_image_is_searched_in_bounded_memory() -> None:
@@ -180,7 +186,7 @@ def test_a_scattered_mask_of_a_large_image_is_searched_in_bounded_memory() -> No
     sparse = extract_surface(rng.random(shape) < 0.002, (1.0, 1.0, 1.0))
     assert 6 * len(dense.points) > 1 << 20
     found = nearest(dense, sparse).distances
-    expected = look_up(dense, distance_map(sparse, shape)).distances
+    expected = mapped(dense, sparse, shape)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 

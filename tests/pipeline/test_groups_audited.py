@@ -135,6 +135,7 @@ def test_scans_know_the_size_of_a_group(run: auditor.Run) -> None:
 
 def test_a_total_miss_is_shown_below_the_mean_and_in_words(run: auditor.Run) -> None:
     text = build(run.folder).read_text(encoding="utf-8")
+    assert "the union of shell and core" in text
     assert "the system gives no probability of this label" in text
     assert "as many lesions as fit into the image" in text
     assert "a prediction that marks nothing has no false positives" in text

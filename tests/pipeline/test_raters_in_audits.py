@@ -10,8 +10,10 @@ import pytest
 from tiny_audits import SEED, bright, broken, callable_fields
 
 import auditor
+from auditor.config import parse_config
 from auditor.demo import write_cohort
 from auditor.errors import ConfigError, DataError
+from auditor.pipeline import look
 from reports.build import build
 
 
@@ -169,3 +171,18 @@ def test_an_even_number_of_raters_needs_a_tie_rule_before_anything_runs(tmp_path
     found = run.results.raters
     assert found is not None
     assert (found.labels[0].fewest, found.labels[0].most) == (2, 3)
+
+
+def test_a_margin_without_raters_is_told_before_anything_runs(tmp_path: Path) -> None:
+    table = small(tmp_path) / "cases" / "cases.csv"
+    first = table.read_text(encoding="utf-8").splitlines()
+    kept = [line.split(",") for line in first]
+    wanted = [place for place, name in enumerate(kept[0]) if name not in ("rater_2", "rater_3")]
+    table.write_text("\n".join(",".join(row[i] for i in wanted) for row in kept), encoding="utf-8")
+    fields = {**callable_fields(tmp_path, perturbations=ONE), "raters": {"margin": 0.02}}
+    fields["cases"] = {**fields["cases"], "reference": {"use": "rater_1"}}
+    config = parse_config(
+        {**fields, "systems": {}}, folder=tmp_path, callables=("bright",), settings={}
+    )
+    found = look(config, callables={"bright": bright})
+    assert "raters.margin: decides nothing, as no case has two raters" in found.warnings

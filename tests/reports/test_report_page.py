@@ -405,10 +405,15 @@ def test_a_mean_that_leaves_cases_out_never_stands_alone(tmp_path: Path, status:
         return place == (system, "clean", head.label, head.metric, "all")
 
     counts = (StatusCount(status, 7), StatusCount("ok", 53))
-    rows = tuple(
-        replace(row, statuses=counts, worst_case_mean=0.123456) if of_clean(row) else row
-        for row in results.summaries
-    )
+
+    def changed(row: Summary) -> Summary:
+        if of_clean(row):
+            return replace(row, statuses=counts, worst_case_mean=0.123456)
+        if row.axis != "all":
+            return replace(row, statuses=counts, worst_case_mean=0.234567)
+        return row
+
+    rows = tuple(map(changed, results.summaries))
     page = build(run_folder(tmp_path / "run", replace(results, summaries=rows)))
     text = page.read_text(encoding="utf-8")
     words = Page(text).text
@@ -416,6 +421,13 @@ def test_a_mean_that_leaves_cases_out_never_stands_alone(tmp_path: Path, status:
     # on the front page, in the clean table, and with each curve that begins at clean
     beside = len(re.findall(r'worst case <data value="0.123456">', text))
     assert beside >= 1 + len({it.perturbation for it in results.conditions} - {"clean"})
+    # with each group of cases, on clean scans and under perturbations
+    groups = {(it.axis, it.stratum) for it in rows if it.axis != "all"}
+    assert len(re.findall(r'worst case <data value="0.234567">', text)) >= 2 * len(groups)
+    # and as a hollow mark in each curve
+    assert "hollow mark: mean with what is missing at its worst value" in words
+    assert len(re.findall(r'class="hollow s\d+"', text)) >= beside - 2
     complete = tuple(replace(row, statuses=(StatusCount("ok", 60),)) for row in results.summaries)
     again = build(run_folder(tmp_path / "whole", replace(results, summaries=complete)))
     assert "worst case <data" not in again.read_text(encoding="utf-8")
+    assert "hollow mark: mean with" not in again.read_text(encoding="utf-8")
