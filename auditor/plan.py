@@ -28,6 +28,7 @@ from auditor.schema import (
     PerturbationSpec,
     SystemSpec,
 )
+from auditor.strata.window_rules import property_names, window_rules
 from perturbations import derive_seed
 
 __all__ = [
@@ -179,6 +180,8 @@ def make_plan(
         }
     )
     clean = PerturbationSpec(CLEAN, (), (), "")
+    # stored with the controls of the clean scan, once for all systems
+    properties = property_names(window_rules(config.systems, config.strata))
     units: list[Unit] = []
     for case in cases:
         other = _other_patient(case, cases)
@@ -192,7 +195,10 @@ def make_plan(
                     "perturbation": asdict(perturbation),
                     "seed": seed,
                 }
-                controls = digest_of({**what, "other": other.digests if other else None})
+                beside: dict[str, object] = {"other": other.digests if other else None}
+                if perturbation.name == CLEAN:
+                    beside["properties"] = properties
+                controls = digest_of({**what, **beside})
                 shards = (
                     (CONTROLS, controls),
                     *((name, digest_of({**what, "system": known[name]})) for name in known),

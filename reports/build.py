@@ -21,13 +21,14 @@ from reports.sections.bounds import bounds
 from reports.sections.clean import clean
 from reports.sections.comparison import comparison
 from reports.sections.data import accounting
+from reports.sections.difficulty import difficulty
 from reports.sections.evidence import controls, worst
 from reports.sections.front import front
-from reports.sections.groups import difficulty, strata
 from reports.sections.methods import limits, methods
 from reports.sections.provenance import glossary, provenance
 from reports.sections.raters import raters
 from reports.sections.response import response
+from reports.sections.strata import strata
 from reports.view import view_of
 
 SECTIONS = (

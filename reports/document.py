@@ -151,6 +151,48 @@ class Gallery:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What one line of a panel says, printed beside it."""
+
+    key: Text
+    """Mark and name: the legend, where the line is."""
+    entries: tuple[tuple[str, Text], ...]
+    """(what, number with its interval)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One row of a figure."""
+
+    title: str
+    """What the row is about."""
+    hint: Text
+    """Which end is which, in words."""
+    svg: Markup
+    """With role, title and description; empty: nothing can be drawn, and `note` says why."""
+    readings: tuple[Reading, ...]
+    """One a line."""
+    note: Text = ""
+    """What a reader must know of this row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Panels:
+    """One figure of rows that share their scales; the numbers of each row stand beside it."""
+
+    rows: tuple[Panel, ...]
+    """In reading order."""
+    caption: Text
+    """What a reader should see."""
+    tables: tuple[Table, ...]
+    """The numbers of all rows."""
+    title: str = ""
+    """Heading above; empty: none."""
+    summary: str = ""
+    """Words of the line that opens a folded figure; empty: always open."""
+
+
+@dataclass(frozen=True, slots=True)
 class Prose:
     """One paragraph."""
 
@@ -178,7 +220,7 @@ class Terms:
     """Heading above; empty: none."""
 
 
-Block = Table | Figure | Gallery | Prose | Items | Terms
+Block = Table | Figure | Gallery | Panels | Prose | Items | Terms
 
 
 @dataclass(frozen=True, slots=True)

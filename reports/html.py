@@ -14,7 +14,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from reports.document import Figure, Gallery, Items, Page, Prose, ScreenPage, Table, Terms
+from reports.document import Figure, Gallery, Items, Page, Panels, Prose, ScreenPage, Table, Terms
 from reports.tables import folded
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -29,6 +29,7 @@ def block_kind(block: object) -> str:
         Table: "table",
         Figure: "figure",
         Gallery: "gallery",
+        Panels: "panels",
         Prose: "prose",
         Items: "items",
         Terms: "terms",

@@ -47,6 +47,13 @@ _MEASURES = {
     "rater_assd": "rater disagreement (ASSD)",
     "rater_dsc": "rater agreement (DSC)",
     "native_noise": "own noise",
+    "native_blur": "own blur",
+    "native_bias": "own intensity non-uniformity",
+    "window_foreground_ratio": "foreground ratio of windows",
+    "object_volume": "object size",
+    "components": "number of components",
+    "texture_disparity": "texture disparity",
+    "texture_disparity_compat": "texture disparity, as published",
 }
 
 _VERDICT_CLASS = {

@@ -56,14 +56,21 @@ def headline(
 def _hardest(
     clean: Sequence[Summary], order: Sequence[str], setup: AnalysisSetup
 ) -> list[tuple[str, str, str, Estimate]]:
-    """Per system, the stratum with the worst mean on clean scans."""
+    """Per system, the stratum with the worst mean on clean scans, among those with enough patients.
+
+    Groups that were chosen after results existed do not count: the worst of them would be.
+    """
+    late = {it.axis for it in setup.strata if it.kind == "descriptive"}
     better = setup.metric(clean[0].metric).higher_is_better if clean else True
     found = []
     for name in order:
         own = [
             it
             for it in clean
-            if it.system == name and it.axis != "all" and it.mean.value is not None
+            if it.system == name
+            and it.axis not in {"all", *late}
+            and it.mean.value is not None
+            and it.mean.status != "too_few"
         ]
         if own:
             worst = min(own, key=lambda it: (it.mean.value or 0.0) * (1 if better else -1))

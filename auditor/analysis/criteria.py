@@ -61,6 +61,10 @@ class Evidence:
     """True: the audit was declared to give no verdicts."""
     left_out: int = 0
     """Patients without any number: the level changes nothing on them, or there is nothing to find."""
+    minimum: int = 0
+    """Fewest patients that the claim's group of cases needs; 0: it is about all cases."""
+    chosen_late: bool = False
+    """True: the groups of cases were chosen after results existed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,10 @@ def judge(spec: CriterionSpec, evidence: Evidence, *, level: float, seed: int) -
         nothing = _Bounds(None, None, None, "none")
         return _result(spec, Verdict.NOT_RUN, n, nothing, level, None, f"Not run: {why}.")
     scored = _scored(spec, evidence.values)
+    if n < evidence.minimum:
+        point = _Bounds(float(scored.mean()), None, None, "none")
+        told = f"A group needs at least {evidence.minimum} patients, this one has {n}."
+        return _result(spec, Verdict.INSUFFICIENT, n, point, level, evidence.minimum, told)
     # one patient bounds nothing, and resampling needs several
     few = n == 1 or (_resampled(spec) and n < FEW)
     bounds = (
@@ -166,6 +174,8 @@ def _why_not(evidence: Evidence) -> str:
         return "a preview gives no verdicts"
     if evidence.exploratory:
         return "an exploratory audit gives no verdicts"
+    if evidence.chosen_late:
+        return "its groups of cases were changed after results existed, and are descriptive"
     return "" if len(evidence.values) else "no patient was evaluated"
 
 

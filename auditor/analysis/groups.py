@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.analysis.intervals import FEW
 from auditor.analysis.setup import AnalysisSetup
 from auditor.schema import StratumInfo
 
@@ -26,6 +27,10 @@ class Group:
     """Label that the axis is measured on; empty: any."""
     inside: NDArray[np.bool_]
     """(cases,)."""
+    minimum: int = FEW
+    """Fewest patients that are inferred from."""
+    inferential: bool = True
+    """False: the groups were chosen after a prediction had been seen."""
 
 
 def groups(setup: AnalysisSetup) -> Iterator[Group]:
@@ -38,7 +43,14 @@ def groups(setup: AnalysisSetup) -> Iterator[Group]:
         for name in stratum.names:
             inside = np.array([stratum.membership.get(case) == name for case in names])
             if inside.any():
-                yield Group(stratum.axis, name, stratum.label, inside)
+                yield Group(
+                    stratum.axis,
+                    name,
+                    stratum.label,
+                    inside,
+                    minimum=max(FEW, stratum.minimum),
+                    inferential=stratum.kind == "inferential",
+                )
 
 
 def stratum_infos(setup: AnalysisSetup) -> tuple[StratumInfo, ...]:
@@ -56,6 +68,21 @@ def stratum_infos(setup: AnalysisSetup) -> tuple[StratumInfo, ...]:
                 for name in stratum.names
             ),
             note=stratum.note,
+            rule=stratum.rule,
+            unit=stratum.unit,
+            minimum=max(FEW, stratum.minimum),
+            shared=_shared(stratum.membership, patient),
+            window=stratum.window,
+            system=stratum.system,
+            cross=stratum.cross,
         )
         for stratum in setup.strata
     )
+
+
+def _shared(membership: Mapping[str, str], patient: Mapping[str, str]) -> int:
+    """Count patients with cases in several groups; they count in each of them."""
+    found: dict[str, set[str]] = {}
+    for case, group in membership.items():
+        found.setdefault(patient[case], set()).add(group)
+    return sum(len(groups) > 1 for groups in found.values())

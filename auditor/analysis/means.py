@@ -44,12 +44,12 @@ def mean_estimate(
     return interval_estimate(sample, (float(low[0]), float(high[0])), least, level)
 
 
-def described(sample: Floats) -> Estimate:
-    """Describe the mean of too few patients, or say that there is none."""
+def described(sample: Floats, *, few: int = FEW) -> Estimate:
+    """Describe the mean of too few patients, or say that there is none; few: how many it needs."""
     n = len(sample)
     if n == 0:
         return Estimate(None, 0, "none", status="not_assessable", note="no value")
-    note = f"{n} patient(s): described, not inferred from (needs n >= {FEW})"
+    note = f"{n} patient(s): described, not inferred from (needs n >= {few})"
     return Estimate(float(sample.mean()), n, "descriptive", status="too_few", note=note)
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
+from auditor.analysis.difficulty_ranks import drawn, spearman
 from auditor.analysis.intervals import DRAWS, FEW, seed_of
 from auditor.analysis.means import mean_estimate
 from auditor.schema import Estimate, RaterCase, RaterLabel
@@ -133,28 +133,22 @@ def rank_correlation(
     a = per_patient(dict(zip(names, x[known].tolist(), strict=True)), kept)
     b = per_patient(dict(zip(names, y[known].tolist(), strict=True)), kept)
     n = len(a)
-    if n < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
+    rho = spearman(a, b)
+    if rho is None:
         note = f"{n} patient(s)" if n < 3 else "no variation"
         return Estimate(None, n, "Spearman", status="not_assessable", note=note)
-    rho = float(stats.spearmanr(a, b).statistic)
     if n < FEW:
         return Estimate(rho, n, "Spearman", status="too_few", note=f"needs n >= {FEW}")
+    if abs(rho) == 1:
+        note = "a perfect order; resampling says nothing of others"
+        return Estimate(rho, n, "Spearman", status="degenerate", note=note)
     rng = np.random.default_rng(seed_of(draws.seed, "spearman", name))
-    picked = rng.integers(0, n, (DRAWS // 4, n))
-    drawn = _rank_correlations(a[picked], b[picked])
+    sampled = drawn(rng.integers(0, n, (DRAWS // 4, n)), a, b)
     tail = (1 - draws.level) / 2
-    low, high = (float(it) for it in np.quantile(drawn, [tail, 1 - tail]))
+    low, high = (float(it) for it in np.quantile(sampled, [tail, 1 - tail]))
     method = "Spearman, percentile bootstrap over patients"
     return Estimate(rho, n, method, "two-sided", draws.level, low, high)
 
 
 def _number(value: float | None) -> float:
     return np.nan if value is None else float(value)
-
-
-def _rank_correlations(x: Floats, y: Floats) -> Floats:
-    """Spearman's rho of each row; rows without variation count as 0."""
-    a, b = stats.rankdata(x, axis=1), stats.rankdata(y, axis=1)
-    a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
-    size = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
-    return np.asarray(np.where(size > 0, (a * b).sum(axis=1) / np.where(size > 0, size, 1), 0.0))

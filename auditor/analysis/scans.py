@@ -1,4 +1,4 @@
-"""What was measured on the scans themselves: conditions, cases, difficulty."""
+"""What was measured on the scans themselves: conditions and cases."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from auditor.analysis.intervals import DRAWS, FEW
-from auditor.analysis.promises import main_columns
 from auditor.analysis.setup import AnalysisSetup
-from auditor.analysis.table import Column, Key, Rows, over_patients
-from auditor.schema import CLEAN, CaseRow, Condition, DifficultyAxis, Estimate, Status
+from auditor.analysis.table import Rows
+from auditor.schema import CLEAN, CaseRow, Condition, Status
 
-__all__ = ["case_rows", "conditions", "difficulty", "of_cases"]
+__all__ = ["case_rows", "conditions", "of_cases"]
 
 Floats = NDArray[np.float64]
 
@@ -134,86 +131,9 @@ def _by_label(
     return tuple((label, values.get((case, label))) for label in setup.labels)
 
 
-def difficulty(
-    columns: Mapping[Key, Column], scans: Rows, setup: AnalysisSetup
-) -> tuple[DifficultyAxis, ...]:
-    """Rank correlation of the clean DSC with each meaning of difficulty."""
-    fields = {
-        "foreground_ratio": "foreground_ratio",
-        "native_noise": "estimated_noise",
-        "rater_assd": "rater_assd",
-        "rater_dsc": "rater_dsc",
-    }
-    rows = []
-    for axis, field in sorted(fields.items()):
-        measured = of_cases(scans, field)
-        for key, column in main_columns(columns, "dsc").items():
-            if key.perturbation != CLEAN:
-                continue
-            values = np.array(
-                [_number(measured.get((case, key.label))) for case in setup.names], dtype=np.float64
-            )
-            known = ~np.isnan(values) & ~np.isnan(column.judged)
-            rows.append(
-                DifficultyAxis(
-                    system=key.system,
-                    label=key.label,
-                    axis=axis,
-                    rho=_spearman(values, column.judged, known, setup, axis),
-                    points=tuple(
-                        (record.display_case, float(values[i]), float(column.judged[i]))
-                        for i, record in enumerate(setup.cases)
-                        if known[i]
-                    ),
-                )
-            )
-    return tuple(sorted(rows, key=lambda it: (it.system, it.label, it.axis)))
-
-
-def _spearman(
-    values: Floats, scores: Floats, known: NDArray[np.bool_], setup: AnalysisSetup, axis: str
-) -> Estimate:
-    """Spearman's rho over patients with a percentile bootstrap interval."""
-    numbers = setup.patient_numbers
-    x, y = (over_patients(it, numbers, known) for it in (values, scores))
-    n = len(x)
-    if n < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        note = f"no variation in {axis.replace('_', ' ')} or DSC" if n >= 3 else f"{n} patient(s)"
-        return Estimate(None, n, "Spearman", status="not_assessable", note=note)
-    rho = float(stats.spearmanr(x, y).statistic)
-    if n < FEW:
-        return Estimate(rho, n, "Spearman", status="too_few", note=f"needs n >= {FEW}")
-    rng = np.random.default_rng(setup.seed("spearman", axis))
-    picked = rng.integers(0, n, (DRAWS // 4, n))
-    drawn = _rank_correlations(x[picked], y[picked])
-    tail = (1 - setup.audit.interval_level) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    return Estimate(
-        rho,
-        n,
-        "Spearman, percentile bootstrap over patients",
-        "two-sided",
-        setup.audit.interval_level,
-        float(low),
-        float(high),
-    )
-
-
-def _rank_correlations(x: Floats, y: Floats) -> Floats:
-    """Spearman's rho of each row; rows without variation count as 0."""
-    a, b = stats.rankdata(x, axis=1), stats.rankdata(y, axis=1)
-    a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
-    size = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
-    return np.asarray(np.where(size > 0, (a * b).sum(axis=1) / np.where(size > 0, size, 1), 0.0))
-
-
 def _median(values: Floats) -> float | None:
     known = values[~np.isnan(values)]
     return float(np.median(known)) if known.size else None
-
-
-def _number(value: float | None) -> float:
-    return np.nan if value is None else value
 
 
 def _or_none(value: float) -> float | None:

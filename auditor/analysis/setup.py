@@ -62,6 +62,9 @@ class AnalysisSetup:
     """DSC by which a system may agree less with raters than they do with each other; None: not declared."""
     invariant: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Perturbation -> systems whose own normalisation takes it away where no background is masked."""
+    windows: Mapping[str, str] = field(default_factory=dict)
+    """System -> name of the property that holds the share of foreground in its windows; systems that run
+    outside, in windows of their own, are not in it."""
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:

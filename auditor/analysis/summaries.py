@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from auditor.analysis.groups import Group, groups
 from auditor.analysis.intervals import (
-    FEW,
     bca_interval,
     clopper_pearson,
     studentized_interval,
@@ -96,10 +95,13 @@ def summaries(columns: Mapping[Key, Column], setup: AnalysisSetup) -> tuple[Summ
                 )
             )
     bounded = [_bounded(job, setup) for job in jobs]
-    means = _intervals([job.values for job in jobs], [0.0 if it else None for it in bounded], setup)
+    minimum = [job.group.minimum for job in jobs]
+    means = _intervals(
+        [job.values for job in jobs], [0.0 if it else None for it in bounded], minimum, setup
+    )
     means = [_cross_checked(job, mean, setup) for job, mean in zip(jobs, means, strict=True)]
     changes = _intervals(
-        [job.drops for job in jobs], [-1.0 if it else None for it in bounded], setup
+        [job.drops for job in jobs], [-1.0 if it else None for it in bounded], minimum, setup
     )
     lowers = _lower_bounds(jobs, setup)
     made = [
@@ -122,21 +124,22 @@ def _bounded(job: _Job, setup: AnalysisSetup) -> bool:
 
 
 def _intervals(
-    samples: list[Floats], least: list[float | None], setup: AnalysisSetup
+    samples: list[Floats], least: list[float | None], minimum: list[int], setup: AnalysisSetup
 ) -> list[Estimate]:
     """Two-sided interval of each sample's mean; descriptive where patients are too few.
 
     Parameters
     ----------
     least : Smallest value that the mean can have, the largest being 1; None: no range
+    minimum : Fewest patients of each sample that are inferred from
     """
     level = setup.audit.interval_level
     results: list[Estimate | None] = [None] * len(samples)
     together: dict[int, list[int]] = defaultdict(list)
     for i, sample in enumerate(samples):
         n = len(sample)
-        if n < FEW:
-            results[i] = described(sample)
+        if n < minimum[i]:
+            results[i] = described(sample, few=minimum[i])
         else:
             together[n].append(i)
     for n, members in together.items():
@@ -168,8 +171,8 @@ def _lower_bounds(jobs: list[_Job], setup: AnalysisSetup) -> list[Estimate]:
         if not (_bounded(job, setup) and setup.metric(job.key.metric).higher_is_better):
             note = "a mean is bounded only for metrics in [0, 1] of which more is better"
             results[i] = Estimate(None, n, "none", status="not_assessable", note=note)
-        elif n < FEW:
-            note = f"needs at least {FEW} patients, has {n}"
+        elif n < job.group.minimum:
+            note = f"needs at least {job.group.minimum} patients, has {n}"
             results[i] = Estimate(None, n, "none", status="too_few", note=note)
         else:
             together[n].append(i)
@@ -223,12 +226,12 @@ def _share(job: _Job, setup: AnalysisSetup) -> Estimate | None:
     beyond = -np.inf if info.higher_is_better else np.inf
     scored = np.where(job.column.missing, beyond, job.column.judged)
     judged = over_patients(scored, setup.patient_numbers, job.group.inside)
-    n = len(judged)
+    n, least = len(judged), job.group.minimum
     if n == 0:
         return Estimate(None, 0, "none", status="not_assessable", note="no value")
     reached = int(((judged >= within) if info.higher_is_better else (judged <= within)).sum())
-    if n < FEW:
-        note = f"{n} patient(s): described, not inferred from (needs n >= {FEW})"
+    if n < least:
+        note = f"{n} patient(s): described, not inferred from (needs n >= {least})"
         return Estimate(reached / n, n, "descriptive", status="too_few", note=note)
     low, high = clopper_pearson(reached, n, level=level)
     return Estimate(reached / n, n, "Clopper-Pearson", "two-sided", level, low, high)

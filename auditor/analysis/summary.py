@@ -12,15 +12,19 @@ from numpy.typing import NDArray
 from auditor.analysis.answers import headline, limits, not_assessed
 from auditor.analysis.controls import control_rows
 from auditor.analysis.criteria import Evidence, judge, overall
+from auditor.analysis.difficulty import difficulty
+from auditor.analysis.dose_response import dose_responses
 from auditor.analysis.groups import stratum_infos
+from auditor.analysis.intervals import FEW
 from auditor.analysis.promises import comparisons, conformal_bounds, main_columns
 from auditor.analysis.properties import properties
 from auditor.analysis.rater_systems import rater_results
-from auditor.analysis.scans import case_rows, conditions, difficulty
+from auditor.analysis.scans import case_rows, conditions
 from auditor.analysis.selection import digests, exhibits, worst_cases
 from auditor.analysis.setup import AnalysisSetup
 from auditor.analysis.summaries import clean_key, summaries, worst_drops
 from auditor.analysis.table import Column, Key, Rows, counted, measurements, of_kind, over_patients
+from auditor.analysis.window_sweep import window_sweeps
 from auditor.schema import (
     RESULTS_VERSION,
     ContractStatus,
@@ -30,6 +34,7 @@ from auditor.schema import (
     Results,
     StatusCount,
 )
+from auditor.strata.assign import FrozenStratum
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,6 +60,7 @@ def summarise(table: pa.Table, *, setup: AnalysisSetup) -> Results:
     """
     scans = of_kind(table, Record.SCAN)
     evaluations = of_kind(table, Record.EVALUATION)
+    known = properties(table)
     measured = of_kind(table, Record.MEASUREMENT)
     columns = measurements(measured, setup.names)
     summed = summaries(columns, setup)
@@ -81,12 +87,14 @@ def summarise(table: pa.Table, *, setup: AnalysisSetup) -> Results:
         criteria=judged,
         overall=overall(judged, purpose=setup.audit.purpose, preview=setup.audit.preview),
         worst=worst_cases(columns, setup),
-        difficulty=difficulty(columns, scans, setup) if has_dsc else (),
+        difficulty=difficulty(columns, known, setup) if has_dsc else (),
+        dose=dose_responses(columns, known, setup) if has_dsc else (),
+        sweeps=window_sweeps(columns, known, setup) if has_dsc else (),
         controls=control_rows(columns, setup),
         exhibits=exhibits(columns, setup, digests(evaluations)),
         not_assessed=not_assessed(setup),
         limits=limits(setup),
-        raters=rater_results(measured, properties(table), setup),
+        raters=rater_results(measured, known, setup),
     )
 
 
@@ -125,9 +133,10 @@ def _judged(
         msg = f"{spec.id}: a mean can be claimed of metrics in [0, 1] only, got {spec.metric!r}"
         raise ValueError(msg)
     values, failed, left_out = np.empty(0), 0, 0
+    stratum = _stratum(spec, setup)
     clean = None if key is None else columns.get(clean_key(key))
     if key is not None and clean is not None:
-        inside = _inside(spec, setup)
+        inside = _inside(spec, stratum, setup)
         used, missing = _evidence(spec, columns[key], clean, setup)
         values = over_patients(used, setup.patient_numbers, inside)
         failed = len(set(setup.patient_numbers[missing & inside]))
@@ -139,6 +148,8 @@ def _judged(
         preview=setup.audit.preview,
         exploratory=setup.audit.purpose == "exploratory",
         left_out=left_out,
+        minimum=0 if stratum is None else max(FEW, stratum.minimum),
+        chosen_late=stratum is not None and stratum.kind == "descriptive",
     )
     # the draws of the summaries: a claim and the table beside it resample the same patients alike
     return judge(spec, evidence, level=setup.audit.criteria_level, seed=setup.seed("bootstrap"))
@@ -158,12 +169,18 @@ def _evidence(
     return column.judged, column.missing
 
 
-def _inside(spec: CriterionSpec, setup: AnalysisSetup) -> NDArray[np.bool_]:
+def _stratum(spec: CriterionSpec, setup: AnalysisSetup) -> FrozenStratum | None:
+    """Find the axis that a claim is about; None for a claim about all cases, or an unknown axis."""
+    axis = None if spec.stratum is None else spec.stratum[0]
+    found = (it for it in setup.strata if it.axis == axis and it.label in ("", spec.label))
+    return next(found, None)
+
+
+def _inside(
+    spec: CriterionSpec, stratum: FrozenStratum | None, setup: AnalysisSetup
+) -> NDArray[np.bool_]:
     if spec.stratum is None:
         return np.ones(len(setup.cases), dtype=bool)
-    axis, name = spec.stratum
-    member = next(
-        (it.membership for it in setup.strata if it.axis == axis and it.label in ("", spec.label)),
-        {},
-    )
+    name = spec.stratum[1]
+    member = {} if stratum is None else stratum.membership
     return np.array([member.get(case) == name for case in setup.names])

@@ -12,7 +12,7 @@ import click
 from auditor.cli.terminal import harmless, own_stream
 from auditor.execution.local import Progress
 
-__all__ = ["duration", "shown", "tries"]
+__all__ = ["duration", "measured_cases", "shown", "tries"]
 
 _EVERY_S = 10.0
 
@@ -96,5 +96,18 @@ def tries() -> Callable[[str, int, int], None]:
         if time.monotonic() - last >= _EVERY_S:
             last = time.monotonic()
             click.echo(f"{system}: {done} of {total} other contracts tried", err=True)
+
+    return show
+
+
+def measured_cases() -> Callable[[int, int], None]:
+    """Give a function that shows, every ten seconds, on how many cases groups were measured."""
+    last = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _EVERY_S:
+            last = time.monotonic()
+            click.echo(f"axes of groups: {done} of {total} cases measured", err=True)
 
     return show

@@ -77,15 +77,16 @@ def check(config: Path, as_json: bool) -> None:
     Reads CONFIG (audit.yaml), opens every checkpoint, finds by trying what its contract leaves open,
     compares golden pairs or tries other contracts on three cases, checks the geometry and labels of
     every case, runs one dry case, and tells the size of the plan, the time and disk it takes, how
-    narrow an interval can get, and which criteria no data of this size could meet. Exits 4 when
-    something would stop the audit.
+    narrow an interval can get, and which criteria no data of this size could meet. Of the axes of
+    groups it shows how the references are spread, and the patients in every group of some ways to
+    cut them. Exits 4 when something would stop the audit.
     """
-    from auditor.cli.progress import tries
+    from auditor.cli.progress import measured_cases, tries
     from auditor.config import load_config
     from auditor.errors import ConfigError
     from auditor.pipeline import look
 
-    found = look(load_config(config, settings=_typed()), told=tries())
+    found = look(load_config(config, settings=_typed()), told=tries(), measured=measured_cases())
     if as_json:
         click.echo(json.dumps(_as_json(found), indent=1, sort_keys=True))
     else:
@@ -206,10 +207,12 @@ def _as_json(found: Preflight) -> dict[str, object]:
         "excluded_patients": found.excluded,
         "units": len(found.plan.units),
         "plan_digest": found.plan.digest,
+        "strata": [asdict(it) for it in found.strata],
     }
 
 
 def _print_look(found: Preflight) -> None:
+    from auditor.cli.axes import lines_of_axes
     from auditor.cli.progress import duration
 
     patients = len({case.patient for case in found.cases})
@@ -249,6 +252,8 @@ def _print_look(found: Preflight) -> None:
         f"precision  with {patients} patients a 95 % interval of a mean DSC with SD 0.10 is about "
         f"± {size.half_width:.3f}"
     )
+    for line in lines_of_axes(found.strata):
+        click.echo(line)
     for name in found.unattainable:
         click.echo(
             f"criterion  {name} is NOT ATTAINABLE: no data of {patients} patients could meet it"

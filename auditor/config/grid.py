@@ -1,4 +1,4 @@
-"""What is done, measured and grouped: perturbations with their levels, metrics, strata."""
+"""What is done and measured: perturbations with their levels, metrics."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from auditor.config.problems import Problems, must_be_one_of
+from auditor.config.problems import Problems
 from auditor.config.records import CasesConfig
-from auditor.config.shape import GridShape, MetricShape, PresetShape, StratumShape
+from auditor.config.shape import GridShape, MetricShape, PresetShape
 from auditor.config.site_rows import rows_of_site
 from auditor.metrics.catalog import check_spec
-from auditor.schema import MetricSpec, PerturbationSpec, StratumSpec, SystemSpec
-from auditor.strata.assign import MEASURED_AXES
+from auditor.schema import MetricSpec, PerturbationSpec, SystemSpec
 from perturbations.catalog import (
     PRESETS,
     SSIM_TARGETS,
@@ -25,7 +24,7 @@ from perturbations.catalog import (
     severity_at,
 )
 
-__all__ = ["check_probabilities", "read_metrics", "read_perturbations", "read_strata"]
+__all__ = ["check_probabilities", "read_metrics", "read_perturbations"]
 
 
 def read_perturbations(
@@ -246,56 +245,3 @@ def check_probabilities(
         for spec in systems
         if "sigmoid" in spec.output.activation and len(spec.output.labels) > 1
     ]
-
-
-def read_strata(
-    given: Mapping[str, StratumShape],
-    *,
-    labels: Sequence[str] | None,
-    problems: Problems,
-) -> tuple[StratumSpec, ...]:
-    """Read the axes of groups.
-
-    Parameters
-    ----------
-    given : mapping of axis to StratumShape
-        Every axis that is not measured is a column of the table of cases.
-    labels : sequence of str, optional
-        Audited labels; None when a system could not be read, which may have the missing ones.
-    problems : list of str
-        Sentences are added to it.
-    """
-    strata = []
-    for axis, shape in given.items():
-        where = f"strata.{axis}"
-        edges = tuple(shape.edges) if isinstance(shape.edges, list) else shape.edges
-        if axis in MEASURED_AXES:
-            _check_measured(axis, shape, problems)
-            told = must_be_one_of(shape.label, labels) if labels else ""
-            if told:
-                problems.append(f"{where}.label: {told}")
-        elif shape.label is not None:
-            near = difflib.get_close_matches(axis, MEASURED_AXES, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            problems.append(
-                f"{where}.label: must be left out, {axis!r} is a column of the table; measured on a "
-                f"label are {', '.join(MEASURED_AXES)}{hint}"
-            )
-        strata.append(StratumSpec(axis, shape.label or "", edges))
-    return tuple(strata)
-
-
-def _check_measured(axis: str, shape: StratumShape, problems: Problems) -> None:
-    where = f"strata.{axis}.edges"
-    if shape.edges is None:
-        problems.append(
-            f"{where}: is required (rising numbers, or tertiles of the references): a default would "
-            "be a scientific choice"
-        )
-    if not isinstance(shape.edges, list):
-        return
-    inside = all(0.0 < edge < 1.0 for edge in shape.edges)
-    if axis in ("foreground_ratio", "rater_dsc") and not inside:
-        problems.append(f"{where}: must lie between 0 and 1, was {shape.edges}")
-    if axis == "rater_disagreement" and shape.edges[0] <= 0.0:
-        problems.append(f"{where}: must be above 0 (mm, ASSD between raters), was {shape.edges}")

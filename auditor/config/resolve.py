@@ -13,13 +13,14 @@ from typing import Any
 from auditor.config.claims import Declared, blind_claims, read_criteria
 from auditor.config.declared import Surroundings, read_systems
 from auditor.config.excluded import read_excluded
-from auditor.config.grid import read_metrics, read_perturbations, read_strata
+from auditor.config.grid import read_metrics, read_perturbations
 from auditor.config.label_groups import read_label_groups
 from auditor.config.problems import Problems
 from auditor.config.records import AuditConfig, CasesConfig, Keep, canonical
 from auditor.config.sentences import Shaped
 from auditor.config.settings import Settings
 from auditor.config.shape import CasesShape, Shape
+from auditor.config.strata import read_strata
 from auditor.schema import (
     REFERENCE_RULES,
     CriterionSpec,
@@ -78,7 +79,13 @@ def resolve(
     groups = read_label_groups(shape.label_groups, labels=_names(labels), problems=problems)
     # a group that could not be read is told once, there
     scored = None if labels is None else (*dict(labels), *shape.label_groups)
-    strata = read_strata(shape.strata, labels=scored, problems=problems)
+    strata = read_strata(
+        shape.strata,
+        labels=scored,
+        systems=systems,
+        declared={key: shaped.names[key] for key in ("systems", "strata")},
+        problems=problems,
+    )
     criteria = _criteria(shaped, systems, scored, metrics, planned, problems)
     warnings += blind_claims(criteria)
     if problems:

@@ -179,7 +179,17 @@ class StratumShape(_Strict):
     label: str | None = None
     """Label that is measured."""
     edges: Edges | None = None
-    """Inner edges."""
+    """Inner edges, tertiles of the references, or the training range that a system declares."""
+    window: (
+        Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=3)] | None
+    ) = None
+    """window_foreground_ratio: voxels of a window on the native axes of the scans ..."""
+    system: str | None = None
+    """... or the system whose windows count; with edges: training, the one whose range counts."""
+    cross: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None
+    """Two other axes, whose groups are paired."""
+    minimum_patients: Annotated[int, Field(ge=10)] = 10
+    """Groups of fewer patients are shown, but never inferred from."""
 
 
 class ValueShape(_Strict):

@@ -58,7 +58,7 @@ def _is_number(value: object) -> bool:
 
 
 def _edges(value: Any) -> Any:  # noqa: ANN401  # any YAML value
-    if value == "tertiles":
+    if value in ("tertiles", "training"):
         return value
     rising = (
         isinstance(value, list)
@@ -67,7 +67,7 @@ def _edges(value: Any) -> Any:  # noqa: ANN401  # any YAML value
         and all(low < high for low, high in itertools.pairwise(value))
     )
     if not rising:
-        msg = "must be rising numbers, as [0.002, 0.01], or tertiles"
+        msg = "must be rising numbers, as [0.002, 0.01], or tertiles, or training"
         raise ValueError(msg)
     return [float(edge) for edge in value]
 
@@ -133,9 +133,17 @@ Share = Annotated[float, Field(gt=0.5, lt=1.0)]
 Rate = Annotated[float, Field(gt=0.0, lt=1.0)]
 Severities = Annotated[list[float], AfterValidator(_severities)]
 Edges = Annotated[
-    list[float] | Literal["tertiles"],
+    list[float] | Literal["tertiles", "training"],
     PlainValidator(_edges),
-    WithJsonSchema({"anyOf": [{"type": "array", "items": _NUMBER}, {"const": "tertiles"}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "array", "items": _NUMBER},
+                {"const": "tertiles"},
+                {"const": "training"},
+            ]
+        }
+    ),
 ]
 At = Annotated[
     Literal["clean"] | dict[str, Any],

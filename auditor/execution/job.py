@@ -9,6 +9,7 @@ from pathlib import Path
 from auditor.config import AuditConfig
 from auditor.plan import AuditPlan, Unit
 from auditor.schema import CLEAN, CONTROLS, CaseRecord, Record, Region, Row, Status
+from auditor.strata.window_rules import property_names, window_rules
 
 __all__ = ["Job", "condition_rows", "failed_rows"]
 
@@ -67,7 +68,7 @@ def failed_rows(job: Job, unit: Unit, system: str, status: Status, reason: str) 
         Of a system an evaluation row per severity and label, and a measurement row for each metric and
         region, all with the status, so that nothing that was planned is missing from a denominator;
         worst values are those that are known without an image. Of the controls, which are no system,
-        a scan row per severity and label.
+        a scan row per severity and label, and for the clean scan a row of each property.
     """
     # this process shall not load torch, unless something failed
     from auditor.execution.scoring import without_probability
@@ -98,6 +99,8 @@ def failed_rows(job: Job, unit: Unit, system: str, status: Status, reason: str) 
             )
             rows.append(row)
             if system == CONTROLS:
+                if name == CLEAN:
+                    rows += _lost_properties(job, row)
                 continue
             rows += [
                 replace(
@@ -118,3 +121,10 @@ def failed_rows(job: Job, unit: Unit, system: str, status: Status, reason: str) 
                 )
             ]
     return rows
+
+
+def _lost_properties(job: Job, row: Row) -> list[Row]:
+    rules = window_rules(job.config.systems, job.config.strata)
+    return [
+        replace(row, record=Record.PROPERTY.value, metric=name) for name in property_names(rules)
+    ]

@@ -40,9 +40,9 @@ from auditor.schema import (
     Status,
 )
 from auditor.strata.rater_sets import generalised_energy_distance
-from auditor.strata.raters import RaterDisagreement
+from auditor.strata.raters import RaterDisagreement, rater_disagreement
 
-__all__ = ["ALL_RATERS", "RaterPanel", "rater_properties"]
+__all__ = ["ALL_RATERS", "RaterPanel", "disagreements", "rater_properties"]
 
 ALL_RATERS = "raters"
 """What the rater-aware metrics are measured against."""
@@ -209,6 +209,17 @@ class RaterPanel:
             whole = [label.mask(it) for it in self.masks.values()]
             found.append(rater_ece(soft, whole, bins=CURVAS_BINS))
         return found
+
+
+def disagreements(case: LoadedCase, labels: Sequence[ScoredLabel]) -> dict[str, RaterDisagreement]:
+    """Compare the raters of a case on every label and group; a case may have none."""
+    grid = case.geometry
+    return {
+        label.name: rater_disagreement(
+            [label.mask(mask) for mask in case.raters.values()], grid.spacing, grid.unit
+        )
+        for label in labels
+    }
 
 
 def rater_properties(

@@ -23,13 +23,15 @@ from auditor.execution.clean_masks import CleanMasks
 from auditor.execution.controls import clean_controls, otsu_mask, warped_reference
 from auditor.execution.job import ConditionRow, Job, failed_rows
 from auditor.execution.perturbed import Scanned, evaluation, moved, perturb
-from auditor.execution.rater_rows import RaterPanel
+from auditor.execution.rater_rows import RaterPanel, disagreements
 from auditor.execution.scoring import Scorer
 from auditor.execution.store import has_shard, write_shard
 from auditor.plan import Unit, scan_name
 from auditor.schema import CLEAN, CONTROLS, Record, Row, Status, SystemSpec
 from auditor.strata.foreground import foreground_ratio
-from auditor.strata.raters import RaterDisagreement, rater_disagreement
+from auditor.strata.measure import case_properties
+from auditor.strata.raters import RaterDisagreement
+from auditor.strata.window_rules import window_rules
 from auditor.systems.closing import Closing
 from auditor.systems.decision import decide
 from auditor.systems.runners import CallableSystem
@@ -302,6 +304,8 @@ class UnitRunner(Closing):
             if raters is not None:
                 rows += raters.control_rows(template)
                 rows += raters.property_rows(template, self._disagreement(case))
+            if unit.perturbation.name == CLEAN:
+                rows += self._property_rows(template, case)
         return rows
 
     def _scan_rows(
@@ -348,14 +352,32 @@ class UnitRunner(Closing):
     def _disagreement(self, case: LoadedCase) -> Mapping[str, RaterDisagreement]:
         """Compare the raters of a case once: no perturbation changes what they drew."""
         if self._apart is None:
-            grid = case.geometry
-            self._apart = {
-                label.name: rater_disagreement(
-                    [label.mask(mask) for mask in case.raters.values()], grid.spacing, grid.unit
-                )
-                for label in self._job.config.scored
-            }
+            self._apart = disagreements(case, self._job.config.scored)
         return self._apart
+
+    def _property_rows(self, template: Row, case: LoadedCase) -> list[Row]:
+        """Measure what groups and difficulty are read from, once for all systems."""
+        config = self._job.config
+        found = case_properties(
+            case.scan.image,
+            {label.name: label.mask(case.references["reference"]) for label in config.scored},
+            case.geometry,
+            window_rules(config.systems, config.strata),
+        )
+        return [
+            replace(
+                template,
+                record=Record.PROPERTY.value,
+                reference=None,
+                metric=it.name,
+                label=it.label,
+                value=it.value,
+                status=it.status.value,
+                reason=it.reason,
+                facts=it.facts,
+            )
+            for it in found
+        ]
 
     def _other(self, unit: Unit) -> Tensor | None:
         if not unit.other:

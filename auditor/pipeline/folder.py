@@ -13,7 +13,7 @@ import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +25,7 @@ from auditor.config import AuditConfig
 from auditor.config import digest as config_digest
 from auditor.errors import DataError, IntegrityError, StoreError
 from auditor.execution.store import digest_file, write_bytes
+from auditor.pipeline.grouping import columns_of
 from auditor.plan import digest_of
 from auditor.schema import CaseRecord
 
@@ -44,6 +45,9 @@ __all__ = [
 LOCK = "audit.lock.yaml"
 """Name of the lock in the folder of a run."""
 
+_COLUMN = "the column "
+"""How a changed column of metadata is named in a lock."""
+
 _UNSUMMED = ("SHA256SUMS", "units", "quarantine", "report.html", "report.pdf")
 
 
@@ -59,11 +63,19 @@ class Lock:
     """SHA-256 of each system: of its checkpoint, its command, or its predictions."""
     amendments: tuple[dict[str, Any], ...]
     """Recorded changes: reason, changed keys, whether results existed, whether claims changed."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """Axis -> digest of its column of metadata; none in a lock of before they were frozen."""
 
     @property
     def pre_declared(self) -> bool:
         """True when no claim was changed after results existed."""
         return not any(it["results_existed"] and it["claims_changed"] for it in self.amendments)
+
+    @property
+    def changed_late(self) -> frozenset[str]:
+        """Everything that was changed after results existed, as paths of the configuration."""
+        late = (it["changed"] for it in self.amendments if it["results_existed"])
+        return frozenset(key for changed in late for key in changed)
 
 
 def tool_version() -> str:
@@ -103,6 +115,7 @@ def read_lock(run: Path) -> Lock | None:
             config=stored["config"],
             systems=stored["systems"],
             amendments=tuple(stored["amendments"]),
+            columns=dict(stored.get("columns", {})),
         )
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         msg = f"{LOCK} cannot be read; it must be as segaudit wrote it ({type(error).__name__})"
@@ -148,6 +161,7 @@ def lock_run(
         config=dict(config.canonical),
         systems=dict(systems),
         amendments=(),
+        columns={axis: digest_of(values) for axis, values in columns_of(config, cases).items()},
     )
     old = read_lock(run)
     if old is None:
@@ -167,7 +181,9 @@ def lock_run(
         "changed": changed,
         "results_existed": any((run / "units").glob("*/*.parquet")),
         "claims_changed": any(
-            key.split(".")[0] in ("criteria", "confidence", "strata", "metrics") for key in changed
+            key.startswith(_COLUMN)
+            or key.split(".")[0] in ("criteria", "confidence", "strata", "metrics")
+            for key in changed
         ),
     }
     return _write_lock(
@@ -178,6 +194,7 @@ def lock_run(
             config=new.config,
             systems=new.systems,
             amendments=(*old.amendments, amendment),
+            columns=new.columns,
         ),
     )
 
@@ -280,6 +297,7 @@ def _write_lock(run: Path, lock: Lock) -> Lock:
         "manifest_digest": lock.manifest_digest,
         "systems": lock.systems,
         "amendments": list(lock.amendments),
+        "columns": lock.columns,
         "config": lock.config,
     }
     # a plain copy: YAML would otherwise write shared parts as references
@@ -309,6 +327,11 @@ def _changed(old: Lock, new: Lock) -> list[str]:
     ]
     if old.manifest_digest != new.manifest_digest:
         changed.append("the files of the cases")
+    changed += [
+        f"{_COLUMN}{axis} of the cases"
+        for axis in sorted(old.columns.keys() & new.columns.keys())
+        if old.columns[axis] != new.columns[axis]
+    ]
     return changed
 
 

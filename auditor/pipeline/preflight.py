@@ -19,11 +19,14 @@ from auditor.errors import DataError
 from auditor.execution.perturbed import same_unit
 from auditor.metrics.catalog import METRICS
 from auditor.metrics.discretisation import below_voxel_size
+from auditor.pipeline.axis_proposals import axis_proposals
 from auditor.pipeline.examination import Looked, completed, examine_systems
+from auditor.pipeline.grouping import grouping_problems
 from auditor.pipeline.identities import identities
 from auditor.pipeline.prediction_files import look_at_predictions
 from auditor.plan import AuditPlan, make_plan
 from auditor.schema import CaseRecord, ContractStatus, SystemRecord
+from auditor.strata.proposals import AxisProposals
 from auditor.systems.runners import CallableSystem
 from perturbations import realise
 
@@ -83,6 +86,8 @@ class Preflight:
     """Ids of criteria that no data of this many patients could meet."""
     excluded: int = 0
     """Patients that `cases.exclude` leaves out."""
+    strata: tuple[AxisProposals, ...] = ()
+    """Where the axes of groups could be cut, with the patients in every group."""
 
 
 def require(config: AuditConfig) -> tuple[tuple[CaseRecord, ...], Checked]:
@@ -101,9 +106,10 @@ def require(config: AuditConfig) -> tuple[tuple[CaseRecord, ...], Checked]:
     """
     cases = left_out(read_manifest(config.cases), config.cases.excluded)
     checked = check_cases(cases, config.cases, labels=config.labels)
-    if checked.problems:
-        msg = f"{len(checked.problems)} problem(s) with the cases:"
-        raise DataError(msg, checked.problems)
+    problems = (*checked.problems, *grouping_problems(config, cases, checked.geometries))
+    if problems:
+        msg = f"{len(problems)} problem(s) with the cases:"
+        raise DataError(msg, problems)
     return cases, checked
 
 
@@ -138,6 +144,7 @@ def look(
     *,
     callables: Callables | None = None,
     told: Callable[[str, int, int], None] = lambda _, __, ___: None,
+    measured: Callable[[int, int], None] = lambda _, __: None,
 ) -> Preflight:
     """Look at everything once: the work of ``segaudit check``.
 
@@ -149,6 +156,8 @@ def look(
         Systems that are Python callables.
     told : callable, optional
         Is told which system is under how many of how many other contracts.
+    measured : callable, optional
+        Is told on how many of how many cases the axes of groups were measured.
 
     Raises
     ------
@@ -203,6 +212,7 @@ def look(
             if not attainable(spec, patients, level=config.criteria_level)
         ),
         excluded=len(config.cases.excluded),
+        strata=axis_proposals(config, cases, checked.geometries, told=measured),
     )
 
 

@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from auditor.analysis import AnalysisSetup
-from auditor.analysis.properties import Properties, properties
+from auditor.analysis.properties import properties
 from auditor.config import AuditConfig
 from auditor.execution.job import Job
 from auditor.metrics.catalog import metric_info
 from auditor.pipeline.folder import Lock, tool_version
+from auditor.pipeline.grouping import frozen_strata, system_windows
 from auditor.schema import (
     AuditInfo,
     Geometry,
-    StratumSpec,
     SystemRecord,
 )
-from auditor.strata.assign import MEASURED_AXES, FrozenStratum, freeze
 from auditor.systems.intensity import ignores_scale
 from perturbations import CATALOG
 
@@ -45,7 +44,6 @@ def analysis_setup(
     cases = tuple(record for record in job.cases if record.case in shown)
     length_unit = geometries[0].unit
     ndim = len(geometries[0].shape)
-    measured = properties(table)
     return AnalysisSetup(
         audit=AuditInfo(
             name=config.name,
@@ -80,16 +78,14 @@ def analysis_setup(
         invariant=_invariant(config),
         labels=tuple(label.name for label in config.scored),
         metrics=tuple(metric_info(spec, length_unit, ndim=ndim) for spec in config.metrics),
-        strata=tuple(
-            _frozen(spec, [record.case for record in cases], job, measured, length_unit)
-            for spec in config.strata
-        ),
+        strata=frozen_strata(config, cases, geometries, properties(table), lock),
         criteria=config.criteria,
         alpha=config.alpha,
         delta=config.delta,
         exhibits=config.keep.exhibits,
         planned=job.plan.evaluations,
         rater_margin=config.rater_margin,
+        windows=system_windows(config),
     )
 
 
@@ -101,18 +97,6 @@ def _invariant(config: AuditConfig) -> dict[str, tuple[str, ...]]:
     systems = tuple(spec.name for spec in config.systems if ignores_scale(spec.input))
     affine = (spec.name for spec in config.perturbations if CATALOG[spec.name].affine)
     return dict.fromkeys(affine, systems)
-
-
-def _frozen(
-    spec: StratumSpec, cases: Sequence[str], job: Job, measured: Properties, length_unit: str
-) -> FrozenStratum:
-    values: dict[str, float | str | None]
-    if spec.axis in MEASURED_AXES:
-        known = measured.get((spec.axis, spec.label), {})
-        values = {case: known[case].value if case in known else None for case in cases}
-    else:
-        values = {case: dict(job.record(case).metadata).get(spec.axis) for case in cases}
-    return freeze(values, spec, length_unit=length_unit)
 
 
 def _reference_rule(job: Job) -> str:

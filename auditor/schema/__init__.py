@@ -17,8 +17,17 @@ from auditor.schema.audited import (
     StratumInfo,
     SystemRecord,
 )
+from auditor.schema.difficulty import (
+    Crossing,
+    DifficultyAxis,
+    DoseResponse,
+    WindowCell,
+    WindowDifference,
+    WindowSweep,
+    WindowUse,
+)
 from auditor.schema.encoding import decode, encode
-from auditor.schema.estimate import Estimate
+from auditor.schema.estimates import Estimate
 from auditor.schema.inputs import (
     LARGEST_LABEL,
     REFERENCE_RULES,
@@ -60,7 +69,6 @@ from auditor.schema.results import (
     ConformalBound,
     ControlRow,
     CriterionResult,
-    DifficultyAxis,
     ExhibitSelection,
     Headline,
     Results,
@@ -102,7 +110,9 @@ __all__ = [
     "ControlRow",
     "CriterionResult",
     "CriterionSpec",
+    "Crossing",
     "DifficultyAxis",
+    "DoseResponse",
     "Estimate",
     "ExhibitSelection",
     "Geometry",
@@ -135,7 +145,11 @@ __all__ = [
     "TrainingFacts",
     "Verdict",
     "WilliamsIndex",
+    "WindowCell",
+    "WindowDifference",
     "WindowSpec",
+    "WindowSweep",
+    "WindowUse",
     "WorstCase",
     "decode",
     "encode",

@@ -171,5 +171,19 @@ class StratumInfo:
     edges: tuple[float, ...]
     names: tuple[str, ...]
     patients: tuple[int, ...]
-    """Patients in each."""
+    """Patients in each; one with cases in several groups counts in each of them."""
     note: str
+    rule: str = ""
+    """How groups are made: declared edges, tertiles, training range, categories, cross."""
+    unit: str = ""
+    """Of values and edges; empty: a share, a number or categories."""
+    minimum: int = 10
+    """Groups of fewer patients are too few to infer from."""
+    shared: int = 0
+    """Patients with cases in more than one group."""
+    window: str = ""
+    """Windows in which the share of foreground is measured, in words; empty: none."""
+    system: str = ""
+    """Whose windows or training range they are; empty: of none."""
+    cross: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """(axis, its groups) of the two axes of a cross; `names` runs through the second axis first."""

@@ -380,11 +380,22 @@ class StratumSpec:
     """One axis along which cases are grouped."""
 
     axis: str
-    """foreground_ratio, rater_disagreement, rater_dsc, or a metadata column."""
+    """A measured axis (`auditor.strata.axes`), a metadata column, or the name of a cross."""
     label: str = ""
-    """Label whose ratio or disagreement counts; empty for metadata."""
+    """Label that it is measured on; empty for metadata and for what is measured on whole scans."""
     edges: tuple[float, ...] | Literal["tertiles"] | None = None
     """Inner edges, or tertiles of the references frozen before the first prediction."""
+    training: bool = False
+    """True: the two edges are the declared training range of `system`; the groups are inside
+    (strictly between them) and outside."""
+    window: tuple[int, ...] | None = None
+    """window_foreground_ratio: voxels of a window on the native axes of the scan ..."""
+    system: str = ""
+    """... or the system whose windows, or whose training range, count."""
+    cross: tuple[str, ...] = ()
+    """Two other declared axes, whose groups are paired; empty: this is no cross."""
+    minimum_patients: int = 10
+    """Groups of fewer patients are shown, but never inferred from."""
 
 
 @dataclass(frozen=True, slots=True)

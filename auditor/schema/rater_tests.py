@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from auditor.schema.estimate import Estimate
+from auditor.schema.estimates import Estimate
 
 __all__ = [
     "AnnotatorPosition",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from auditor.schema.estimate import Estimate
+from auditor.schema.estimates import Estimate
 from auditor.schema.rater_tests import AnnotatorTest, RangeTest, WilliamsIndex
 
 __all__ = ["RaterCase", "RaterLabel", "RaterResults", "RaterSystem"]

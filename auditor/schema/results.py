@@ -20,7 +20,8 @@ from auditor.schema.audited import (
     StratumInfo,
     SystemRecord,
 )
-from auditor.schema.estimate import Estimate
+from auditor.schema.difficulty import DifficultyAxis, DoseResponse, WindowSweep
+from auditor.schema.estimates import Estimate
 from auditor.schema.raters import RaterResults
 
 RESULTS_VERSION = 2
@@ -215,20 +216,6 @@ class ExhibitSelection:
 
 
 @dataclass(frozen=True, slots=True)
-class DifficultyAxis:
-    """How the clean DSC of one system depends on one meaning of difficulty."""
-
-    system: str
-    label: str
-    axis: str
-    """foreground_ratio, rater_assd, rater_dsc, native_noise."""
-    rho: Estimate
-    """Spearman's rank correlation of the axis with DSC, with its interval."""
-    points: tuple[tuple[str, float, float], ...]
-    """(case, value on the axis, DSC)."""
-
-
-@dataclass(frozen=True, slots=True)
 class Headline:
     """The five answers of the front page, as numbers."""
 
@@ -278,11 +265,16 @@ class Results:
     """Overall verdict, or why there is none."""
     worst: tuple[WorstCase, ...]
     difficulty: tuple[DifficultyAxis, ...]
+    """Every meaning of difficulty for every system and label, in their order."""
     controls: tuple[ControlRow, ...]
     exhibits: tuple[ExhibitSelection, ...]
     not_assessed: tuple[str, ...]
     """What this audit says nothing about, in words."""
     limits: tuple[str, ...]
     """What a reader must not conclude, in words."""
+    dose: tuple[DoseResponse, ...] = ()
+    """How the clean DSC grows with the foreground ratio."""
+    sweeps: tuple[WindowSweep, ...] = ()
+    """Checkpoints that were audited under several windows."""
     raters: RaterResults | None = None
     """How much raters agree, and systems with them; None: no case has two raters."""

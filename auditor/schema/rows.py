@@ -141,7 +141,8 @@ class Row:
     warp_ceiling: float | None = None
     """Geometry: DSC of the reference itself after the warp there and back, for `label`."""
     facts: str | None = None
-    """JSON object of what else is recorded of the perturbation: ``{"slice_thickness_mm": 15.0}``."""
+    """JSON object of what else is recorded of the perturbation (``{"slice_thickness_mm": 15.0}``) or
+    belongs to a property (``{"windows": 27, "holding": 8}``)."""
 
 
 ROW_COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(Row))

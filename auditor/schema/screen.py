@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from auditor.schema.audited import MetricInfo, StatusCount, SystemRecord
-from auditor.schema.estimate import Estimate
+from auditor.schema.estimates import Estimate
 
 __all__ = [
     "SCREEN_VERSION",

@@ -2,9 +2,12 @@
 
 **Conventions.** An inner edge belongs to the group below it: the edges a < b make the groups
 ``<= a``, ``a to b`` (above a, up to b) and ``> b``. A group's name says its range with the edge as
-it is used, so that a reader can sort a case by hand. A text among the numbers of a numeric axis is
-a group of its own (raters who disagree whether there is anything to draw). A missing value is the
-group ``missing``, never a dropped case.
+it is used, so that a reader can sort a case by hand. The training range of a system is the exception:
+inside it lies what is strictly between its ends, as in the published protocol. A text among the numbers
+of a numeric axis is a group of its own (raters who disagree whether there is anything to draw). A
+missing value is the group ``missing``, never a dropped case.
+
+Groups are made of cases; a patient with cases in several groups counts in each of them.
 """
 
 from __future__ import annotations
@@ -17,6 +20,23 @@ from typing import Literal
 
 from auditor.errors import ConfigError
 from auditor.schema import StratumSpec
+from auditor.strata.axes import AXES, MEASURED_AXES, unit_of
+
+__all__ = [
+    "DETECTION",
+    "MEASURED_AXES",
+    "MISSING",
+    "NOTHING",
+    "FrozenStratum",
+    "Kind",
+    "Rule",
+    "cross",
+    "disagreement_value",
+    "freeze",
+    "halves",
+    "pair_name",
+    "tertiles",
+]
 
 MISSING = "missing"
 """Name of the group of cases without a value."""
@@ -24,11 +44,13 @@ DETECTION = "raters disagree whether there is any"
 """Group of cases of which some raters, but not all, marked nothing."""
 NOTHING = "no rater marked any"
 """Group of cases of which all raters marked nothing."""
-
-MEASURED_AXES = ("foreground_ratio", "rater_disagreement", "rater_dsc")
-"""Axes that are measured on the references; every other axis is a column of metadata."""
+INSIDE = "inside training range"
+"""Group of cases strictly between the ends of a training range."""
+OUTSIDE = "outside training range"
+"""Group of all other cases with a value."""
 
 Kind = Literal["inferential", "descriptive", "not assessable"]
+Rule = Literal["declared edges", "tertiles", "training range", "categories", "cross"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +58,12 @@ class FrozenStratum:
     """One axis, with the group of every case."""
 
     axis: str
-    """foreground_ratio, rater_disagreement, rater_dsc, or a column of metadata."""
+    """A measured axis, a column of metadata, or the name of a cross."""
     label: str
-    """Label that it is measured on; empty for metadata."""
+    """Label that it is measured on; empty for metadata and for what is measured on whole scans."""
     edges: tuple[float, ...]
-    """Inner edges, rising, in the unit of the values; empty for categories."""
+    """Inner edges, rising, in the unit of the values; the ends of a training range; empty for
+    categories."""
     names: tuple[str, ...]
     """All groups in order, also those without a case; ``missing`` last, when there is one."""
     membership: Mapping[str, str]
@@ -49,6 +72,18 @@ class FrozenStratum:
     """What a reader must know: ties, cases without a value, why it is not assessable."""
     kind: Kind
     """inferential: frozen before the first prediction; not assessable: there is only one group."""
+    rule: Rule = "declared edges"
+    """How the groups are made."""
+    unit: str = ""
+    """Of the values; empty for shares, numbers and categories."""
+    minimum: int = 10
+    """Groups of fewer patients are too few to infer from."""
+    window: str = ""
+    """Windows in which a share is measured, in words."""
+    system: str = ""
+    """System whose windows or training range are meant."""
+    cross: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """(axis, its groups) of the two axes of a cross."""
 
 
 def freeze(
@@ -56,7 +91,9 @@ def freeze(
     spec: StratumSpec,
     *,
     length_unit: str = "mm",
+    ndim: int = 3,
     before_predictions: bool = True,
+    window: str = "",
 ) -> FrozenStratum:
     """Assign every case to a group.
 
@@ -67,7 +104,9 @@ def freeze(
         missing
     spec : axis, label and edges
     length_unit : ``mm`` or ``px``, for the names
+    ndim : 2 or 3, for the unit of volumes
     before_predictions : False when a prediction has been seen: the strata are then descriptive
+    window : windows in which a share was measured, in words
 
     Raises
     ------
@@ -81,6 +120,9 @@ def freeze(
     {'a': '<= 0.2 %', 'b': '<= 0.2 %', 'c': '> 1 %'}
     """
     present = {case: value for case, value in values.items() if value not in {None, ""}}
+    unit = unit_of(spec.axis, length_unit, ndim=ndim)
+    edges: tuple[float, ...] = ()
+    rule: Rule = "tertiles" if spec.edges == "tertiles" else "declared edges"
     if spec.edges is None:
         if spec.axis in MEASURED_AXES:
             msg = (
@@ -88,14 +130,19 @@ def freeze(
                 "where to cut is a choice that this tool does not make"
             )
             raise ConfigError(msg)
-        edges: tuple[float, ...] = ()
+        rule = "categories"
         groups = {case: str(value) for case, value in present.items()}
         names, note = tuple(sorted(set(groups.values()) - {MISSING})), ""
     else:
         numbers, texts = _split(present, spec)
         edges, note = _edges(spec, sorted(numbers.values()))
-        ranges = _range_names(edges, spec.axis, length_unit)
-        groups = {case: ranges[_place(number, edges)] for case, number in numbers.items()}
+        if spec.training:
+            rule = "training range"
+            groups = {case: _side(number, edges) for case, number in numbers.items()}
+            ranges: tuple[str, ...] = (INSIDE, OUTSIDE)
+        else:
+            ranges = _range_names(edges, spec.axis, unit)
+            groups = {case: ranges[_place(number, edges)] for case, number in numbers.items()}
         groups |= texts
         names = (*(ranges if numbers else ()), *sorted(set(texts.values())))
     membership = {case: groups.get(case, MISSING) for case in values}
@@ -107,7 +154,77 @@ def freeze(
     if missing:
         names = (*names, MISSING)
         note = "; ".join(filter(None, (note, f"{missing} of {len(values)} cases without a value")))
-    return FrozenStratum(spec.axis, spec.label, edges, names, membership, note, kind)
+    return FrozenStratum(
+        spec.axis,
+        spec.label,
+        edges,
+        names,
+        membership,
+        note,
+        kind,
+        rule=rule,
+        unit=unit,
+        minimum=spec.minimum_patients,
+        window=window,
+        system=spec.system,
+    )
+
+
+def cross(first: FrozenStratum, second: FrozenStratum, spec: StratumSpec) -> FrozenStratum:
+    """Pair the groups of two axes.
+
+    Parameters
+    ----------
+    first, second : the two axes, of the same cases
+    spec : name and minimum of the cross
+
+    Returns
+    -------
+    One group for every pair, also for pairs without a case; descriptive when one of the axes is, not
+    assessable when one of them is.
+
+    Raises
+    ------
+    ConfigError
+        When two pairs would have one name.
+
+    Examples
+    --------
+    >>> site = freeze({"a": "Basel", "b": "Aarau"}, StratumSpec("site"))
+    >>> age = freeze({"a": "34", "b": "70"}, StratumSpec("age", edges=(65.0,)))
+    >>> cross(site, age, StratumSpec("site_by_age", cross=("site", "age"))).membership
+    {'a': 'Basel & <= 65', 'b': 'Aarau & > 65'}
+    """
+    kinds = {first.kind, second.kind}
+    kind: Kind = "descriptive" if "descriptive" in kinds else "inferential"
+    note = ""
+    if "not assessable" in kinds:
+        kind = "not assessable"
+        alone = [it.axis for it in (first, second) if it.kind == "not assessable"]
+        note = f"not assessable: {' and '.join(alone)} has one group only"
+    names = tuple(pair_name(a, b) for a, b in itertools.product(first.names, second.names))
+    if len(set(names)) < len(names):
+        doubled = next(name for name in names if names.count(name) > 1)
+        msg = (
+            f"strata.{spec.axis}: two pairs of groups would both be called {doubled!r}; take the "
+            f"'&' out of the values of {first.axis} or {second.axis}"
+        )
+        raise ConfigError(msg)
+    return FrozenStratum(
+        axis=spec.axis,
+        label=first.label or second.label,
+        edges=(),
+        names=names,
+        membership={
+            case: pair_name(group, second.membership[case])
+            for case, group in first.membership.items()
+        },
+        note=note,
+        kind=kind,
+        rule="cross",
+        minimum=spec.minimum_patients,
+        cross=((first.axis, first.names), (second.axis, second.names)),
+    )
 
 
 def disagreement_value(assd: float | None, dsc: float | None) -> float | str | None:
@@ -135,6 +252,48 @@ def disagreement_value(assd: float | None, dsc: float | None) -> float | str | N
     if dsc is None or assd is not None:
         return assd
     return NOTHING if dsc == 1.0 else DETECTION
+
+
+def tertiles(numbers: Sequence[float]) -> tuple[tuple[float, ...], str]:
+    """Cut sorted numbers into thirds, between neighbouring values and never between equal ones.
+
+    Returns
+    -------
+    edges : two; fewer where equal values leave fewer groups
+    note : what was done, or why nothing was
+    """
+    n = len(numbers)
+    if n < 3:
+        return (), f"not assessable: tertiles need three cases with a value, there are {n}"
+    edges = _cut(numbers, [math.ceil(third * n / 3) for third in (1, 2)])
+    note = "tertiles of the references"
+    if len(edges) == 2:
+        return edges, note
+    if edges:
+        return edges, f"{note}; equal values leave only two groups"
+    return (), "not assessable: all cases have the same value"
+
+
+def halves(numbers: Sequence[float]) -> tuple[float, ...]:
+    """Cut sorted numbers at their median; nothing where all are equal, or there are fewer than two."""
+    return _cut(numbers, [math.ceil(len(numbers) / 2)]) if len(numbers) > 1 else ()
+
+
+def _cut(numbers: Sequence[float], counts: Sequence[int]) -> tuple[float, ...]:
+    """Find an edge behind so many of the sorted numbers each, or behind those equal to the last."""
+    edges: list[float] = []
+    for count in counts:
+        lower = numbers[count - 1]
+        above = [number for number in numbers if number > lower]
+        if above:
+            edge = _short_number_between(lower, above[0])
+            edges.extend([edge] if edge not in edges else [])
+    return tuple(edges)
+
+
+def pair_name(first: str, second: str) -> str:
+    """Name a pair of groups of a cross."""
+    return f"{first} & {second}"
 
 
 def _split(
@@ -165,33 +324,20 @@ def _split(
 def _edges(spec: StratumSpec, numbers: Sequence[float]) -> tuple[tuple[float, ...], str]:
     """Give the inner edges and a note on them."""
     if spec.edges == "tertiles":
-        return _tertiles(numbers)
+        return tertiles(numbers)
     edges = tuple(float(edge) for edge in spec.edges or ())
     rising = all(low < high for low, high in itertools.pairwise(edges))
     if not edges or not rising or not all(math.isfinite(edge) for edge in edges):
         msg = f"strata.{spec.axis}.edges must be rising numbers or 'tertiles', got {spec.edges!r}"
         raise ConfigError(msg)
+    if spec.training:
+        low, high = (f"{edge:.6g}" for edge in edges)
+        return edges, f"declared for {spec.system}: from {low} to {high}, both ends outside"
     return edges, ""
 
 
-def _tertiles(numbers: Sequence[float]) -> tuple[tuple[float, ...], str]:
-    """Cut sorted numbers into thirds, between neighbouring values and never between equal ones."""
-    n = len(numbers)
-    if n < 3:
-        return (), f"not assessable: tertiles need three cases with a value, there are {n}"
-    edges: list[float] = []
-    for third in (1, 2):
-        lower = numbers[math.ceil(third * n / 3) - 1]
-        above = [number for number in numbers if number > lower]
-        if above:
-            edge = _short_number_between(lower, above[0])
-            edges.extend([edge] if edge not in edges else [])
-    note = "tertiles of the references"
-    if len(edges) == 2:
-        return tuple(edges), note
-    if edges:
-        return tuple(edges), f"{note}; equal values leave only two groups"
-    return (), "not assessable: all cases have the same value"
+def _side(number: float, edges: Sequence[float]) -> str:
+    return INSIDE if edges[0] < number < edges[1] else OUTSIDE
 
 
 def _short_number_between(low: float, high: float) -> float:
@@ -208,18 +354,16 @@ def _place(number: float, edges: Sequence[float]) -> int:
     return sum(number > edge for edge in edges)
 
 
-def _range_names(edges: Sequence[float], axis: str, length_unit: str) -> tuple[str, ...]:
+def _range_names(edges: Sequence[float], axis: str, unit: str) -> tuple[str, ...]:
     """Name the groups between edges by their ranges."""
     if not edges:
         return ("all",)
-    factor, unit = 1.0, ""
-    if axis == "foreground_ratio":
-        factor, unit = 100.0, " %"
-    elif axis == "rater_disagreement":
-        unit = f" {length_unit}"
+    factor, shown = 1.0, f" {unit}" if unit else ""
+    if axis in AXES and AXES[axis].quantity == "share":
+        factor, shown = 100.0, " %"
     texts = [f"{edge * factor:.12g}" for edge in edges]
-    between = (f"{low} to {high}{unit}" for low, high in itertools.pairwise(texts))
-    return (f"<= {texts[0]}{unit}", *between, f"> {texts[-1]}{unit}")
+    between = (f"{low} to {high}{shown}" for low, high in itertools.pairwise(texts))
+    return (f"<= {texts[0]}{shown}", *between, f"> {texts[-1]}{shown}")
 
 
 def _why_single(names: Sequence[str], spec: StratumSpec) -> str:

@@ -41,7 +41,16 @@ from auditor.systems.orientation import Orientation, match_axes
 from auditor.systems.padding import pad_with_minimum
 from auditor.systems.resampling import Resampling, resample, to_sizes, to_spacing
 
-__all__ = ["Prepared", "Resampling", "decide", "fed_sizes", "prepare", "resample", "restore"]
+__all__ = [
+    "Prepared",
+    "Resampling",
+    "decide",
+    "fed_mask",
+    "fed_sizes",
+    "prepare",
+    "resample",
+    "restore",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +175,56 @@ def fed_sizes(geometry: Geometry, spec: InputSpec) -> tuple[int, ...]:
     sizes = tuple(geometry.shape[axis] for axis in orientation.order)
     step = _to_spacing(sizes, geometry, spec, orientation)
     return sizes if step is None else step.after
+
+
+def fed_mask(mask: Tensor, image: Tensor, geometry: Geometry, spec: InputSpec) -> NDArray[np.bool_]:
+    """Bring a mask onto the grid that a system is fed with.
+
+    Parameters
+    ----------
+    mask : (*native) bool, on the grid of the scan.
+    image : (channel, *native): looked at only with ``crop: nonzero``.
+    geometry : of the scan.
+    spec : the input contract.
+
+    Returns
+    -------
+    (*fed sizes): the steps of `prepare` that move voxels; the nearest voxel where the spacing or the
+    size changes, and background where the scan is padded.
+
+    Raises
+    ------
+    CheckpointError, DataError
+        The axes or the spacing do not fit this scan.
+    """
+    slicewise = spec.dims == 2 and len(geometry.shape) == 3
+    orientation = match_axes(spec.axes, geometry, slicewise=slicewise, transpose=spec.transpose)
+    fed = orientation.apply(mask[None].to("cpu"))[0].numpy()
+    cropped = () if spec.crop == "none" else _box(orientation.apply(image), spec)
+    if cropped:
+        fed = fed[tuple(slice(b, n - a) for (b, a), n in zip(cropped, fed.shape, strict=True))]
+    places = [torch.arange(n)[None] for n in fed.shape]
+    places = _nearest(places, _to_spacing(fed.shape, geometry, spec, orientation))
+    places = _nearest(places, _to_size(tuple(it.shape[1] for it in places), spec))
+    array = fed[np.ix_(*(it[0].numpy() for it in places))]
+    margins = _margins(array.shape, spec)
+    cut = (
+        slice(max(0, -b), n - max(0, -a)) for n, (b, a) in zip(array.shape, margins, strict=True)
+    )
+    padding = [(max(0, b), max(0, a)) for b, a in margins]
+    found: NDArray[np.bool_] = np.pad(array[tuple(cut)], padding)
+    return found
+
+
+def _nearest(places: list[Tensor], step: Resampling | None) -> list[Tensor]:
+    """Resample the places of voxels along each axis: which is the nearest does not depend on the others."""
+    if step is None:
+        return places
+    axes = zip(places, step.before, step.after, step.ratio, step.first, strict=True)
+    return [
+        resample(it, Resampling((before,), (after,), (ratio,), (first,)), nearest=True)
+        for it, before, after, ratio, first in axes
+    ]
 
 
 def _box(fed: Tensor, spec: InputSpec) -> tuple[tuple[int, int], ...]:

@@ -1,24 +1,21 @@
-"""Scatter, forest and bound plots."""
+"""Forest plots."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from auditor.schema import DifficultyAxis, Estimate, MetricInfo
+from auditor.schema import Estimate, MetricInfo
 from reports import svg
 from reports.charts.axes import (
     Scale,
     horizontal_axis,
-    spread_scale,
     value_scale,
-    vertical_axis,
 )
 from reports.svg import Mark
-from reports.wording import digits, heading, plain, short, status_words
+from reports.wording import digits, short, status_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,43 +30,6 @@ class ForestRow:
     """Heading above this line; empty: none."""
     hollow: bool = False
     """Descriptive only."""
-
-
-def scatter(axis: DifficultyAxis, mark: Mark, *, unit: str) -> Markup:
-    """Draw the clean DSC of each case against one meaning of difficulty.
-
-    The upright axis starts at the tenth below the lowest value, because the question is how values
-    change along the level axis, not how far they are from zero.
-    """
-    left, right, top, bottom = 40.0, 290.0, 42.0, 196.0
-    across = spread_scale([x for _, x, _ in axis.points], left, right)
-    floor = math.floor(min(y for *_, y in axis.points) * 10.0) / 10.0
-    up = Scale(min(floor, 0.9), 1.0, bottom, top)
-    places = [(across(x), up(y)) for _, x, y in axis.points]
-    name = heading(axis.axis)
-    words = f"{name}{f', {unit}' if unit else ''}{' (log scale)' if across.log else ''}"
-    strength = f"rank correlation {_strength(axis.rho)}"
-    return svg.drawing(
-        300,
-        234,
-        vertical_axis(up, left, right),
-        horizontal_axis(across, top, bottom),
-        svg.line(left, bottom, right, bottom, class_="axis"),
-        svg.markers(mark.shape, places, size=2.7, class_=f"dot f{mark.index}"),
-        svg.text(8, 14, axis.system, class_="panel-title"),
-        svg.text(8, 30, f"DSC · {strength}, n = {axis.rho.n}", class_="tick"),
-        svg.text(right, 228, words, class_="tick", text_anchor="end"),
-        title=f"DSC of {axis.label} against {plain(axis.axis)}, {axis.system}",
-        description=f"{len(axis.points)} cases; {strength}.",
-    )
-
-
-def _strength(rho: Estimate) -> str:
-    if rho.value is None:
-        return status_words(rho.status, rho.note)
-    if rho.low is None or rho.high is None or rho.n <= 1:
-        return digits(rho.value)
-    return f"{digits(rho.value)} [{digits(rho.low)}, {digits(rho.high)}]"
 
 
 def forest(rows: Sequence[ForestRow], mark: Mark, metric: MetricInfo, *, title: str) -> Markup:
@@ -124,7 +84,7 @@ def _forest_line(row: ForestRow, y: float, across: Scale, mark: Mark) -> Markup:
     if row.group:
         parts.append(svg.text(12, y - 17, row.group, class_="tick strong"))
     indent = 12 if row.name == "all cases" else 22
-    parts.append(svg.text(indent, y + 4, shorten(row.name, 20), class_="tick"))
+    parts.append(svg.text(indent, y + 4, shorten(row.name, 22), class_="tick"))
     parts.append(svg.text(372, y + 4, str(estimate.n), class_="tick", text_anchor="end"))
     if estimate.value is None:
         words = status_words(estimate.status)

@@ -121,7 +121,7 @@ def _clean_value(view: View, system: str, case: str) -> Text:
     label = view.results.headline.label
     for axis in view.results.difficulty:
         if axis.system == system and axis.label == label:
-            for name, _, value in axis.points:
+            for name, _, value, _ in axis.points:
                 if name == case:
                     return number(value)
     return "no value"

@@ -337,15 +337,18 @@ def test_difficulty_is_a_rank_correlation_with_its_interval(
     ]
     ratios = [it.foreground_ratio for it in rows if it.record == "scan" and it.severity == 0.0]
     expected = stats.spearmanr(ratios, dsc_of(rows, "strong", 0.0, "clean")).statistic
-    assert found.rho.value == pytest.approx(expected)
+    # less foreground is harder, so that the sign is that of difficulty
+    assert found.rho.value == pytest.approx(-expected)
     assert found.rho.low is not None
     assert found.rho.high is not None
-    assert -1 <= found.rho.low <= expected <= found.rho.high <= 1
+    assert -1 <= found.rho.low <= -expected <= found.rho.high <= 1
     assert len(found.points) == 24
 
 
 def test_raters_that_do_not_exist_are_not_assessed(results: Results) -> None:
-    (found,) = [it for it in results.difficulty if (it.system, it.axis) == ("strong", "rater_assd")]
+    (found,) = [
+        it for it in results.difficulty if (it.system, it.axis) == ("strong", "rater_disagreement")
+    ]
     assert found.rho.value is None
     assert found.points == ()
     assert any(sentence.startswith("Inter-rater") for sentence in results.not_assessed)

@@ -185,6 +185,26 @@ def test_check_tells_the_size_of_the_plan_and_what_cannot_be_met(
     assert _run(["check", str(config), "--json"]) == 0
     content: dict[str, Any] = json.loads(told(capsys)[0])
     assert content["unattainable"] == ["C-01"]
+    # every way to cut an axis is shown with its patients, declared or not; none is chosen
+    assert "groups     foreground_ratio of organ (declared): 4 cases" in out
+    assert "groups     object_volume of organ (not declared): 4 cases" in out
+    assert "groups     rater_disagreement of organ (not declared): 4 cases" in out
+    axes = {it["axis"]: it for it in content["strata"]}
+    ways = {way["name"]: way for way in axes["foreground_ratio"]["proposals"]}
+    assert list(ways) == ["declared", "tertiles", "halves", "round numbers"]
+    assert all(sum(n for _, n in way["groups"]) == 4 for way in ways.values())
+    assert f"declared: edges [{ways['declared']['edges'][0]:g}], patients " in out
+
+
+def test_check_names_a_column_that_the_table_does_not_have(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tiny_config(tmp_path, strata={"sites": {}, "objct_volume": {"edges": [3]}})
+    assert _run(["check", str(config)]) == 4
+    _, err = told(capsys)
+    assert "strata.sites: must be measured" in err
+    assert "did you mean 'site'?" in err
+    assert "did you mean 'object_volume'?" in err
 
 
 def test_gate_maps_verdicts_and_a_changed_folder_is_status_7(

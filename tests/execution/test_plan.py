@@ -9,7 +9,14 @@ from tiny_audits import tiny_config
 
 from auditor.config import AuditConfig, load_config
 from auditor.plan import AuditPlan, digest_of, make_plan, preview, shard_of
-from auditor.schema import CONTROLS, CaseRecord, InputSpec, MetricSpec, WindowSpec
+from auditor.schema import (
+    CONTROLS,
+    CaseRecord,
+    InputSpec,
+    MetricSpec,
+    StratumSpec,
+    WindowSpec,
+)
 
 CASES = tuple(
     CaseRecord(case=name, patient=patient, images=(f"{name}.nii",), reference=f"{name}_m.nii",
@@ -66,7 +73,22 @@ def test_what_predictions_depend_on_changes_the_keys_of_that_system_only(
     before, after = planned(config), planned(replace(config, systems=(system,)))
     for one, other in zip(before.units, after.units, strict=True):
         assert shard_of(one, "unet") != shard_of(other, "unet")
-        assert shard_of(one, CONTROLS) == shard_of(other, CONTROLS)
+        # the share of foreground in its windows is stored with the controls of the clean scan
+        moved = one.perturbation.name == "clean" and bool({"input", "window"} & change.keys())
+        assert (shard_of(one, CONTROLS) != shard_of(other, CONTROLS)) is moved
+
+
+def test_declared_windows_change_the_controls_of_clean_scans_only(config: AuditConfig) -> None:
+    axis = StratumSpec("window_foreground_ratio", "organ", (0.1,), window=(8, 32, 32))
+    before = planned(config)
+    after = planned(replace(config, strata=(*config.strata, axis)))
+    for one, other in zip(before.units, after.units, strict=True):
+        assert shard_of(one, "unet") == shard_of(other, "unet")
+        clean = one.perturbation.name == "clean"
+        assert (shard_of(one, CONTROLS) != shard_of(other, CONTROLS)) is clean
+    # where it is cut and what it is crossed with changes no stored number
+    tertiles = replace(axis, edges="tertiles", minimum_patients=20)
+    assert planned(replace(config, strata=(*config.strata, tertiles))).keys == after.keys
 
 
 @pytest.mark.parametrize(

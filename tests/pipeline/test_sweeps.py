@@ -49,7 +49,8 @@ def test_a_sweep_runs_and_its_report_names_settings_and_facts_of_the_training(
     entry = unet(
         window={"overlap": 0.25, "blend": "gaussian"},
         training={"patch": [32, 32, 16], "foreground_ratio": [0.004, 0.25]},
-        expand={"window.size": [[32, 32, 16]], "flips": [[], [0, 1]]},
+        contract_sensitivity=False,
+        expand={"window.size": [[32, 32, 16], [16, 32, 16]], "flips": [[], [0, 1]]},
     )
     config = tiny_config(
         tmp_path,
@@ -61,9 +62,11 @@ def test_a_sweep_runs_and_its_report_names_settings_and_facts_of_the_training(
     run = tmp_path / "run"
     assert _run(["run", str(config), "-o", str(run), "-j", "1", "-q"]) == 0, capsys.readouterr()
     results = json.loads((run / "results.json").read_text(encoding="utf-8"))
-    names = ["u-32x32x16-flips-none", "u-32x32x16-flips-01"]
+    names = [
+        f"u-{size}-flips-{axes}" for size in ("32x32x16", "16x32x16") for axes in ("none", "01")
+    ]
     assert [it["name"] for it in results["systems"]] == names
-    for system, flips in zip(results["systems"], ["[]", "[0, 1]"], strict=True):
+    for system, flips in zip(results["systems"], ["[]", "[0, 1]"] * 2, strict=True):
         assert dict(system["settings"])["flips"] == flips
         assert dict(system["settings"])["precision"] == "float32"
         assert system["training"] == {"patch": [32, 32, 16], "foreground_ratio": [0.004, 0.25]}
@@ -71,3 +74,15 @@ def test_a_sweep_runs_and_its_report_names_settings_and_facts_of_the_training(
     page = (run / "report.html").read_text(encoding="utf-8")
     assert "flips [0, 1]" in page
     assert "patches of" in page
+    # the two windows with the same flips are one sweep each, from small to large
+    found = [[use["system"] for use in it["uses"]] for it in results["sweeps"]]
+    assert found == [[names[2], names[0]], [names[3], names[1]]]
+    for sweep in results["sweeps"]:
+        assert sweep["training"] == [0.004, 0.25]
+        assert [use["window"] for use in sweep["uses"]] == ["16x32x16", "32x32x16"]
+        small, large = ({it[0]: it[1] for it in use["points"]} for use in sweep["uses"])
+        assert small.keys() == large.keys()
+        assert all(0 < share <= 1 for share in (*small.values(), *large.values()))
+        # windows of one size each see as much as, or less of, what lies around an object
+        assert sum(small.values()) > sum(large.values())
+    assert "This sweeps the inference window of one trained model." in page

@@ -187,7 +187,8 @@ def test_another_system_adds_shards_and_repeats_none(
     both = auditor.audit(config, out=run, amend="compare with windows")
     after = stored(run)
     assert all(after[name] == when for name, when in before.items())
-    assert len(after) == len(before) + 4 * 2
+    # clean and noise of the new system, and the clean controls with the shares of its windows
+    assert len(after) == len(before) + 4 * 3
     assert [record.name for record in both.results.systems] == ["unet", "whole"]
 
 

@@ -229,3 +229,23 @@ def setup_of(
         exhibits=exhibits,
         planned=len(cases) * len(cohort.systems) * conditions,
     )  # fmt: skip
+
+
+def property_rows(
+    rows: Sequence[Row],
+    name: str,
+    values: Mapping[str, float | None],
+    *,
+    status: str = "reference_empty",
+    reason: str = "nothing is marked",
+) -> list[Row]:
+    """Rows of one property of `LABEL`, stored beside the clean scans; None: with the status and reason."""
+    clean = {row.case: row for row in rows if row.record == "scan" and row.perturbation == "clean"}
+    return [
+        Row(
+            "property", "controls", case, clean[case].patient, "clean", 0.0, None, "", 0,
+            "ok" if value is not None else status, "" if value is not None else reason,
+            label=LABEL, metric=name, value=value,
+        )
+        for case, value in values.items()
+    ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from sample_numbers import (
@@ -17,13 +17,17 @@ from sample_numbers import (
     rounded,
 )
 
+from auditor.analysis.difficulty_lines import percentiles, running_band, window_patients
+from auditor.analysis.dose_response import monotone
 from auditor.metrics.policy import policy_words, worst_words
 from auditor.schema import (
     CaseRow,
     Condition,
     ControlRow,
     CriterionResult,
+    Crossing,
     DifficultyAxis,
+    DoseResponse,
     Estimate,
     MetricInfo,
     StatusCount,
@@ -335,21 +339,78 @@ def difficulty_of(
     rows = []
     for system in size.systems:
         clean = scores[system, "clean", 0.0]
-        axes = {
-            "foreground_ratio": [c.foreground_ratio[0][1] for c in cases],
-            "native_noise": [c.native_noise for c in cases],
-            "rater_assd": [c.rater_assd[0][1] for c in cases],
+        axes: dict[str, tuple[str, Literal["high", "low"], list[float | None]]] = {
+            "rater_disagreement": ("mm", "high", [c.rater_assd[0][1] for c in cases]),
+            "foreground_ratio": ("", "low", [c.foreground_ratio[0][1] for c in cases]),
+            "object_volume": ("ml", "low", [1000 * (c.foreground_ratio[0][1] or 0) for c in cases]),
+            "texture_disparity": ("", "low", [None for _ in cases]),
+            "native_noise": ("% of the reference signal", "high", [c.native_noise for c in cases]),
         }
-        for axis, values in axes.items():
-            if any(v is None for v in values):
-                rows.append(DifficultyAxis(system, LABEL, axis, absent(0, "one rater"), ()))
+        for axis, (unit, harder, values) in axes.items():
+            numbers = np.array([v for v in values if v is not None])
+            if len(numbers) < len(cases):
+                why = "fewer than two raters" if axis.startswith("rater") else "not measured"
+                none = absent(0, why, "not_assessable")
+                rows.append(
+                    DifficultyAxis(system, LABEL, axis, unit, harder, none, none, (), 0, (), why)
+                )
                 continue
-            rho = Estimate(0.312, size.cases, BOOTSTRAP, "two-sided", 0.95, 0.061, 0.525)
-            if size.cases < 6:
-                rho = absent(size.cases, "needs n >= 6", "too_few")
+            rho = Estimate(-0.312, size.cases, BOOTSTRAP, "two-sided", 0.95, -0.525, -0.061)
+            partial = replace(rho, value=-0.108, low=-0.347, high=0.142)
+            if size.cases < 10:
+                rho = partial = absent(size.cases, "needs n >= 10", "too_few")
+            if axis == "object_volume":
+                partial = absent(0, "this is object size itself", "not_applicable")
+            turned = numbers * (1.0 if harder == "high" else -1.0)
+            places = percentiles(turned, np.ones(len(turned)))
             points = tuple(
-                (c.case, float(v or 0.0), rounded(d))
-                for c, v, d in zip(cases, values, clean, strict=True)
+                (c.case, rounded(v), rounded(d), rounded(p))
+                for c, v, d, p in zip(cases, numbers, clean, places, strict=True)
             )
-            rows.append(DifficultyAxis(system, LABEL, axis, rho, points))
+            line = _line(turned, np.asarray(clean, dtype=np.float64))
+            window = window_patients(len(turned)) if line else 0
+            note = "" if line else f"{size.cases} patient(s) are too few for a line"
+            rows.append(
+                DifficultyAxis(
+                    system, LABEL, axis, unit, harder, rho, partial, points, window, line, note
+                )
+            )
+    return tuple(rows)
+
+
+def _line(turned: np.ndarray, scores: np.ndarray) -> tuple[tuple[float, float, float, float], ...]:
+    n = len(turned)
+    band = running_band(turned, scores, np.arange(n), np.ones((3, n)), level=0.95)
+    return tuple(
+        (rounded(x), rounded(y), rounded(y - 0.03), rounded(y + 0.03)) for x, y, *_ in band
+    )
+
+
+def dose_of(
+    size: Size, scores: dict[tuple[str, str, float], np.ndarray], cases: tuple[CaseRow, ...]
+) -> tuple[DoseResponse, ...]:
+    rows = []
+    for system in size.systems:
+        clean = np.asarray(scores[system, "clean", 0.0], dtype=np.float64)
+        ratio = np.array([c.foreground_ratio[0][1] or 0.0 for c in cases])
+        curve: tuple[tuple[float, float, float, float], ...] = ()
+        fall, status = absent(size.cases, "no curve", "not_assessable"), "too_few"
+        if size.cases >= 10:
+            places, fitted = monotone(ratio, clean)
+            curve = tuple(
+                (rounded(x), rounded(y), rounded(y - 0.04), rounded(y + 0.03))
+                for x, y in zip(places, fitted, strict=True)
+            )
+            fall = Estimate(-0.011, size.cases, BOOTSTRAP, "two-sided", 0.95, -0.072, 0.049)
+            status = "ok"
+        note = "" if curve else "needs n >= 10"
+        rows.append(
+            DoseResponse(
+                *(system, LABEL, "dsc", size.cases, 0.95, "isotonic regression", status, note),
+                curve, fall, ((0.001, 0.02, 10, 0.811), (0.02, 0.06, 10, 0.902)) if curve else (),
+                Crossing(0.85, Estimate(0.0123, size.cases, "isotonic regression", "two-sided", 0.95,
+                                        None, 0.0234, note="the lower end lies below every ratio seen"))
+                if curve else None,
+            )
+        )  # fmt: skip
     return tuple(rows)

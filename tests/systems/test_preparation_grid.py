@@ -14,7 +14,14 @@ from torch import Tensor
 from auditor.errors import CheckpointError, DataError
 from auditor.schema import Geometry, InputSpec, OutputSpec, WindowSpec
 from auditor.systems.orientation import match_axes, native_letters
-from auditor.systems.preparation import Prepared, decide, prepare, restore
+from auditor.systems.preparation import (
+    Prepared,
+    decide,
+    fed_mask,
+    prepare,
+    resample,
+    restore,
+)
 
 LABELS = OutputSpec(activation="labels", labels=(("liver", 1), ("tumour", 2)))
 SOFTMAX = OutputSpec(activation="softmax", labels=(("ball", 1),))
@@ -320,3 +327,37 @@ def test_resampling_agrees_with_scipy() -> None:
         image[0].numpy(), ratio, offset, fed.shape, order=1, mode="nearest"
     )
     assert fed == pytest.approx(theirs, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        InputSpec(),
+        InputSpec(axes="RAS", spacing_mm=(1.1, 0.7, 3.0)),
+        InputSpec(axes="LPI", spacing_mm=(1.1, 2.0, 4.4), grid="corner", divisor=(8, 8, 4)),
+        InputSpec(
+            axes="SAR", spacing_mm=(2.0, 1.5, 1.5), grid="extent", size=(20, 16, 12), fit="pad"
+        ),
+        InputSpec(spacing_mm=(2.5, 0.9, 1.2), size=(9, 12, 15), fit="resize"),
+        InputSpec(dims=2, spacing_mm=(0.9, 1.3), divisor=(4, 8)),
+    ],
+)
+def test_a_mask_on_the_fed_grid_is_what_nearest_neighbours_of_the_fed_scan_are(
+    spec: InputSpec,
+) -> None:
+    geometry = Geometry((7, 18, 22), (3.0, 0.8, 1.0))
+    mask = torch.from_numpy(np.random.default_rng(1).random(geometry.shape) < 0.4)
+    prepared = prepare(mask[None].float(), geometry, spec)
+    values = prepared.orientation.apply(mask[None].float())
+    for step in prepared.resamplings:
+        values = resample(values, step, nearest=True)
+    expected = np.zeros(prepared.array.shape[1:], dtype=bool)
+    inner, outer = [], []
+    sizes: tuple[int, ...] = prepared.array.shape[1:]
+    for (before, after), fed, own in zip(prepared.margins, sizes, values.shape[1:], strict=True):
+        inner.append(slice(max(0, before), fed - max(0, after)))
+        outer.append(slice(max(0, -before), own - max(0, -after)))
+    expected[tuple(inner)] = values[0].numpy()[tuple(outer)] > 0.5
+    found = fed_mask(mask, mask[None].float(), geometry, spec)
+    assert found.dtype == bool
+    assert np.array_equal(found, expected)

@@ -1,11 +1,9 @@
-"""A number with everything that it must not travel without."""
+"""A number that does not travel alone."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
-
-__all__ = ["Estimate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +25,6 @@ class Estimate:
     high: float | None = None
     """Upper end of a two-sided interval."""
     status: str = "ok"
-    """ok, too_few, degenerate, not_certifiable, not_assessable, undefined."""
+    """ok, too_few, degenerate, not_certifiable, not_assessable, not_applicable, undefined."""
     note: str = ""
     """What a reader must know with it: 'needs n >= 9', 'failure rate up to 0.14 not excluded'."""

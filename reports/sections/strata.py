@@ -1,12 +1,13 @@
-"""Difficulty and strata: on which cases a system works less well."""
+"""Groups of cases: how they were made, how a system does in each, and crosses of two axes."""
 
 from __future__ import annotations
 
 from markupsafe import Markup
 
-from auditor.schema import DifficultyAxis, StratumInfo
+from auditor.schema import StratumInfo, Summary
 from reports.charts import points
 from reports.charts import response as curves
+from reports.charts.crosses import Cell, heat_map
 from reports.document import Block, Column, Figure, Gallery, Prose, Section, Table, Text
 from reports.view import ALL, View
 from reports.wording import (
@@ -28,87 +29,16 @@ from reports.wording import (
 MOST_ROWS = 400
 """With more groups, metrics and labels than this, only the metric of the front page is listed."""
 
-_UNITS = {"native_noise": "% of the reference signal"}
+_SHARES = ("foreground_ratio", "window_foreground_ratio")
+"""Axes whose edges are printed in %, as the names of their groups are."""
 
-
-def difficulty(view: View) -> Section:
-    """Show the DSC of each case against what may make it difficult."""
-    blocks: list[Block] = []
-    drawn = [d for d in view.results.difficulty if d.points and d.system in view.marks]
-    for name in dict.fromkeys(d.axis for d in drawn):
-        rows = [d for d in drawn if d.axis == name]
-        labels = dict.fromkeys(d.label for d in rows)
-        blocks += [_scatter(view, name, [d for d in rows if d.label == label]) for label in labels]
-    if view.results.difficulty:
-        blocks.append(_correlations(view))
-    else:
-        blocks.append(Prose("Not assessable: no measure of difficulty is available.", "empty"))
-    lead = (
-        "Each mark is one case on its clean scan. A negative rank correlation with disagreement or "
-        "noise, or a positive one with size, means that harder cases score lower."
-    )
-    return Section("difficulty", "What makes a case difficult", lead, tuple(blocks))
-
-
-def _scatter(view: View, name: str, rows: list[DifficultyAxis]) -> Gallery:
-    unit = view.results.audit.length_unit if name == "rater_assd" else _UNITS.get(name, "")
-    first = rows[0]
-    is_open = first.label == view.results.headline.label
-    title = f"DSC of {first.label} against {plain(name)}"
-    figures = tuple(
-        Figure(points.scatter(d, view.marks[d.system], unit=unit), _rho(d)) for d in rows
-    )
-    return Gallery(
-        figures,
-        table=_points(name, rows),
-        title=title if is_open else "",
-        summary="" if is_open else title,
-        width="third",
-    )
-
-
-def _rho(axis: DifficultyAxis) -> Text:
-    return Markup("{}: rank correlation {}").format(axis.system, value_of(axis.rho))
-
-
-def _points(name: str, rows: list[DifficultyAxis]) -> Table:
-    where = {case: x for d in rows for case, x, _ in d.points}
-    scores = [{case: y for case, _, y in d.points} for d in rows]
-    body = tuple(
-        (
-            case,
-            number(x, text=f"{x:.4g}"),
-            *(number(mine[case]) if case in mine else "no value" for mine in scores),
-        )
-        for case, x in sorted(where.items())
-    )
-    columns = (
-        Column("Case"),
-        Column(heading(name), "number"),
-        *(Column(f"DSC, {d.system}", "number") for d in rows),
-    )
-    caption = f"{heading(name)} and clean DSC of {rows[0].label}, case by case."
-    return Table(caption, columns, body, summary="Numbers of these figures")
-
-
-def _correlations(view: View) -> Table:
-    rows = tuple(
-        (
-            f"{d.system}, {d.label}",
-            heading(d.axis),
-            value_of(d.rho),
-            count(d.rho.n),
-            method_of(d.rho),
-        )
-        for d in view.results.difficulty
-    )
-    columns = (
-        Column("System and label"),
-        Column("Measure of difficulty"),
-        Column("Rank correlation with DSC", "number"),
-        *(Column("n", "number"), Column("Level and method", fold=True)),
-    )
-    return Table("Spearman's rank correlation of difficulty with the clean DSC.", columns, rows)
+_RULES = {
+    "declared edges": "declared edges",
+    "tertiles": "tertiles of the references",
+    "training range": "training range, both ends outside",
+    "categories": "values of the column",
+    "cross": "pairs of groups",
+}
 
 
 def strata(view: View) -> Section:
@@ -121,11 +51,19 @@ def strata(view: View) -> Section:
             blocks.append(Prose(words, "empty"))
     if not view.results.strata:
         blocks.append(Prose("Not assessed: no strata were declared.", "empty"))
+    single = [s for s in usable if not s.cross]
     if usable:
-        blocks += [_definitions(usable), _forests(view, usable), _under(view, usable)]
+        blocks.append(_definitions(usable))
+    if single:
+        blocks.append(_forests(view, single))
+    blocks += [_cross(view, info) for info in usable if info.cross]
+    if usable:
+        blocks.append(_under(view, usable))
     lead = (
         "Groups are inferential when their edges were frozen before the first prediction, "
-        "descriptive otherwise (hollow marks). Differences between groups are not tested."
+        "descriptive otherwise. Hollow marks are descriptive, or of too few patients to infer from. "
+        "Groups are made of cases: a patient with cases in several groups counts in each. "
+        "Differences between groups are not tested."
     )
     return Section("strata", "Groups of cases", lead, tuple(blocks))
 
@@ -133,9 +71,10 @@ def strata(view: View) -> Section:
 def _definitions(infos: list[StratumInfo]) -> Table:
     rows: list[tuple[Text, ...]] = []
     for info in infos:
-        edges = ", ".join(f"{edge:.4g}" for edge in info.edges)
         groups = [
-            Markup("{}: {}").format(plain(name), count(n))
+            Markup("{}: {}{}").format(
+                plain(name), count(n), ", too few" if n < info.minimum else ""
+            )
             for name, n in zip(info.names, info.patients, strict=False)
         ]
         rows.append(
@@ -143,16 +82,52 @@ def _definitions(infos: list[StratumInfo]) -> Table:
                 heading(info.axis),
                 info.label or "all labels",
                 info.kind,
-                edges or "none",
-                lines(groups),
-                info.note or "none",
+                _made(info),
+                lines(groups) if not info.cross else "see the table of the cross",
+                count(info.minimum),
+                _remark(info),
             )
         )
     columns = (
-        *(Column("Axis"), Column("Label"), Column("Kind"), Column("Edges")),
-        *(Column("Patients in each group"), Column("Remark", "wide")),
+        *(Column("Axis"), Column("Label"), Column("Kind"), Column("Made by")),
+        Column("Patients in each group"),
+        *(Column("Fewest inferred from", "number"), Column("Remark", "wide")),
     )
-    return Table("How cases are grouped.", columns, tuple(rows))
+    return Table("How cases are grouped.", columns, tuple(rows), stacked=True)
+
+
+def _made(info: StratumInfo) -> Text:
+    """Say how groups were made: rule, edges with their unit, windows."""
+    parts: list[Text] = [_RULES.get(info.rule, info.rule) or "not stated"]
+    if info.cross:
+        parts.append(" × ".join(plain(axis) for axis, _ in info.cross))
+    if info.edges:
+        unit = f" {info.unit}" if info.unit else ""
+        shown = (
+            percent(edge)
+            if info.axis in _SHARES
+            else number(edge, text=f"{edge:.6g}".replace("-", "−")) + unit
+            for edge in info.edges
+        )
+        parts.append(Markup("edges {}").format(Markup(", ").join(shown)))
+    if info.system:
+        parts.append(f"of {info.system}")
+    if info.window:
+        parts.append(f"windows {info.window}")
+    return lines(parts)
+
+
+def _remark(info: StratumInfo) -> Text:
+    shared = (
+        Markup("{} with cases in several groups").format(
+            Markup("{} patient").format(count(1))
+            if info.shared == 1
+            else Markup("{} patients").format(count(info.shared))
+        )
+        if info.shared
+        else ""
+    )
+    return lines([part for part in (info.note, shared) if part]) or "none"
 
 
 def _forests(view: View, infos: list[StratumInfo]) -> Gallery:
@@ -177,14 +152,62 @@ def _rows(view: View, system: str, infos: list[StratumInfo]) -> list[points.Fore
     whole = view.index.get((system, "clean", 0.0, head.label, head.metric, ALL, ALL))
     rows = [points.ForestRow("all cases", whole.mean)] if whole else []
     for info in infos:
-        for place, name in enumerate(info.names):
+        first = True
+        for name in info.names:
             key = (system, "clean", 0.0, head.label, head.metric, info.axis, name)
             found = view.index.get(key)
             if found:
-                group = heading(info.axis) if place == 0 else ""
-                hollow = info.kind != "inferential"
-                rows.append(points.ForestRow(plain(name), found.mean, group, hollow))
+                group = heading(info.axis) if first else ""
+                rows.append(points.ForestRow(plain(name), found.mean, group, _hollow(info, found)))
+                first = False
     return rows
+
+
+def _hollow(info: StratumInfo, row: Summary) -> bool:
+    return info.kind != "inferential" or row.mean.status == "too_few"
+
+
+def _cross(view: View, info: StratumInfo) -> Gallery:
+    """Show one cross: a heat map for each system, and all cells as one table."""
+    head = view.results.headline
+    metric = view.metric(head.metric)
+    figures = []
+    rows: list[tuple[Text, ...]] = []
+    for system in view.systems:
+        cells = _cells(view, info, system)
+        for (first, second), cell in cells.items():
+            words: Text = "no case"
+            if cell is not None:
+                words = value_of(cell.estimate, unit=metric.unit)
+            n = count(cell.estimate.n) if cell is not None else count(0)
+            kind = "none" if cell is None else "too few" if cell.hollow else "inferential"
+            if cell is not None and info.kind != "inferential":
+                kind = "descriptive"
+            rows.append((system, plain(first), plain(second), words, n, kind))
+        if any(cell is not None for cell in cells.values()):
+            svg = heat_map(info, cells, view.marks[system], metric, title=system)
+            figures.append(Figure(svg, f"{system}: {short(metric)} of {head.label}, clean scans"))
+    (first, _), (second, _) = info.cross
+    columns = (
+        *(Column("System"), Column(heading(first)), Column(heading(second))),
+        *(Column("Mean [interval]", "number"), Column("n", "number"), Column("Kind")),
+    )
+    title = f"{heading(first)} × {plain(second)}: {short(metric)} of {head.label} on clean scans"
+    caption = Markup("{}; {} intervals.").format(title, percent(view.results.audit.interval_level))
+    table = Table(caption, columns, tuple(rows), summary="Numbers of this cross")
+    return Gallery(tuple(figures), table=table, title=title)
+
+
+def _cells(view: View, info: StratumInfo, system: str) -> dict[tuple[str, str], Cell | None]:
+    """Find the summary behind every pair of groups; None where there is no case."""
+    head = view.results.headline
+    (_, across), (_, down) = info.cross
+    found: dict[tuple[str, str], Cell | None] = {}
+    for place, name in enumerate(info.names):
+        row = view.index.get((system, "clean", 0.0, head.label, head.metric, info.axis, name))
+        pair = across[place // len(down)], down[place % len(down)]
+        found[pair] = None if row is None else Cell(row.mean, _hollow(info, row))
+    return found
 
 
 def _table(view: View, infos: list[StratumInfo]) -> Table:
