@@ -108,19 +108,13 @@ def _write_raters(
 def _facts(nodule: Nodule) -> Row:
     row = {"slice_thickness_mm": f"{nodule.scan.thickness_mm:g}"}
     row |= {name: f"{nodule.mean_rating(name):g}" for name in MEANS}
-    return row | {"appearance": appearance(nodule), "suspicion": suspicion(nodule)}
+    return row | {"appearance": appearance(nodule)}
 
 
 def appearance(nodule: Nodule) -> str:
     """Solid, part-solid or ground glass, by the readers' mean texture (5 is solid)."""
     texture = nodule.mean_rating("texture")
     return "solid" if texture > 4.5 else "part_solid" if texture > 2.5 else "ground_glass"
-
-
-def suspicion(nodule: Nodule) -> str:
-    """Low, indeterminate or high, by the readers' mean malignancy (3 is indeterminate)."""
-    malignancy = nodule.mean_rating("malignancy")
-    return "low" if malignancy < 2.5 else "indeterminate" if malignancy <= 3.5 else "high"
 
 
 def _write_volume(

@@ -340,11 +340,7 @@ def test_a_table_of_cases_names_files_of_one_grid_and_the_means_of_the_ratings(
         (row,) = csv.DictReader(stream)
     assert row["patient"] == "LIDC-IDRI-0001"
     assert row["slice_thickness_mm"] == "3"
-    assert (row["malignancy"], row["suspicion"], row["appearance"]) == (
-        "3",
-        "indeterminate",
-        "solid",
-    )
+    assert (row["malignancy"], row["appearance"]) == ("3", "solid")
     files = [row[it] for it in ("image", "rater_1", "rater_2", "rater_3", "rater_4")]
     images: list[Any] = [SimpleITK.ReadImage(str(written / it)) for it in files]
     for image in images:
