@@ -47,7 +47,7 @@ def panel(view: View, perturbation: str, label: str, metric: MetricInfo) -> Mark
         vertical_axis(scale, LEFT, RIGHT),
         _severity_axis(view, perturbation, across),
         _controls(view, perturbation, label, metric, (across, scale)),
-        _raters(view, label, metric, (across, scale)),
+        _raters(view, label, metric, (across, scale), curves),
         *(_band(curve, across, scale, view) for curve in curves),
         *(_worst_cases(curve, across, scale, view) for curve in curves),
         *(_line(curve, across, scale, view) for curve in curves),
@@ -237,8 +237,17 @@ def _controls(
     return Markup("").join(parts)
 
 
-def _raters(view: View, label: str, metric: MetricInfo, scales: tuple[Scale, Scale]) -> Markup:
-    """Mark the agreement of the raters with each other at severity 0: they saw no other scans."""
+def _raters(
+    view: View,
+    label: str,
+    metric: MetricInfo,
+    scales: tuple[Scale, Scale],
+    curves: list[Curve],
+) -> Markup:
+    """Mark the agreement of the raters with each other at severity 0: they saw no other scans.
+
+    Its name stands on the side where fewer curves begin, so that they do not run through it.
+    """
     known = () if view.results.raters is None else view.results.raters.labels
     own = next((it for it in known if it.label == label), None)
     found = None if own is None else {"dsc": own.dsc, "assd": own.assd}.get(metric.name)
@@ -249,10 +258,13 @@ def _raters(view: View, label: str, metric: MetricInfo, scales: tuple[Scale, Sca
     whisker = Markup("")
     if found.low is not None and found.high is not None:
         whisker = svg.line(x, scale(found.low), x, scale(found.high), class_="guide axis")
+    starts = [run[0][1].mean.value for curve in curves for run in _runs(curve)[:1]]
+    above = sum(value > found.value for value in starts if value is not None)
+    beside = y - 6 if 2 * above < len(starts) else y + 13
     return (
         whisker
         + svg.marker("diamond", x, y, size=3.2, class_="hollow axis")
-        + svg.text(x + 6, y + 13, "raters with each other", class_="small")
+        + svg.text(x + 6, beside, "raters with each other", class_="small")
     )
 
 
@@ -273,17 +285,8 @@ def _describe(curves: list[Curve], metric: MetricInfo) -> str:
     return "; ".join(parts) + "."
 
 
-def legend(view: View, *, hollow: str | None = None) -> Markup:
-    """Say which line is which system, and what a hollow mark means.
-
-    Parameters
-    ----------
-    view
-        With the systems and their marks.
-    hollow
-        What a hollow mark means in this figure; empty where it has none. Without it: what is missing
-        counts at its worst value, as in the curves.
-    """
+def legend(view: View) -> Markup:
+    """Say which line is which system, and what band, grey and shade mean."""
     entries = []
     for name in view.systems:
         mark = view.marks[name]
@@ -301,8 +304,12 @@ def legend(view: View, *, hollow: str | None = None) -> Markup:
             aria_hidden="true",
         )
         entries.append(Markup('<span class="key">{}{}</span>').format(sample, name))
-    if hollow is None and any(_lacks(row) for row in view.results.summaries):
-        hollow = "mean with what is missing at its worst value"
-    if hollow:
-        entries.append(Markup('<span class="key">hollow mark: {}</span>').format(hollow))
     return Markup("").join(entries)
+
+
+def missing_key(view: View) -> Markup:
+    """Explain the hollow marks of the curves, where there are any."""
+    if not any(_lacks(row) for row in view.results.summaries):
+        return Markup("")
+    words = "hollow mark: mean with what is missing at its worst value"
+    return Markup('<span class="key">{}</span>').format(words)

@@ -49,7 +49,7 @@ def _gallery(
     figure = Figure(chart.dose(rows, points, view.marks), title)
     return Gallery(
         (figure,),
-        legend=legend(view, hollow=""),
+        legend=legend(view),
         table=_table(label, rows),
         title=title if is_open else "",
         summary="" if is_open else title,

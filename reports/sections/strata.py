@@ -141,7 +141,7 @@ def _forests(view: View, infos: list[StratumInfo]) -> Gallery:
             figures.append(Figure(svg, f"{system}: {short(metric)} of {head.label}, clean scans"))
     return Gallery(
         tuple(figures),
-        legend=curves.legend(view, hollow="descriptive, or too few patients"),
+        legend=curves.legend(view),
         table=_table(view, infos),
         title=f"{metric_title(metric)} of {head.label} on clean scans, by group",
     )

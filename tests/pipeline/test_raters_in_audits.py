@@ -180,9 +180,11 @@ def test_an_even_number_of_raters_needs_a_tie_rule_before_anything_runs(tmp_path
 
 def test_a_group_larger_than_the_audit_is_told_before_anything_runs(tmp_path: Path) -> None:
     small(tmp_path)
-    fields = callable_fields(tmp_path, perturbations=ONE)
+    fields: dict[str, Any] = {
+        **callable_fields(tmp_path, perturbations=ONE),
+        "strata": {"site": {"minimum_patients": 30}, "sex": {}},
+    }
     fields["cases"] = {**fields["cases"], "reference": {"use": "rater_1"}}
-    fields["strata"] = {"site": {"minimum_patients": 30}, "sex": {}}
     config = parse_config(
         {**fields, "systems": {}}, folder=tmp_path, callables=("bright",), settings={}
     )

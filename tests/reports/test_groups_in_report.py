@@ -53,7 +53,6 @@ def test_the_section_says_how_groups_were_made_and_that_they_are_made_of_cases()
     assert "windows 96x96x96; axes RAS" in text
     assert "3 patients with cases in several groups" in text
     assert "too few" in text
-    assert "hollow mark: descriptive, or too few patients" in text
     assert "Without interval: too few patients to infer from." in text
 
 
