@@ -25,7 +25,7 @@ from reports.document import (
     Text,
 )
 from reports.sections.raters import agreement_table, case_table
-from reports.wording import count, digest, heading, lines, percent, value_of
+from reports.wording import count, digest, heading, lines, method_of, percent, value_of
 
 __all__ = ["build_raters", "render_raters"]
 
@@ -114,12 +114,14 @@ _SHOWN = 6
 def _sentences(page: RaterPage) -> tuple[Text, ...]:
     told: list[Text] = []
     for label in page.results.labels:
-        words = Markup("{}: DSC {} between pairs of raters, n = {}").format(
-            label.label, value_of(label.dsc), count(label.dsc.n)
+        words = Markup("{}: DSC {} between pairs of raters, n = {}, {}").format(
+            label.label, value_of(label.dsc), count(label.dsc.n), method_of(label.dsc)
         )
         if label.assd.value is not None:
-            words += Markup("; their surfaces lie {} apart, n = {}").format(
-                value_of(label.assd, unit=page.length_unit), count(label.assd.n)
+            words += Markup("; their surfaces lie {} apart, n = {}, {}").format(
+                value_of(label.assd, unit=page.length_unit),
+                count(label.assd.n),
+                method_of(label.assd),
             )
         if label.disputed:
             words += Markup("; on {} of {} cases they disagree whether there is any").format(

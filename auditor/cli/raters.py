@@ -106,7 +106,7 @@ def _print(found: RaterPage) -> None:
         click.echo(
             f"{label.label:10} DSC {_interval(dsc.value, dsc.low, dsc.high)}, ASSD "
             f"{_interval(apart.value, apart.low, apart.high, unit=unit)}, n = {dsc.n} and {apart.n}, "
-            f"{raters_of} raters, disputed {label.disputed} of {label.cases}"
+            f"{raters_of} raters, disputed {label.disputed} of {label.cases}{_intervals(dsc.level, dsc.low)}"
         )
         for case in [it for it in found.results.cases if it.label == label.label][:3]:
             told = "only some marked it" if case.empty else f"ASSD {_number(case.assd, unit=unit)}"
@@ -116,6 +116,11 @@ def _print(found: RaterPage) -> None:
 def _interval(value: float | None, low: float | None, high: float | None, *, unit: str = "") -> str:
     ends = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
     return f"{_number(value, unit=unit)}{ends}"
+
+
+def _intervals(level: float | None, low: float | None) -> str:
+    """Say of which level the brackets are, where there are any."""
+    return "" if level is None or low is None else f", {level:.0%} intervals"
 
 
 def _number(value: float | None, *, unit: str = "") -> str:

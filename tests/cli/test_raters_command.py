@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,21 @@ def test_a_distance_that_no_case_has_is_named_without_a_unit(
     assert "ASSD not defined, n = 2 and 0" in text
     assert "C001: only some marked it, DSC 0.000" in text
     assert "none" not in text
+    assert "intervals" not in text
+
+
+def test_an_interval_that_is_printed_has_its_level(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write_raters(tmp_path, [(3 + place % 3, 4, 6) for place in range(10)])
+    out = str(tmp_path / "out")
+    assert _run(["raters", str(table), "-o", out, "--level", "0.9", "--no-images"]) == 0
+    assert "disputed 0 of 10, 90% intervals" in told(capsys)[0]
+    page = (tmp_path / "out" / "raters.html").read_text(encoding="utf-8")
+    told_of = page.split("between pairs of raters")[1].split("</p>")[0]
+    sentence = " ".join(re.sub(r"<[^>]+>", "", told_of).split())
+    assert sentence.startswith(", n = 10, 90 % interval, ")
+    assert sentence.count("90 % interval, ") == 2
 
 
 @pytest.mark.parametrize(
