@@ -26,13 +26,14 @@ from reports.sections.evidence import controls, worst
 from reports.sections.front import front
 from reports.sections.methods import limits, methods
 from reports.sections.provenance import glossary, provenance
+from reports.sections.raters import raters
 from reports.sections.response import response
 from reports.sections.strata import strata
 from reports.view import view_of
 
 SECTIONS = (
-    *(accounting, clean, response, difficulty, strata, bounds, comparison, worst, controls),
-    *(methods, limits, provenance, glossary),
+    *(accounting, clean, response, difficulty, raters, strata, bounds, comparison, worst),
+    *(controls, methods, limits, provenance, glossary),
 )
 """In the order of the report."""
 

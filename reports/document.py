@@ -295,16 +295,16 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ScreenPage:
-    """The one page of a screen."""
+    """A short report on one page: a screen, or raters alone."""
 
     name: str
-    """Of the screen."""
+    """Of the screen, or of the table."""
     stamp: str
-    """EXPLORATORY."""
+    """EXPLORATORY, DESCRIPTIVE."""
     stamp_meaning: str
     """What the stamp says, in words."""
     overall: Text
-    """Empty: a screen judges nothing."""
+    """Empty: such a page judges nothing."""
     identities: tuple[tuple[str, Text], ...]
     """(what, digest or version)."""
     banners: tuple[tuple[str, Text], ...]
@@ -315,3 +315,10 @@ class ScreenPage:
     """What was found, in words."""
     sections: tuple[Section, ...]
     """In order."""
+    kind: str = "screen: a first look"
+    """Words beside the product's name."""
+    source: str = (
+        "Every number on this page comes from screen.json of this folder. Simulated perturbations – not "
+        "clinical validation."
+    )
+    """Words of the foot."""

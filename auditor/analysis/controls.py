@@ -78,7 +78,10 @@ def _expected(
 ) -> tuple[str, bool | None]:
     """Say what is expected, and whether it holds; None where nothing is."""
     known = column.judged[~np.isnan(column.judged)]
+    mean_over = setup.audit.reference_rule.startswith("mean over")
     if key.system == "control:reference":
+        if mean_over:
+            return "shown for orientation: the majority of the raters against each of them", None
         if key.perturbation != CLEAN:
             return "shows what the warp there and back costs", None
         return "mean DSC is 1", None if mean is None else bool((known == 1.0).all())
@@ -91,7 +94,7 @@ def _expected(
         least = min(rivals, default=None)
         return told, None if mean is None or least is None else mean < least
     if key.system.startswith("control:rater"):
-        part = setup.audit.reference_rule.startswith("majority")
+        part = mean_over or setup.audit.reference_rule.startswith(("majority", "STAPLE"))
         told = "scored against a reference that it is part of" if part else "one rater's mask"
         return f"shown for orientation: {told}", None
     return "shown for orientation", None

@@ -58,6 +58,8 @@ class AnalysisSetup:
     """Evaluations of the audited systems."""
     stress_from: Mapping[str, int] = field(default_factory=dict)
     """Perturbation -> its first severity beyond what is seen in practice; 4 where it is not named."""
+    rater_margin: float | None = None
+    """DSC by which a system may agree less with raters than they do with each other; None: not declared."""
     invariant: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Perturbation -> systems whose own normalisation takes it away where no background is masked."""
     windows: Mapping[str, str] = field(default_factory=dict)

@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from auditor.analysis.groups import Group, groups
 from auditor.analysis.intervals import (
-    DRAWS,
     bca_interval,
     clopper_pearson,
     studentized_interval,
-    unseen_rate,
 )
+from auditor.analysis.means import described, interval_estimate
 from auditor.analysis.phantom import phantom_lower
 from auditor.analysis.setup import AnalysisSetup
 from auditor.analysis.table import Column, Key, counted, over_patients
@@ -139,13 +138,8 @@ def _intervals(
     together: dict[int, list[int]] = defaultdict(list)
     for i, sample in enumerate(samples):
         n = len(sample)
-        if n == 0:
-            results[i] = Estimate(None, 0, "none", status="not_assessable", note="no value")
-        elif n < minimum[i]:
-            note = f"{n} patient(s): described, not inferred from (needs n >= {minimum[i]})"
-            results[i] = Estimate(
-                float(sample.mean()), n, "descriptive", status="too_few", note=note
-            )
+        if n < minimum[i]:
+            results[i] = described(sample, few=minimum[i])
         else:
             together[n].append(i)
     for n, members in together.items():
@@ -153,28 +147,8 @@ def _intervals(
         low, high = studentized_interval(values, setup.weights(n), level=level, bounded=False)
         for place, i in enumerate(members):
             ends = (float(low[place]), float(high[place]))
-            results[i] = _interval(samples[i], ends, least[i], level)
+            results[i] = interval_estimate(samples[i], ends, least[i], level)
     return [result for result in results if result is not None]
-
-
-def _interval(
-    sample: Floats, ends: tuple[float, float], least: float | None, level: float
-) -> Estimate:
-    n = len(sample)
-    mean = float(sample.mean())
-    low, high = ends
-    if low == high:
-        note = "all patients have the same value; the interval says nothing of others"
-        return Estimate(mean, n, "descriptive", status="degenerate", note=note)
-    if not (np.isfinite(low) and np.isfinite(high)):
-        note = "too few different values for a resampling interval"
-        return Estimate(mean, n, "descriptive", status="degenerate", note=note)
-    if least is not None:
-        low, high = max(least, low), min(1.0, high)
-    rate = unseen_rate(n, level=level)
-    note = f"a rate of failures up to {rate:.3f} that no patient shows is not excluded"
-    method = f"studentized bootstrap ({DRAWS} draws)"
-    return Estimate(mean, n, method, "two-sided", level, low, high, note=note)
 
 
 def _cross_checked(job: _Job, mean: Estimate, setup: AnalysisSetup) -> Estimate:

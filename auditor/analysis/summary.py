@@ -18,6 +18,7 @@ from auditor.analysis.groups import stratum_infos
 from auditor.analysis.intervals import FEW
 from auditor.analysis.promises import comparisons, conformal_bounds, main_columns
 from auditor.analysis.properties import properties
+from auditor.analysis.rater_systems import rater_results
 from auditor.analysis.scans import case_rows, conditions
 from auditor.analysis.selection import digests, exhibits, worst_cases
 from auditor.analysis.setup import AnalysisSetup
@@ -60,7 +61,8 @@ def summarise(table: pa.Table, *, setup: AnalysisSetup) -> Results:
     scans = of_kind(table, Record.SCAN)
     evaluations = of_kind(table, Record.EVALUATION)
     known = properties(table)
-    columns = measurements(of_kind(table, Record.MEASUREMENT), setup.names)
+    measured = of_kind(table, Record.MEASUREMENT)
+    columns = measurements(measured, setup.names)
     summed = summaries(columns, setup)
     has_dsc = any(info.name == "dsc" for info in setup.metrics)
     bounds = conformal_bounds(columns, setup) if has_dsc else ()
@@ -92,6 +94,7 @@ def summarise(table: pa.Table, *, setup: AnalysisSetup) -> Results:
         exhibits=exhibits(columns, setup, digests(evaluations)),
         not_assessed=not_assessed(setup),
         limits=limits(setup),
+        raters=rater_results(measured, known, setup),
     )
 
 

@@ -31,7 +31,9 @@ def canonical_table(cases: Sequence[CaseRecord], folder: Path) -> str:
         on, then metadata; sorted by patient and case.
     """
     channels = max((len(record.images) for record in cases), default=1)
-    raters = max((len(record.raters) for record in cases), default=0)
+    raters = max(
+        (int(it.rpartition("_")[2]) for record in cases for it in record.rater_names), default=0
+    )
     images = ["image"] if channels == 1 else [f"image_{n}" for n in range(1, channels + 1)]
     references = ["reference"] if any(record.reference for record in cases) else []
     columns = dict.fromkeys(name for record in cases for name, _ in record.metadata)
@@ -45,7 +47,10 @@ def canonical_table(cases: Sequence[CaseRecord], folder: Path) -> str:
         row |= zip(images, (_relative(it, folder) for it in record.images), strict=False)
         if record.reference:
             row["reference"] = _relative(record.reference, folder)
-        row |= {f"rater_{n}": _relative(it, folder) for n, it in enumerate(record.raters, start=1)}
+        row |= {
+            name: _relative(it, folder)
+            for name, it in zip(record.rater_names, record.raters, strict=True)
+        }
         writer.writerow(row)
     return sink.getvalue()
 

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from auditor.cases.layouts import CasesSource, gather_source
 from auditor.cases.manifest import names_patients
+from auditor.cases.reference_rules import rule_problems, rule_warnings
 from auditor.errors import DataError
-from auditor.schema import CaseRecord, Geometry, ReferenceRule
+from auditor.schema import CaseRecord, Geometry
 from auditor.volumes.geometry import difference
 from auditor.volumes.images import read_mask, read_volume
 
@@ -67,8 +68,9 @@ def check_cases(cases: Sequence[CaseRecord], source: CasesSource, *, labels: Lab
         the declared state, one image under two names, patients that were never named.
     """
     found = _Findings(warnings=_manifest_warnings(cases, source))
+    found.warnings += rule_warnings(cases, source.reference)
     for record in cases:
-        found.problems += _rule_problems(record, source.reference)
+        found.problems += rule_problems(record, source.reference)
         geometry = _check_image(record, source, found)
         masks = [record.reference] if record.reference else []
         for path in (*masks, *record.raters):
@@ -167,23 +169,6 @@ def _audit_problems(found: _Findings, labels: Labels) -> list[str]:
         told = ", ".join(f"{n} (case {case!r})" for n, case in sorted(found.channels.items()))
         problems.append(f"all scans of an audit must have as many channels; there are {told}")
     return problems
-
-
-def _rule_problems(record: CaseRecord, rule: ReferenceRule) -> list[str]:
-    raters = len(record.raters)
-    where = f"case {record.case!r}"
-    if rule.use == "given" and record.reference is None and raters != 1:
-        return [
-            (
-                f"{where}: has {raters} raters and no reference; say cases.reference: "
-                "{use: majority, tie: above_half}"
-            )
-        ]
-    if rule.use == "majority" and raters == 0:
-        return [f"{where}: must have raters for cases.reference.use: majority, has none"]
-    if rule.use.startswith("rater_") and int(rule.use.removeprefix("rater_")) > raters:
-        return [f"{where}: must have {rule.use} for cases.reference.use, has {raters} raters"]
-    return []
 
 
 def _contradictions(record: CaseRecord, image: Tensor, source: CasesSource) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from auditor.cases.raters import chosen_reference
+from auditor.cases.reference_rules import chosen_reference
 from auditor.errors import DataError
 from auditor.schema import CaseRecord, Geometry, ReferenceRule
 from auditor.volumes.geometry import difference
@@ -30,6 +30,11 @@ class LoadedCase:
     """Of the scan and of every mask."""
     references: Mapping[str, Tensor]
     """Label maps, int16 or int32: ``reference`` and, where there are raters, ``rater_1`` and on."""
+
+    @property
+    def raters(self) -> Mapping[str, Tensor]:
+        """The raters among the references."""
+        return {name: it for name, it in self.references.items() if name != "reference"}
 
 
 def load_case(
@@ -61,7 +66,10 @@ def load_case(
     """
     image, geometry = read_volume(record.images)
     given = None if record.reference is None else _mask(record.reference, record, geometry)
-    raters = [_mask(path, record, geometry) for path in record.raters]
+    raters = {
+        name: _mask(path, record, geometry)
+        for name, path in zip(record.rater_names, record.raters, strict=True)
+    }
     numbers = [number for _, number in labels]
     reference = chosen_reference(given, raters, numbers, reference_rule, case=record.case)
     region = sum((reference == number for number in numbers), start=reference == -1)
@@ -78,8 +86,7 @@ def load_case(
     except (ValueError, TypeError) as error:
         msg = f"case {record.case!r}: {error}"
         raise DataError(msg) from error
-    masks = {f"rater_{i + 1}": mask for i, mask in enumerate(raters)}
-    return LoadedCase(record, scan, geometry, {"reference": reference, **masks})
+    return LoadedCase(record, scan, geometry, {"reference": reference, **raters})
 
 
 def _has_slices(geometry: Geometry) -> bool:

@@ -28,7 +28,7 @@ THICKNESS = "slice_thickness_mm"
 """Column of the thickness of the slices, where it is not their distance."""
 
 
-def read_table(table: Path) -> tuple[CaseRecord, ...]:
+def read_table(table: Path, *, images: bool = True) -> tuple[CaseRecord, ...]:
     """Read a CSV table of cases.
 
     Parameters
@@ -36,8 +36,11 @@ def read_table(table: Path) -> tuple[CaseRecord, ...]:
     table : Path
         Columns: ``case``, ``patient`` (without the column: the case's name), ``image`` or ``image_1`` ..
         (one per channel; ``p.nii.gz[1]`` is the second volume of a file), ``reference`` and/or
-        ``rater_1`` .. ``rater_k``; every other column is metadata, of which perturbations know
-        ``slice_thickness_mm``. Separated by comma, semicolon or tab. Paths are relative to the table.
+        ``rater_1`` .. ``rater_k`` (the cell of a rater who did not see a case stays empty); every other
+        column is metadata, of which perturbations know ``slice_thickness_mm``. Separated by comma,
+        semicolon or tab. Paths are relative to the table.
+    images : bool
+        False: the columns of images may be missing, and their cells empty.
 
     Returns
     -------
@@ -50,8 +53,8 @@ def read_table(table: Path) -> tuple[CaseRecord, ...]:
         With every problem at once: missing columns, duplicate or empty cases, missing files.
     """
     columns, rows, too_long = _rows(table)
-    images, raters = _numbered(columns, "image"), _numbered(columns, "rater")
-    problems = _column_problems(columns, images, raters)
+    channels, raters = _numbered(columns, "image"), _numbered(columns, "rater")
+    problems = _column_problems(columns, channels, raters, images=images)
     if problems:
         msg = f"{table.name} is no table of cases:"
         raise DataError(msg, problems)
@@ -59,9 +62,10 @@ def read_table(table: Path) -> tuple[CaseRecord, ...]:
     records = []
     first_row: dict[str, int] = {}
     for number, row in rows:
-        record = _record(row, table.parent, columns, images, raters)
+        record = _record(row, table.parent, columns, channels, raters)
         records.append(record)
-        problems += [f"row {number}: {it}" for it in _row_problems(row, record, images, raters)]
+        wanted = channels if images or record.images else []
+        problems += [f"row {number}: {it}" for it in _row_problems(row, record, wanted)]
         before = first_row.setdefault(record.case, number)
         if record.case and before != number:
             problems.append(
@@ -85,7 +89,7 @@ def roles(record: CaseRecord) -> tuple[tuple[str, str], ...]:
     found = [(f"image_{i + 1}", path) for i, path in enumerate(record.images)]
     if record.reference is not None:
         found.append(("reference", record.reference))
-    return (*found, *((f"rater_{i + 1}", path) for i, path in enumerate(record.raters)))
+    return (*found, *zip(record.rater_names, record.raters, strict=True))
 
 
 def finished(records: Sequence[CaseRecord]) -> tuple[CaseRecord, ...]:
@@ -180,7 +184,7 @@ def _numbered(columns: Sequence[str], stem: str) -> list[str]:
 
 
 def _column_problems(
-    columns: Sequence[str], images: Sequence[str], raters: Sequence[str]
+    columns: Sequence[str], channels: Sequence[str], raters: Sequence[str], *, images: bool
 ) -> list[str]:
     there = f"there are {', '.join(columns) or 'none'}"
     problems = [
@@ -188,9 +192,9 @@ def _column_problems(
     ]
     if "case" not in columns:
         problems.append(f"a column case is required, {there}")
-    if not images:
+    if images and not channels:
         problems.append(f"a column image is required (or image_1 and on, one per channel), {there}")
-    if "image" in images and len(images) > 1:
+    if "image" in channels and len(channels) > 1:
         problems.append("image and image_1 exclude each other: one file, or one file per channel")
     if "reference" not in columns and not raters:
         problems.append(f"a column reference, or rater_1 and on, is required, {there}")
@@ -207,19 +211,20 @@ def _record(
     raters: Sequence[str],
 ) -> CaseRecord:
     known = {"case", "patient", "reference", *images, *raters}
+    numbers = tuple(number for number, name in enumerate(raters, start=1) if row[name])
+    gap = numbers != tuple(range(1, len(numbers) + 1))
     return CaseRecord(
         case=row["case"],
         patient=row.get("patient") or row["case"],
         images=tuple(str(folder / row[name]) for name in images if row[name]),
         reference=str(folder / row["reference"]) if row.get("reference") else None,
         raters=tuple(str(folder / row[name]) for name in raters if row[name]),
+        rater_numbers=numbers if gap else (),
         metadata=tuple((name, row[name]) for name in columns if name not in known),
     )
 
 
-def _row_problems(
-    row: dict[str, str], record: CaseRecord, images: Sequence[str], raters: Sequence[str]
-) -> list[str]:
+def _row_problems(row: dict[str, str], record: CaseRecord, images: Sequence[str]) -> list[str]:
     problems = [] if record.case else ["the cell case is empty"]
     if row.get("patient") == "":
         # a case of its own would be one patient more than there are, and every interval too narrow
@@ -228,11 +233,6 @@ def _row_problems(
     problems += [f"{where} has no file in the column {name}" for name in images if not row[name]]
     if record.reference is None and not record.raters:
         problems.append(f"{where} has neither a reference nor a rater")
-    if any(not row[name] for name in raters[: len(record.raters)]):
-        problems.append(
-            f"{where} has {len(record.raters)} raters with a gap before the last; fill the columns "
-            "from rater_1 on"
-        )
     thickness = row.get(THICKNESS, "")
     if thickness and _length(thickness) is None:
         problems.append(f"{where}: {THICKNESS} must be a positive number, was {thickness!r:.40}")

@@ -9,10 +9,9 @@ from torch import Tensor
 
 from auditor.cases.staple import staple
 from auditor.errors import DataError
-from auditor.schema import ReferenceRule
 from auditor.volumes.label_numbers import label_type
 
-__all__ = ["chosen_reference", "majority", "staple", "without"]
+__all__ = ["majority", "staple", "without"]
 
 
 def majority(masks: Sequence[Tensor], labels: Sequence[int], *, tie: str) -> Tensor:
@@ -84,40 +83,3 @@ def without(masks: Sequence[Tensor], left_out: int, labels: Sequence[int], *, ti
 def _votes(masks: Sequence[Tensor], number: int) -> Tensor:
     """Count the raters that give a label to each voxel."""
     return torch.stack([mask == number for mask in masks]).sum(dim=0)
-
-
-def chosen_reference(
-    given: Tensor | None,
-    raters: Sequence[Tensor],
-    labels: Sequence[int],
-    rule: ReferenceRule,
-    *,
-    case: str,
-) -> Tensor:
-    """Return the mask that is scored against.
-
-    Raises
-    ------
-    DataError
-        When the rule asks for a mask that the case does not have.
-    """
-    if rule.use == "given":
-        if given is not None:
-            return given
-        if len(raters) == 1:
-            return raters[0]
-        msg = (
-            f"case {case!r} has {len(raters)} raters and no column reference; say cases.reference: "
-            "{use: majority, tie: above_half} in the configuration"
-        )
-        raise DataError(msg)
-    if rule.use == "majority":
-        if raters:
-            return majority(raters, labels, tie=rule.tie)
-        msg = f"case {case!r} must have raters for cases.reference.use: majority, it has none"
-        raise DataError(msg)
-    number = int(rule.use.removeprefix("rater_"))
-    if number <= len(raters):
-        return raters[number - 1]
-    msg = f"case {case!r} must have {rule.use} for cases.reference.use, it has {len(raters)} raters"
-    raise DataError(msg)

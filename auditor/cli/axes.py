@@ -59,4 +59,5 @@ def _cut(way: Proposal, axis: AxisProposals) -> str:
         f"{name}: {n}{' (too few)' if n < axis.minimum else ''}" for name, n in way.groups
     )
     edges = ", ".join(f"{edge:.6g}" for edge in way.edges)
-    return f"edges [{edges}], patients {counts}" if edges else f"patients {counts}"
+    told = f"; {way.note}" if way.note.startswith("not assessable") else ""
+    return f"{f'edges [{edges}], ' if edges else ''}patients {counts}{told}"

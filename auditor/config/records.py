@@ -102,6 +102,8 @@ class AuditConfig:
     """Conformal bounds: share of new patients for which the bound may fail."""
     delta: float = 0.10
     """PAC bounds: probability that the calibration set is a bad one."""
+    rater_margin: float | None = None
+    """DSC by which a system may agree less with raters than they do with each other; None: not declared."""
     keep: Keep = field(default_factory=Keep)
     """What is left behind."""
     warnings: tuple[str, ...] = ()
@@ -164,6 +166,7 @@ def canonical(config: AuditConfig) -> Mapping[str, Any]:
         "confidence": {"criteria": config.criteria_level, "intervals": config.interval_level},
         "bounds": {"alpha": config.alpha, "delta": config.delta},
         "keep": _plain(config.keep),
+        **({} if config.rater_margin is None else {"raters": {"margin": config.rater_margin}}),
     }
 
 

@@ -22,6 +22,7 @@ from auditor.config.settings import Settings
 from auditor.config.shape import CasesShape, Shape
 from auditor.config.strata import read_strata
 from auditor.schema import (
+    REFERENCE_RULES,
     CriterionSpec,
     MetricSpec,
     PerturbationSpec,
@@ -107,6 +108,7 @@ def resolve(
         alpha=shape.bounds.alpha,
         delta=shape.bounds.delta,
         keep=Keep(shape.keep.predictions, shape.keep.exhibits),
+        rater_margin=None if shape.raters is None else shape.raters.margin,
         warnings=tuple(warnings),
     )
     return dataclasses.replace(config, canonical=canonical(config)), []
@@ -183,9 +185,10 @@ def _cases(given: CasesShape, folder: Path, problems: Problems) -> CasesConfig:
                 "configuration)"
             )
     use = given.reference.use
-    if not re.fullmatch(r"given|majority|rater_[1-9]\d*", use):
+    if use not in REFERENCE_RULES and not re.fullmatch(r"rater_[1-9]\d*", use):
         problems.append(
-            f"cases.reference.use: must be given, majority or one rater (rater_1), was {use!r}"
+            f"cases.reference.use: must be {', '.join(REFERENCE_RULES)}, or one rater (rater_1), was "
+            f"{use!r}"
         )
     exclude = None if given.exclude is None else folder / given.exclude
     names: tuple[str, ...] | None = ()

@@ -45,9 +45,9 @@ class ReferenceShape(_Strict):
     """Which mask counts when there are several raters."""
 
     use: str = "given"
-    """given, majority, or one rater: rater_1."""
-    tie: Literal["above_half", "at_least_half"] = "above_half"
-    """How a majority is counted."""
+    """given, majority, staple, mean_over_raters, or one rater: rater_1."""
+    tie: Literal["above_half", "at_least_half"] | None = None
+    """How a majority is counted; required where a case has an even number of raters."""
 
 
 class CasesShape(_Strict):
@@ -230,6 +230,14 @@ class CriterionShape(_Strict):
     """{axis: group}: these cases only."""
 
 
+class RatersShape(_Strict):
+    """Systems against the raters, on the clean scans."""
+
+    margin: Rate
+    """How much less than raters with each other a system may agree with them, in DSC, and still count as
+    within their range."""
+
+
 class ConfidenceShape(_Strict):
     """Levels of confidence."""
 
@@ -308,6 +316,8 @@ class Shape(_Strict):
     """Groups of cases."""
     criteria: dict[Name, CriterionShape] = {}
     """Claims with thresholds."""
+    raters: RatersShape | None = None
+    """Margin of the comparison with the raters."""
     confidence: ConfidenceShape = ConfidenceShape()
     """Levels of confidence."""
     bounds: BoundsShape = BoundsShape()

@@ -36,7 +36,7 @@ from auditor.schema import (
 )
 from perturbations import Warp
 
-__all__ = ["Scorer", "mask_digest", "without_probability"]
+__all__ = ["Scorer", "mask_digest", "probability_of", "without_probability"]
 
 
 def mask_digest(labels: Tensor) -> str:
@@ -71,10 +71,19 @@ def without_probability(label: ScoredLabel, output: OutputSpec | None) -> str:
     return ""
 
 
-def _probability(
+def probability_of(
     label: ScoredLabel, output: OutputSpec | None, probabilities: Tensor | None
 ) -> Tensor | None:
-    """Probability map of a label, or of a group: the sum of its labels'; None where there is none."""
+    """Probability map of a label, or of a group: the sum of its labels'; None where there is none.
+
+    Parameters
+    ----------
+    label : ScoredLabel
+    output : OutputSpec or None
+        Of the system: what its probabilities are of; None for a control.
+    probabilities : (label, z, y, x) or None
+        One channel per label of the output.
+    """
     if probabilities is None or output is None:
         return None
     if label.is_group and "sigmoid" in output.activation:
@@ -168,7 +177,7 @@ class Scorer:
         rows: list[Row] = []
         for label in self.labels:
             mask = label.mask(labels)
-            probability = _probability(label, output, probabilities)
+            probability = probability_of(label, output, probabilities)
             why_not = without_probability(label, output)
             rows.append(
                 replace(

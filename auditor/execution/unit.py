@@ -18,17 +18,19 @@ from torch import Tensor
 
 from auditor.cases import LoadedCase, load_case, write_mask
 from auditor.errors import AuditError, IntegrityError
+from auditor.execution.averaging import MeanScorer
 from auditor.execution.clean_masks import CleanMasks
 from auditor.execution.controls import clean_controls, otsu_mask, warped_reference
 from auditor.execution.job import ConditionRow, Job, failed_rows
 from auditor.execution.perturbed import Scanned, evaluation, moved, perturb
+from auditor.execution.rater_rows import RaterPanel, disagreements
 from auditor.execution.scoring import Scorer
 from auditor.execution.store import has_shard, write_shard
 from auditor.plan import Unit, scan_name
 from auditor.schema import CLEAN, CONTROLS, Record, Row, Status, SystemSpec
 from auditor.strata.foreground import foreground_ratio
 from auditor.strata.measure import case_properties
-from auditor.strata.raters import rater_disagreement
+from auditor.strata.raters import RaterDisagreement
 from auditor.strata.window_rules import window_rules
 from auditor.systems.closing import Closing
 from auditor.systems.decision import decide
@@ -54,7 +56,9 @@ class UnitRunner(Closing):
         self._callables = callables or {}
         self._open: OrderedDict[str, tuple[System, ExitStack]] = OrderedDict()
         self._case: LoadedCase | None = None
-        self._scorer: Scorer | None = None
+        self._scorer: Scorer | MeanScorer | None = None
+        self._panel: RaterPanel | None = None
+        self._apart: Mapping[str, RaterDisagreement] | None = None
         self._clean = CleanMasks()
 
     def close(self) -> None:
@@ -104,16 +108,31 @@ class UnitRunner(Closing):
             When a file cannot be read any more.
         """
         if self._case is None or self._case.record.case != name:
-            self._case, self._scorer = None, None
+            self._case, self._scorer, self._panel, self._apart = None, None, None, None
             case = self._loaded(name)
-            self._scorer = Scorer.of(
-                case.references["reference"],
-                case.geometry,
-                labels=self._job.config.scored,
-                metrics=self._job.config.metrics,
-            )
+            self._scorer = self._prepared(case)
             self._case = case
         return self._case
+
+    def _prepared(self, case: LoadedCase) -> Scorer | MeanScorer:
+        config = self._job.config
+
+        def against(mask: Tensor) -> Scorer:
+            return Scorer.of(mask, case.geometry, labels=config.scored, metrics=config.metrics)
+
+        if config.cases.reference.use == "mean_over_raters":
+            return MeanScorer(tuple(against(mask) for mask in case.raters.values()))
+        return against(case.references["reference"])
+
+    def _raters(self, unit: Unit, case: LoadedCase) -> RaterPanel | None:
+        """Prepare the raters of a clean scan; they saw no other."""
+        if unit.perturbation.name != CLEAN:
+            return None
+        if self._panel is None:
+            config = self._job.config
+            tie = config.cases.reference.tie
+            self._panel = RaterPanel.of(case, labels=config.scored, tie=tie)
+        return self._panel
 
     def system(self, name: str) -> System:
         """Return a running system, starting it when needed."""
@@ -193,6 +212,7 @@ class UnitRunner(Closing):
         rows: list[Row] = []
         # also where there is no warp, because nothing was lost or there is no scan
         geometric = unit.perturbation.name != CLEAN and CATALOG[unit.perturbation.name].geometric
+        raters = self._raters(unit, case)
         for item in scanned:
             template = self._template(unit, spec.name, item.condition)
             outcome = outcomes.get(id(item), Failure(item.status, item.reason))
@@ -204,6 +224,8 @@ class UnitRunner(Closing):
                     geometric=geometric,
                     output=spec.output,
                 )
+                if raters is not None:
+                    rows += raters.failed(template, outcome.status, outcome.reason)
                 continue
             probabilities, labels = outcome.probabilities, outcome.labels
             if item.warp is not None:
@@ -224,6 +246,10 @@ class UnitRunner(Closing):
                 warp=item.warp,
                 seconds=seconds,
             )
+            if raters is not None:
+                rows += raters.rows(
+                    labels, template=template, output=spec.output, probabilities=probabilities
+                )
         return rows
 
     def _keep(
@@ -274,6 +300,10 @@ class UnitRunner(Closing):
             for name, mask in masks.items():
                 rows += scorer.rows(mask, template=replace(template, system=name), warp=item.warp)
             rows += self._scan_rows(template, case, item, rows)
+            raters = self._raters(unit, case)
+            if raters is not None:
+                rows += raters.control_rows(template)
+                rows += raters.property_rows(template, self._disagreement(case))
             if unit.perturbation.name == CLEAN:
                 rows += self._property_rows(template, case)
         return rows
@@ -306,12 +336,7 @@ class UnitRunner(Closing):
         rows = []
         for label in self._job.config.scored:
             reference = label.mask(case.references["reference"])
-            raters = [
-                label.mask(mask)
-                for key, mask in case.references.items()
-                if key.startswith("rater_")
-            ]
-            disagreement = rater_disagreement(raters, case.geometry.spacing, case.geometry.unit)
+            disagreement = self._disagreement(case)[label.name]
             rows.append(
                 replace(
                     common,
@@ -323,6 +348,12 @@ class UnitRunner(Closing):
                 )
             )
         return rows
+
+    def _disagreement(self, case: LoadedCase) -> Mapping[str, RaterDisagreement]:
+        """Compare the raters of a case once: no perturbation changes what they drew."""
+        if self._apart is None:
+            self._apart = disagreements(case, self._job.config.scored)
+        return self._apart
 
     def _property_rows(self, template: Row, case: LoadedCase) -> list[Row]:
         """Measure what groups and difficulty are read from, once for all systems."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MAX_SIDE", "Plane", "contours_of", "cut", "display_window", "png_of"]
+__all__ = ["MAX_SIDE", "Plane", "contours_of", "cut", "cut_disputed", "display_window", "png_of"]
 
 MAX_SIDE = 128
 """Longest side of a crop, pixels: evidence, not a viewer."""
@@ -89,6 +89,45 @@ def cut(
             )
         )
     return planes
+
+
+def cut_disputed(
+    image: NDArray[np.float32],
+    masks: Mapping[str, NDArray[np.bool_]],
+    *,
+    spacing: tuple[float, ...],
+    window: tuple[float, float],
+) -> Plane:
+    """Cut a scan across its thickest axis, where several masks of equal standing differ most.
+
+    Parameters
+    ----------
+    image, masks, spacing, window
+        As of `cut`, the masks under any names.
+
+    Returns
+    -------
+    Plane
+        The slice with the most voxels that some masks hold and others do not; where they all agree, the
+        one with the most voxels.
+    """
+    names = "zyx"[-image.ndim :]
+    if image.ndim == 2:
+        return _plane(image, masks, names, spacing, window, 0)
+    every = list(masks.values())
+    wrong = np.logical_or.reduce(every) & ~np.logical_and.reduce(every)
+    target = wrong if wrong.any() else every[0]
+    axis = int(np.argmax(spacing))
+    others = tuple(other for other in range(3) if other != axis)
+    where = int(np.argmax(target.sum(axis=others))) if target.any() else image.shape[axis] // 2
+    return _plane(
+        np.asarray(image.take(where, axis)),
+        {name: np.asarray(mask.take(where, axis)) for name, mask in masks.items()},
+        "".join(names[other] for other in others),
+        tuple(spacing[other] for other in others),
+        window,
+        where,
+    )
 
 
 def contours_of(mask: NDArray[np.bool_]) -> list[list[tuple[float, float]]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from auditor.pipeline.answers import demo_lines, doubt_lines
     from auditor.pipeline.auditing import audit
+    from auditor.pipeline.comparing_raters import compare_raters
     from auditor.pipeline.drafting import draft
     from auditor.pipeline.folder import read_lock, verify_sums
     from auditor.pipeline.inspecting import Inspection, inspect_checkpoint
@@ -32,6 +33,7 @@ __all__ = [
     "Screening",
     "Wanted",
     "audit",
+    "compare_raters",
     "demo_lines",
     "doubt_lines",
     "draft",
@@ -58,6 +60,7 @@ _HOMES = {
     "Screening": "screening",
     "Wanted": "screen_contract",
     "audit": "auditing",
+    "compare_raters": "comparing_raters",
     "demo_lines": "answers",
     "doubt_lines": "answers",
     "draft": "drafting",

@@ -200,6 +200,7 @@ def look(
             *config.warnings,
             *checked.warnings,
             *too_fine(config, cases, checked),
+            *_unused_margin(config, cases),
             *_refused(config, cases[0]),
             *(line for record in records for line in _doubts(record, looked)),
             *unused,
@@ -235,6 +236,13 @@ def _without_probabilities(config: AuditConfig) -> tuple[tuple[str, ...], tuple[
         if METRICS[spec.name].needs_probabilities:
             check_probabilities(spec.name, config.systems, problems, warnings)
     return tuple(problems), tuple(warnings)
+
+
+def _unused_margin(config: AuditConfig, cases: Sequence[CaseRecord]) -> tuple[str, ...]:
+    """Tell when a comparison with raters was declared for cases that have none to compare with."""
+    if config.rater_margin is None or any(len(case.raters) > 1 for case in cases):
+        return ()
+    return ("raters.margin: decides nothing, as no case has two raters",)
 
 
 def _refused(config: AuditConfig, first: CaseRecord) -> tuple[str, ...]:

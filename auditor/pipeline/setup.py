@@ -84,6 +84,7 @@ def analysis_setup(
         delta=config.delta,
         exhibits=config.keep.exhibits,
         planned=job.plan.evaluations,
+        rater_margin=config.rater_margin,
         windows=system_windows(config),
     )
 
@@ -100,7 +101,15 @@ def _invariant(config: AuditConfig) -> dict[str, tuple[str, ...]]:
 
 def _reference_rule(job: Job) -> str:
     rule = job.config.cases.reference
-    if rule.use == "majority":
-        most = max(len(record.raters) for record in job.cases)
-        return f"majority of {most} raters, ties {rule.tie.replace('_', ' ')}"
-    return "given" if rule.use == "given" else rule.use.replace("_", " ")
+    counts = sorted({len(record.raters) for record in job.cases})
+    raters = f"{' to '.join(str(n) for n in (*counts[:1], *counts[1:][-1:]))} raters"
+    ties = "" if rule.tie is None else f", ties {rule.tie.replace('_', ' ')}"
+    told = {
+        "majority": f"majority of {raters}{ties}",
+        "staple": f"STAPLE of {raters}",
+        "mean_over_raters": (
+            f"mean over {raters} of each metric against each; pictures and groups of cases use their "
+            f"majority{ties}"
+        ),
+    }
+    return told.get(rule.use, rule.use.replace("_", " "))

@@ -30,6 +30,7 @@ from auditor.schema.encoding import decode, encode
 from auditor.schema.estimates import Estimate
 from auditor.schema.inputs import (
     LARGEST_LABEL,
+    REFERENCE_RULES,
     CaseRecord,
     Certainty,
     Contract,
@@ -55,6 +56,12 @@ from auditor.schema.rater_tests import (
     RangeTest,
     RangeVerdict,
     WilliamsIndex,
+)
+from auditor.schema.raters import (
+    RaterCase,
+    RaterLabel,
+    RaterResults,
+    RaterSystem,
 )
 from auditor.schema.results import (
     RESULTS_VERSION,
@@ -84,6 +91,7 @@ __all__ = [
     "CLEAN",
     "CONTROLS",
     "LARGEST_LABEL",
+    "REFERENCE_RULES",
     "RESULTS_VERSION",
     "ROW_COLUMNS",
     "SHARD_VERSION",
@@ -116,6 +124,10 @@ __all__ = [
     "PerturbationSpec",
     "RangeTest",
     "RangeVerdict",
+    "RaterCase",
+    "RaterLabel",
+    "RaterResults",
+    "RaterSystem",
     "Record",
     "ReferenceRule",
     "Region",

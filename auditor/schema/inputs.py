@@ -46,7 +46,9 @@ class CaseRecord:
     reference: str | None
     """The mask scored against, when one is given directly."""
     raters: tuple[str, ...] = ()
-    """One mask per rater, in the order rater_1 .. rater_k."""
+    """One mask per rater, in the order of the columns; cells without a mask are left out."""
+    rater_numbers: tuple[int, ...] = ()
+    """Number of each rater, where a cell before the last is empty; else they count 1, 2, .."""
     metadata: tuple[tuple[str, str], ...] = ()
     """Further columns of the table: (name, value)."""
     display_case: str = ""
@@ -59,15 +61,32 @@ class CaseRecord:
     slice_thickness_mm: float | None = None
     """Along the axis of the largest spacing, from the column of that name; None: not known."""
 
+    @property
+    def rater_names(self) -> tuple[str, ...]:
+        """Name of each rater: rater_1, rater_3."""
+        numbers = self.rater_numbers or range(1, len(self.raters) + 1)
+        return tuple(f"rater_{number}" for number in numbers)
+
+
+REFERENCE_RULES = ("given", "majority", "staple", "mean_over_raters")
+"""Every way to make the reference, beside one rater by its number."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReferenceRule:
     """How the mask that is scored against is made."""
 
     use: str = "given"
-    """given (the column reference), majority (of the raters), or one of them: rater_1."""
-    tie: Literal["above_half", "at_least_half"] = "above_half"
-    """majority: foreground when more than half of the raters say so, or at least half."""
+    """given (the column reference), majority or staple (of the raters), one of them: rater_1, or
+    mean_over_raters: no mask, but the mean of each metric against every rater."""
+    tie: Literal["above_half", "at_least_half"] | None = None
+    """majority: foreground when more than half of the raters say so, or at least half; None: not
+    declared, which only odd numbers of raters allow."""
+
+    @property
+    def votes(self) -> bool:
+        """Whether a majority of the raters is taken: as the reference, or for pictures and groups."""
+        return self.use in ("majority", "mean_over_raters")
 
 
 class Certainty(StrEnum):

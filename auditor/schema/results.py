@@ -22,6 +22,7 @@ from auditor.schema.audited import (
 )
 from auditor.schema.difficulty import DifficultyAxis, DoseResponse, WindowSweep
 from auditor.schema.estimates import Estimate
+from auditor.schema.raters import RaterResults
 
 RESULTS_VERSION = 2
 """Raised when a field is added or its meaning changes."""
@@ -275,3 +276,5 @@ class Results:
     """How the clean DSC grows with the foreground ratio."""
     sweeps: tuple[WindowSweep, ...] = ()
     """Checkpoints that were audited under several windows."""
+    raters: RaterResults | None = None
+    """How much raters agree, and systems with them; None: no case has two raters."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from auditor.schema.rater_page import RaterPicture
 from reports import svg
 from reports.document import Plane, Polygon
+from reports.svg import Mark, mark_of
+from reports.wording import plain
 
 _LINES = (("reference", ""), ("clean", "1 4"), ("prediction", "7 4"))
 """Drawn in this order: where lines coincide, the gaps of the upper ones show the reference."""
@@ -67,6 +71,82 @@ def _contour(polygons: tuple[Polygon, ...], name: str, dash: str, stretch: float
         )
         for class_ in ("halo", f"contour contour-{name}")
     )
+
+
+def raters_picture(picture: RaterPicture, *, title: str) -> Markup:
+    """Draw what each rater outlined on one slice, each with a colour and dash of his own.
+
+    Parameters
+    ----------
+    picture
+        Contours in pixels of the picture, and its pixels where they were kept.
+    title
+        Words for those who do not see the picture.
+    """
+    row, column = picture.spacing
+    stretch = row / column
+    width, height = float(picture.width), picture.height * stretch
+    parts = [svg.rectangle(0, 0, width, height, class_="ground")]
+    if picture.png:
+        parts.append(
+            svg.element(
+                "image",
+                href=f"data:image/png;base64,{picture.png}",
+                width=width,
+                height=height,
+                preserveAspectRatio="none",
+                class_="pixels",
+            )
+        )
+    for own in picture.contours:
+        mark = rater_mark(own.rater)
+        outline = " ".join(
+            svg.path([(x, y * stretch) for x, y in polygon], closed=True)
+            for polygon in own.polygons
+        )
+        if outline:
+            parts.append(
+                svg.element(
+                    "path",
+                    d=outline,
+                    class_=f"contour rater-{mark.index}",
+                    stroke_dasharray=mark.dash or None,
+                    vector_effect="non-scaling-stroke",
+                )
+            )
+    seen = [own.rater for own in picture.contours if own.polygons]
+    absent = [own.rater for own in picture.contours if not own.polygons]
+    words = f"Contours shown: {plain(', '.join(seen)) or 'none'}."
+    if absent:
+        words += f" Empty on this slice: {plain(', '.join(absent))}."
+    return svg.drawing(width, height, *parts, title=title, description=words, class_="picture")
+
+
+def rater_mark(rater: str) -> Mark:
+    """Give a rater the colour and dash of his number, the same on every picture."""
+    return mark_of(int(rater.rpartition("_")[2]) - 1)
+
+
+def raters_legend(raters: Sequence[str]) -> Markup:
+    """Say in words which contour is whose."""
+    keys = []
+    for rater in raters:
+        mark = rater_mark(rater)
+        sample = svg.element(
+            "svg",
+            svg.element("rect", x=0, y=0, width=40, height=14, class_="ground"),
+            svg.element(
+                "path",
+                d="M2,7 38,7",
+                class_=f"contour rater-{mark.index}",
+                stroke_dasharray=mark.dash or None,
+            ),
+            viewBox="0 0 40 14",
+            class_="sample",
+            aria_hidden="true",
+        )
+        keys.append(Markup('<span class="key">{}{}</span>').format(sample, plain(rater)))
+    return Markup("").join(keys)
 
 
 def legend() -> Markup:

@@ -47,6 +47,7 @@ def panel(view: View, perturbation: str, label: str, metric: MetricInfo) -> Mark
         vertical_axis(scale, LEFT, RIGHT),
         _severity_axis(view, perturbation, across),
         _controls(view, perturbation, label, metric, (across, scale)),
+        _raters(view, label, metric, (across, scale), curves),
         *(_band(curve, across, scale, view) for curve in curves),
         *(_worst_cases(curve, across, scale, view) for curve in curves),
         *(_line(curve, across, scale, view) for curve in curves),
@@ -234,6 +235,37 @@ def _controls(
         x, y = points[0]
         parts.append(svg.text(x + 4, y - 3, name, class_="small"))
     return Markup("").join(parts)
+
+
+def _raters(
+    view: View,
+    label: str,
+    metric: MetricInfo,
+    scales: tuple[Scale, Scale],
+    curves: list[Curve],
+) -> Markup:
+    """Mark the agreement of the raters with each other at severity 0: they saw no other scans.
+
+    Its name stands on the side where fewer curves begin, so that they do not run through it.
+    """
+    known = () if view.results.raters is None else view.results.raters.labels
+    own = next((it for it in known if it.label == label), None)
+    found = None if own is None else {"dsc": own.dsc, "assd": own.assd}.get(metric.name)
+    if found is None or found.value is None:
+        return Markup("")
+    across, scale = scales
+    x, y = across(0.0) - 13, scale(found.value)
+    whisker = Markup("")
+    if found.low is not None and found.high is not None:
+        whisker = svg.line(x, scale(found.low), x, scale(found.high), class_="guide axis")
+    starts = [run[0][1].mean.value for curve in curves for run in _runs(curve)[:1]]
+    above = sum(value > found.value for value in starts if value is not None)
+    beside = y - 6 if 2 * above < len(starts) else y + 13
+    return (
+        whisker
+        + svg.marker("diamond", x, y, size=3.2, class_="hollow axis")
+        + svg.text(x + 6, beside, "raters with each other", class_="small")
+    )
 
 
 def _describe(curves: list[Curve], metric: MetricInfo) -> str:

@@ -140,7 +140,7 @@ def test_problems_of_all_rows_are_told_together_with_their_row(tmp_path: Path) -
         "x,q,a.nii,m.nii,,\n"
         "y,p,,m.nii,,\n"
         "z,p,b.nii,,,\n"
-        "w,p,a.nii,,,m.nii\n"
+        "w,p,a.nii,,,n.nii\n"
         "v,,a.nii,m.nii,,\n",
     )
     assert problems_of(lambda: read_table(table)) == (
@@ -149,7 +149,7 @@ def test_problems_of_all_rows_are_told_together_with_their_row(tmp_path: Path) -
         "row 5: case 'y' has no file in the column image",
         "row 6: case 'z' has neither a reference nor a rater",
         "row 6: case 'z': the file of image_1 must exist, b.nii does not",
-        "row 7: case 'w' has 1 raters with a gap before the last; fill the columns from rater_1 on",
+        "row 7: case 'w': the file of rater_2 must exist, n.nii does not",
         "row 8: the cell patient is empty; fill it in, or leave the whole column out",
     )
 

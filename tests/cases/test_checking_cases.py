@@ -177,8 +177,20 @@ def test_scans_of_different_kinds_in_one_audit_are_a_problem(tmp_path: Path) -> 
         ("given", 3, "has 3 raters and no reference; say cases.reference: {use: majority"),
         ("given", 1, ""),
         ("majority", 3, ""),
+        (
+            "majority",
+            2,
+            "has 2 raters, and a majority of them may be a tie; say cases.reference.tie",
+        ),
+        ("mean_over_raters", 3, ""),
+        ("mean_over_raters", 2, "the majority for pictures and groups may be a tie"),
+        ("staple", 3, ""),
         ("rater_2", 3, ""),
-        ("rater_4", 3, "must have rater_4 for cases.reference.use, has 3 raters"),
+        (
+            "rater_4",
+            3,
+            "must have rater_4 for cases.reference.use: rater_4, it has rater_1, rater_2, rater_3",
+        ),
     ],
 )
 def test_the_rule_for_the_reference_must_fit_the_raters(

@@ -121,7 +121,7 @@ def test_several_raters_without_a_rule_are_refused(table: Path) -> None:
     table.write_text(
         "\n".join([lines[0].replace("reference", "unused"), lines[1]]), encoding="utf-8"
     )
-    with pytest.raises(DataError, match=r"3 raters and no column reference; say cases\.reference"):
+    with pytest.raises(DataError, match=r"3 raters and no reference; say cases\.reference"):
         load(table)
     with pytest.raises(DataError, match=r"must have rater_4"):
         load(table, rule=ReferenceRule("rater_4"))

@@ -88,6 +88,12 @@ def test_columns_and_crosses_are_counted_as_they_are() -> None:
     )
 
 
+def test_a_column_with_one_value_is_said_to_make_no_groups() -> None:
+    alone = freeze({"a": "north", "b": "north"}, StratumSpec("site"))
+    *_, last = lines_of_axes([grouped(alone, {"a": "p1", "b": "p2"})])
+    assert last.endswith("north: 2 (too few); not assessable: all cases are in the group 'north'")
+
+
 def test_equal_values_cannot_be_cut_and_it_is_said() -> None:
     found = propose({"a": 1.0, "b": 1.0, "c": 1.0}, dict.fromkeys("abc", "p"), SPEC, declared=False)
     assert {way.note for way in found.proposals} == {"all cases have the same value"}

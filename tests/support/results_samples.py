@@ -21,6 +21,7 @@ from sample_numbers import (
     summaries_of,
 )
 from sample_pictures import PROVENANCE, exhibit_json, exhibit_pngs, grey_png
+from sample_raters import raters_of
 from sample_records import (
     cases_of,
     conditions_of,
@@ -240,6 +241,7 @@ def sample(size: Size | None = None, *, seed: int = 20261123) -> Results:
         exhibits=_exhibits(worst),
         not_assessed=(*missing, "scans of other modalities than CT", "adversarial changes"),
         limits=("The references of one site; other reading habits may differ.",),
+        raters=raters_of(size, cases) if size.raters > 1 else None,
     )
 
 
