@@ -178,6 +178,15 @@ def test_one_rater_who_marked_everything_among_two_who_marked_nothing_is_outvote
     )
 
 
+def test_a_probability_of_exactly_one_half_is_left_out() -> None:
+    """Two raters who call every voxel something else: nothing prefers either."""
+    everything = torch.ones((2, 3, 4), dtype=torch.int16)
+    estimate = staple_of_label([everything == 1, everything == 2])
+    assert set(estimate.probability.flatten().tolist()) == {0.5}
+    assert not estimate.mask.any()
+    assert not staple([everything, 2 * everything], [1, 2]).any()
+
+
 def test_with_two_raters_nothing_says_who_is_right() -> None:
     # Both raters erred alike. What the iteration holds for the truth where they differ depends on when it
     # is stopped: SimpleITK stops earlier and is elsewhere, so its number is no reference here.
