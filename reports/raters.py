@@ -143,8 +143,8 @@ def _figures(page: RaterPage) -> list[Block]:
             Prose("No case has an object that every rater marked, so nothing is drawn.", "empty")
         ]
     words = (
-        "Raters who differ by the same width everywhere have a lower DSC on small objects: the upper plot then "
-        "falls with size, the lower one does not."
+        "Raters who differ by the same width everywhere have a lower DSC on small objects: the upper plot "
+        "would then follow size, and the lower one would not. The rank correlations say what is so here."
     )
     return [Gallery(tuple(figures), title="Disagreement and size", legend=words)]
 

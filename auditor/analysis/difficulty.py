@@ -184,7 +184,7 @@ def _axis(
 
 def _unit(name: str, setup: AnalysisSetup) -> str:
     if name == "native_noise":
-        return "% of the reference signal"
+        return "HU" if setup.audit.modality == "ct" else "% of the reference signal"
     ndim = max((len(it.shape) for it in setup.geometries.values()), default=3)
     return unit_of(name, setup.audit.length_unit, ndim=ndim)
 

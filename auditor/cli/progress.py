@@ -100,14 +100,14 @@ def tries() -> Callable[[str, int, int], None]:
     return show
 
 
-def measured_cases() -> Callable[[int, int], None]:
-    """Give a function that shows, every ten seconds, on how many cases groups were measured."""
+def measured_cases(what: str) -> Callable[[int, int], None]:
+    """Give a function that shows, every ten seconds, on how many cases something was measured."""
     last = time.monotonic()
 
     def show(done: int, total: int) -> None:
         nonlocal last
         if time.monotonic() - last >= _EVERY_S:
             last = time.monotonic()
-            click.echo(f"axes of groups: {done} of {total} cases measured", err=True)
+            click.echo(f"{what}: {done} of {total} cases measured", err=True)
 
     return show

@@ -63,20 +63,25 @@ def raters(
     """Tell how much the raters of a table of cases agree; needs no system.
 
     TABLE has the columns case, rater_1, rater_2 and on, and where there are some patient and image. A
-    rater who did not see a case has an empty cell. Writes raters.html and raters.json: agreement with
-    intervals, cases by disagreement, and pictures of the worst.
+    rater who did not see a case has an empty cell. Writes raters.html and raters.json (agreement with
+    intervals, cases by disagreement, pictures of the worst) and identities.csv, which says which case
+    is meant by which id and stays with you.
 
     \b
     segaudit raters cases.csv
     segaudit raters cases.csv --labels nodule=1 --no-images -o nodule-raters
     """  # noqa: D301  # click keeps the lines of a paragraph that starts so
+    from auditor.cli.progress import measured_cases
     from auditor.execution.store import write_bytes
     from auditor.pipeline import compare_raters
     from auditor.schema import encode
     from reports.raters import build_raters
 
-    found = compare_raters(table, labels=labels, images=not no_images, level=level, seed=seed)
     folder = out if out is not None else Path("audit-runs") / f"{table.stem}-raters"
+    found = compare_raters(
+        table, labels=labels, images=not no_images, level=level, seed=seed, out=folder,
+        told=measured_cases("raters"),
+    )  # fmt: skip
     for warning in found.warnings:
         click.echo(f"warning: {warning}", err=True)
     text = encode(found)

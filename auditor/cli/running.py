@@ -86,7 +86,11 @@ def check(config: Path, as_json: bool) -> None:
     from auditor.errors import ConfigError
     from auditor.pipeline import look
 
-    found = look(load_config(config, settings=_typed()), told=tries(), measured=measured_cases())
+    found = look(
+        load_config(config, settings=_typed()),
+        told=tries(),
+        measured=measured_cases("axes of groups"),
+    )
     if as_json:
         click.echo(json.dumps(_as_json(found), indent=1, sort_keys=True))
     else:

@@ -81,11 +81,14 @@ def axis_proposals(
                 declared=place < len(declared),
                 length_unit=unit,
                 ndim=ndim,
+                modality=config.cases.modality,
                 note=_windows(spec, config, geometries[0]),
             )
         )
         if place < len(declared):
-            frozen[spec.axis] = freeze(values, spec, length_unit=unit, ndim=ndim)
+            frozen[spec.axis] = freeze(
+                values, spec, length_unit=unit, ndim=ndim, modality=config.cases.modality
+            )
     return (*shown, *_as_they_are(config, cases, frozen, patients))
 
 

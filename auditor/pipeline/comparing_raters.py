@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from auditor.errors import DataError
 from auditor.execution.rater_rows import rater_properties
 from auditor.exhibits.planes import cut_disputed, display_window, png_of
 from auditor.metrics.catalog import volume_unit
-from auditor.pipeline.folder import manifest_digest, tool_version
+from auditor.pipeline.folder import manifest_digest, tool_version, write_identities
 from auditor.pipeline.rater_files import RaterFiles, examine, masks_of
 from auditor.schema import CaseRecord, Geometry, RaterCase, RaterResults
 from auditor.schema.rater_page import (
@@ -57,6 +57,8 @@ def compare_raters(
     images: bool = True,
     level: float = 0.95,
     seed: int = 0,
+    out: Path | None = None,
+    told: Callable[[int, int], None] = lambda _, __: None,
 ) -> RaterPage:
     """Compare the raters of a table of cases.
 
@@ -72,6 +74,10 @@ def compare_raters(
         Of two-sided intervals.
     seed : int
         Of the resampling.
+    out : Path, optional
+        Folder in which ``identities.csv`` says which case stands behind which display id.
+    told : callable, optional
+        Is told how many of how many cases were measured.
 
     Returns
     -------
@@ -89,7 +95,13 @@ def compare_raters(
         raise DataError(msg, files.problems)
     named = labels or {f"label_{number}": number for number in files.held}
     several = [record for record in cases if len(record.raters) > 1]
-    found = ranked([it for record in several for it in _measured(record, named, files)])
+    measured: list[RaterCase] = []
+    for done, record in enumerate(several, start=1):
+        measured += _measured(record, named, files)
+        told(done, len(several))
+    found = ranked(measured)
+    if out is not None:
+        write_identities(out, cases)
     draws = Draws(level, seed)
     grid = files.grids[several[0].case]
     results = RaterResults(

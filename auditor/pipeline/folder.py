@@ -201,13 +201,18 @@ def lock_run(
 
 def write_manifest(run: Path, cases: Sequence[CaseRecord]) -> None:
     """Write ``manifest.csv`` (digests) and ``identities.csv`` (who is who), both for inside use."""
+    write_identities(run, cases)
     manifest = [
         (case.display_case, role, digest) for case in cases for role, digest in case.digests
     ]
     write_bytes(run / "manifest.csv", _csv(("case", "file", "sha256"), manifest))
+
+
+def write_identities(folder: Path, cases: Sequence[CaseRecord]) -> None:
+    """Write ``identities.csv``: which case and patient stand behind which display id."""
     names = [(case.display_case, case.display_patient, case.case, case.patient) for case in cases]
     header = ("display_case", "display_patient", "case", "patient")
-    write_bytes(run / "identities.csv", _csv(header, names))
+    write_bytes(folder / "identities.csv", _csv(header, names))
 
 
 def write_provenance(run: Path, facts: Mapping[str, Any]) -> None:

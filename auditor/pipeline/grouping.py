@@ -62,7 +62,7 @@ def grouping_problems(
     problems = []
     columns = list(dict.fromkeys(name for case in cases for name, _ in case.metadata))
     names = {
-        spec.axis: _possible(spec, geometries[0])
+        spec.axis: _possible(spec, geometries[0], config.cases.modality)
         for spec in config.strata
         if geometries and spec.axis in AXES and isinstance(spec.edges, tuple)
     }
@@ -120,6 +120,7 @@ def frozen_strata(
             spec,
             length_unit=unit,
             ndim=ndim,
+            modality=config.cases.modality,
             before_predictions=not changed,
             window="" if rule is None else rule.text,
         )
@@ -148,10 +149,12 @@ def system_windows(config: AuditConfig) -> dict[str, str]:
     return {name: rule.name for name, rule in known.items() if rule is not None}
 
 
-def _possible(spec: StratumSpec, geometry: Geometry) -> tuple[str, ...]:
+def _possible(spec: StratumSpec, geometry: Geometry, modality: str) -> tuple[str, ...]:
     """Name every group that a case can be in on a measured axis with declared edges."""
     ndim = len(geometry.shape)
-    ranges = freeze({"any": 0.0}, spec, length_unit=geometry.unit, ndim=ndim).names
+    ranges = freeze(
+        {"any": 0.0}, spec, length_unit=geometry.unit, ndim=ndim, modality=modality
+    ).names
     texts = (NOTHING, DETECTION) if spec.axis == "rater_disagreement" else ()
     return (*ranges, *texts, MISSING)
 

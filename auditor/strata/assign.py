@@ -92,6 +92,7 @@ def freeze(
     *,
     length_unit: str = "mm",
     ndim: int = 3,
+    modality: str = "",
     before_predictions: bool = True,
     window: str = "",
 ) -> FrozenStratum:
@@ -105,6 +106,7 @@ def freeze(
     spec : axis, label and edges
     length_unit : ``mm`` or ``px``, for the names
     ndim : 2 or 3, for the unit of volumes
+    modality : of the scans, for the unit of noise
     before_predictions : False when a prediction has been seen: the strata are then descriptive
     window : windows in which a share was measured, in words
 
@@ -120,7 +122,7 @@ def freeze(
     {'a': '<= 0.2 %', 'b': '<= 0.2 %', 'c': '> 1 %'}
     """
     present = {case: value for case, value in values.items() if value not in {None, ""}}
-    unit = unit_of(spec.axis, length_unit, ndim=ndim)
+    unit = unit_of(spec.axis, length_unit, ndim=ndim, modality=modality)
     edges: tuple[float, ...] = ()
     rule: Rule = "tertiles" if spec.edges == "tertiles" else "declared edges"
     if spec.edges is None:

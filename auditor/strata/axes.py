@@ -15,7 +15,7 @@ from auditor.metrics.catalog import volume_unit
 
 __all__ = ["AXES", "MEASURED_AXES", "Axis", "unit_of"]
 
-Quantity = Literal["share", "number", "count", "length", "volume", "percent"]
+Quantity = Literal["share", "number", "count", "length", "volume", "percent", "noise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,8 @@ class Axis:
     """What is measured, in words."""
     quantity: Quantity
     """share: in [0, 1], printed in %; length: mm, px without a spacing; volume: see
-    `auditor.metrics.catalog.volume_unit`; percent: in % already; number, count: no unit."""
+    `auditor.metrics.catalog.volume_unit`; percent: in % already; noise: see `unit_of`; number, count:
+    no unit."""
     of_label: bool = True
     """Measured on one label; False: on the scan as a whole."""
     needs_image: bool = False
@@ -72,8 +73,8 @@ _ALL = (
     ),
     Axis(
         "native_noise",
-        "estimated noise of the clean scan, % of its reference signal",
-        "percent",
+        "estimated noise of the clean scan, % of its reference signal (CT: HU)",
+        "noise",
         of_label=False,
         needs_image=True,
     ),
@@ -100,7 +101,7 @@ MEASURED_AXES: tuple[str, ...] = tuple(AXES)
 """Axes that are measured on references or scans; every other axis is a column of metadata."""
 
 
-def unit_of(axis: str, length_unit: str = "mm", *, ndim: int = 3) -> str:
+def unit_of(axis: str, length_unit: str = "mm", *, ndim: int = 3, modality: str = "") -> str:
     """Say in which unit the values of an axis are.
 
     Parameters
@@ -108,6 +109,7 @@ def unit_of(axis: str, length_unit: str = "mm", *, ndim: int = 3) -> str:
     axis : name of the axis; a column of metadata has no unit
     length_unit : ``mm``, or ``px`` for images without a spacing
     ndim : 2 or 3, spatial axes of the scans
+    modality : of the scans; noise of ``ct`` is in HU, of all others in % of the reference signal
 
     Returns
     -------
@@ -122,4 +124,5 @@ def unit_of(axis: str, length_unit: str = "mm", *, ndim: int = 3) -> str:
     quantity = known.quantity if known is not None else "number"
     if quantity == "volume":
         return volume_unit(length_unit, ndim=ndim)
-    return {"length": length_unit, "percent": "%"}.get(quantity, "")
+    noise = "HU" if modality == "ct" else "%"
+    return {"length": length_unit, "percent": "%", "noise": noise}.get(quantity, "")

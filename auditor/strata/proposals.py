@@ -127,6 +127,7 @@ def propose(
     declared: bool,
     length_unit: str = "mm",
     ndim: int = 3,
+    modality: str = "",
     note: str = "",
 ) -> AxisProposals:
     """Look at one measured axis.
@@ -137,7 +138,7 @@ def propose(
     patients : case -> patient
     spec : axis, label, minimum, and the declared edges where there are some
     declared : whether the configuration has this axis
-    length_unit, ndim : of the scans, for units
+    length_unit, ndim, modality : of the scans, for units
     note : what is measured, where the name of the axis does not say it
     """
     numbers = sorted(float(it) for it in values.values() if isinstance(it, int | float))
@@ -148,7 +149,7 @@ def propose(
     }
 
     def cut(edges: StratumSpec) -> FrozenStratum:
-        return freeze(values, edges, length_unit=length_unit, ndim=ndim)
+        return freeze(values, edges, length_unit=length_unit, ndim=ndim, modality=modality)
 
     found = [counted(cut(spec), patients)] if declared and spec.edges is not None else []
     for name, edges in ways.items():

@@ -304,7 +304,12 @@ def legend(view: View) -> Markup:
             aria_hidden="true",
         )
         entries.append(Markup('<span class="key">{}{}</span>').format(sample, name))
-    if any(_lacks(row) for row in view.results.summaries):
-        words = "hollow mark: mean with what is missing at its worst value"
-        entries.append(Markup('<span class="key">{}</span>').format(words))
     return Markup("").join(entries)
+
+
+def missing_key(view: View) -> Markup:
+    """Explain the hollow marks of the curves, where there are any."""
+    if not any(_lacks(row) for row in view.results.summaries):
+        return Markup("")
+    words = "hollow mark: mean with what is missing at its worst value"
+    return Markup('<span class="key">{}</span>').format(words)

@@ -76,7 +76,7 @@ def _cases(view: View) -> tuple[Block, ...]:
         columns=columns,
         rows=rows,
         summary=f"All {len(rows)} cases" if len(rows) > 1 else "The case",
-        note="Own noise: estimated on the clean scan, in % of the reference signal.",
+        note="Own noise: estimated on the clean scan, in % of the reference signal (CT: HU).",
     )
     return (table,)
 
@@ -107,10 +107,16 @@ def _case_row(view: View, case: CaseRow) -> tuple[Text, ...]:
         *(_maybe(ratio.get(label), "undefined", places=4) for label in labels),
         count(case.raters) if case.raters else "none",
         *(_maybe(agreement.get(label), spare) for label in labels),
-        number(case.native_noise, unit="%") if case.native_noise is not None else "not estimable",
+        number(case.native_noise, unit=_noise_unit(view))
+        if case.native_noise is not None
+        else "not estimable",
         *(_clean_value(view, name, case.case) for name in _systems_with_points(view)),
         *(meta.get(name, "not given") for name in _metadata(view)),
     )
+
+
+def _noise_unit(view: View) -> str:
+    return "HU" if view.results.audit.modality == "ct" else "%"
 
 
 def _maybe(value: float | None, words: str, *, places: int = 3) -> Text:

@@ -48,8 +48,8 @@ def agreement_table(results: RaterResults, unit: str) -> Table:
         Column("Level and method", fold=True),
     )
     groups = "; ".join(
-        f"{it.label}: {it.cases} cases with {_range(it.fewest, it.most)} raters, on {it.everybody} all "
-        f"marked something, on {it.disputed} only some did, on {it.nobody} nobody"
+        f"{it.label}: {it.cases} cases with {_range(it.fewest, it.most)} raters; marked by all of them on "
+        f"{it.everybody}, by some on {it.disputed}, by none on {it.nobody}"
         for it in results.labels
     )
     return Table(

@@ -67,7 +67,7 @@ def _gallery(view: View, label: str, metric: MetricInfo) -> Gallery:
     )
     return Gallery(
         figures=figures,
-        legend=chart.legend(view),
+        legend=chart.legend(view) + chart.missing_key(view),
         title=title if first else "",
         summary="" if first else title,
     )

@@ -29,6 +29,10 @@ def test_the_command_writes_the_page_and_its_numbers(
     assert "nodule     DSC 0.8" in text
     assert "C001: ASSD" in text
     assert (tmp_path / "out" / "raters.html").is_file()
+    who = (tmp_path / "out" / "identities.csv").read_text(encoding="utf-8").splitlines()
+    assert who[0] == "display_case,display_patient,case,patient"
+    assert who[1] == "C001,P001,case-0,case-0"
+    assert len(who) == 3
     stored = decode((tmp_path / "out" / "raters.json").read_text(encoding="utf-8"), RaterPage)
     assert stored.results.labels[0].label == "nodule"
     assert _run(["raters", str(table), "-o", out, "--json", "--no-images"]) == 0

@@ -215,6 +215,15 @@ def test_a_unit_that_runs_into_the_limit_is_left(job: Job) -> None:
 
 
 def test_an_interrupt_lets_the_running_unit_end(job: Job) -> None:
+    # ignored from the start where tests run in the background of a shell
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        _interrupted(job)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _interrupted(job: Job) -> None:
     notes: list[str] = []
 
     def interrupt(progress: Progress) -> None:

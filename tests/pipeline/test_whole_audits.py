@@ -277,7 +277,8 @@ def test_the_share_of_patients_within_a_declared_value_is_counted(finished: audi
         values = [
             row["value"]
             for row in rows
-            if (row["system"], row["perturbation"], row["metric"]) == ("unet", "clean", metric)
+            if (row["system"], row["perturbation"], row["metric"], row["reference"])
+            == ("unet", "clean", metric, "reference")
         ]
         shares = [
             it.share
