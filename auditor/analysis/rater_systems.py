@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,9 +47,9 @@ _ANY_MARGIN = 1.0
 """Bounds do not depend on the margin; without a declared one only they are kept."""
 
 _WORST = {
-    "qubiq_dice": 0.0, "consensus_dsc": 0.0, "volume_crps": None, "rater_ece": None, "ged": 2.0
+    "qubiq_dice": 0.0, "consensus_dsc": 0.0, "volume_crps": None, "rater_ece": 1.0, "ged": 2.0
 }  # fmt: skip
-"""Rater-aware metric -> what a failed prediction counts as; None: it leaves the mean."""
+"""Rater-aware metric -> what a prediction counts as whose row was lost; None: it leaves the mean."""
 
 _IN_UNIT = frozenset({"qubiq_dice", "consensus_dsc", "rater_ece"})
 
@@ -268,8 +269,9 @@ def _scores(
 ) -> tuple[tuple[str, Estimate], ...]:
     """Average each rater-aware metric over patients.
 
-    A prediction that failed counts at the worst value where there is one, whether its row was written or
-    lost with its worker; of the others the n tells.
+    A prediction that failed counts at its worst value, also where its row was lost with its worker; where
+    none is known then, the n tells. Nothing marked where no rater marked anything has no value, and leaves
+    the mean: it is right.
     """
     columns = rows.columns
     own = (
@@ -283,16 +285,25 @@ def _scores(
     told = []
     for metric, worst in _WORST.items():
         found = np.flatnonzero(own & (columns["metric"] == metric))
-        known = dict(zip(columns["case"][found], columns["value"][found], strict=True))
+        known = {columns["case"][i]: _counted(columns, i, worst) for i in found.tolist()}
         if not known:
             continue
-        given = [(case, known.get(case, np.nan)) for case in cases]
-        kept = [(case, worst if np.isnan(it) else float(it)) for case, it in given]
+        kept = [(case, known.get(case, worst)) for case in cases]
         values = [(case, value) for case, value in kept if value is not None]
         sample = over_cases([value for _, value in values], [patient[case] for case, _ in values])
         least = 0.0 if metric in _IN_UNIT else None
         told.append((metric, draws.mean(sample, least=least)))
     return tuple(told)
+
+
+def _counted(columns: Mapping[str, NDArray[Any]], i: int, worst: float | None) -> float | None:
+    """Say what a row counts as in a mean; None: it leaves the mean."""
+    value, own_worst = columns["value"][i], columns["worst"][i]
+    if not np.isnan(value):
+        return float(value)
+    if columns["status"][i] == Status.BOTH_EMPTY:
+        return None
+    return worst if np.isnan(own_worst) else float(own_worst)
 
 
 def _notes(setup: AnalysisSetup) -> tuple[str, ...]:

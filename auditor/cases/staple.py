@@ -190,7 +190,7 @@ def _iterate(
     """
     raters = votes.shape[1]
     prior = float(voxels @ votes.mean(axis=1) / voxels.sum())
-    if len(votes) == 1 or np.isin(votes.mean(axis=1), (0.0, 1.0)).all():
+    if np.isin(votes.mean(axis=1), (0.0, 1.0)).all():
         return _unanimous(votes, prior)
     sensitivity = np.full(raters, _START)
     specificity = np.full(raters, _START)

@@ -9,6 +9,7 @@ others the consensus needs the declared tie rule; without one these rows are lef
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -50,8 +51,8 @@ ALL_RATERS = "raters"
 _LOWEST = QUBIQ_THRESHOLDS[0] / 2
 """Below every threshold that a probability is held against."""
 
-_WORST = {"qubiq_dice": 0.0, "consensus_dsc": 0.0, "volume_crps": None, "ged": 2.0}
-"""Rater-aware metric that every prediction has -> its worst case, where it is known without a mask."""
+_WORST = {"qubiq_dice": 0.0, "consensus_dsc": 0.0, "ged": 2.0}
+"""Rater-aware metric that every prediction has -> its worst case, where it is an end of its range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +129,32 @@ class RaterPanel:
             rows += _rows(self._against_all(mask, soft, label), template, label.name, ALL_RATERS)
         return rows
 
-    def failed(self, template: Row, status: Status, reason: str) -> list[Row]:
-        """Give the rows of a clean prediction that does not exist."""
+    def failed(
+        self, template: Row, status: Status, reason: str, *, output: OutputSpec | None = None
+    ) -> list[Row]:
+        """Give the rows of a clean prediction that does not exist, as many as if it did.
+
+        Parameters
+        ----------
+        template : Row
+            System, case and condition.
+        status : Status
+            Why there is none.
+        reason : str
+            One sentence.
+        output : OutputSpec, optional
+            Of the system: whether there would have been probabilities.
+        """
         template = replace(template, status=status.value, reason=reason)
         rows: list[Row] = []
         for label in self.labels:
             for against in self.against:
                 lacking = [Measured("dsc", None, status, 0.0, reason)]
                 rows += _rows(lacking, template, label.name, against)
-            lacking = [Measured(it, None, status, worst, reason) for it, worst in _WORST.items()]
+            worst = {**_WORST, "volume_crps": self._volume_crps(0.0, label).worst}
+            if not without_probability(label, output):
+                worst["rater_ece"] = 1.0
+            lacking = [Measured(it, None, status, most, reason) for it, most in worst.items()]
             rows += _rows(lacking, template, label.name, ALL_RATERS)
         return rows
 
@@ -185,6 +203,15 @@ class RaterPanel:
             ]
         return rows
 
+    def _volume_crps(self, volume: float, label: ScoredLabel) -> Measured:
+        """Score a predicted volume against those of the raters."""
+        step = voxel_volume(self.geometry.spacing, self.geometry.unit)
+        return volume_crps(
+            volume,
+            [float(label.mask(it[self.box]).sum()) * step for it in self.masks.values()],
+            image_volume=math.prod(self.geometry.shape) * step,
+        )
+
     def _against_all(self, mask: Tensor, soft: Tensor | None, label: ScoredLabel) -> list[Measured]:
         """Measure a prediction beside all raters; soft: its probabilities, where it has some."""
         step = voxel_volume(self.geometry.spacing, self.geometry.unit)
@@ -199,11 +226,7 @@ class RaterPanel:
             qubiq_dice(inside if soft is None else soft[box], near),
             consensus_dsc(inside, near),
             Measured("ged", energy, Status.OK, _WORST["ged"]),
-            volume_crps(
-                volume,
-                [float(it.sum()) * step for it in near],
-                image_volume=mask.numel() * step,
-            ),
+            self._volume_crps(volume, label),
         ]
         if soft is not None:
             whole = [label.mask(it) for it in self.masks.values()]

@@ -225,7 +225,9 @@ class UnitRunner(Closing):
                     output=spec.output,
                 )
                 if raters is not None:
-                    rows += raters.failed(template, outcome.status, outcome.reason)
+                    rows += raters.failed(
+                        template, outcome.status, outcome.reason, output=spec.output
+                    )
                 continue
             probabilities, labels = outcome.probabilities, outcome.labels
             if item.warp is not None:

@@ -45,7 +45,9 @@ def inner_band(mask: BoolArray, spacing: tuple[float, ...], width: float) -> Par
     """
     whole = cut_out(mask)
     padded = np.pad(whole.values, 1)
-    reach = width * (1.0 + _ROUNDING)
+    # nothing lies further than the diagonal of the box, and squares of huge widths are no numbers
+    longest = math.hypot(*(n * step for n, step in zip(padded.shape, spacing, strict=True)))
+    reach = min(width * (1.0 + _ROUNDING), longest)
     rows = _rows(spacing, reach, padded.shape)
     few = 0 < len(rows) <= _MOST_SHIFTS
     near = _moved(~padded, rows) if few else _measured(padded, spacing, reach)

@@ -96,7 +96,11 @@ def get(name: str) -> Metric:
     """
     if name in METRICS:
         return METRICS[name]
-    near = difflib.get_close_matches(name.lower(), METRICS, n=1, cutoff=0.5)
+    asked = name.strip().lower()
+    near = [
+        *(it.name for it in METRICS.values() if len(asked) > 2 and asked in it.title.lower()),
+        *difflib.get_close_matches(asked, METRICS, n=1, cutoff=0.6),
+    ]
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(METRICS)}"
     msg = f"unknown metric {name!r}; {hint}"
     raise ConfigError(msg)

@@ -151,7 +151,7 @@ def nsd_voxel(pair: MaskPair, spec: MetricSpec) -> float:
         When the spec declares no tolerance.
     """
     # As MONAI: in single precision, where a distance that meets the tolerance exactly stays in it.
-    tolerance = np.float32(_tolerance(spec))
+    tolerance = np.float32(min(_tolerance(spec), float(np.finfo(np.float32).max)))
     found = [d.distances.astype(np.float32) <= tolerance for d in pair.boundary_distances]
     return sum(int(np.count_nonzero(f)) for f in found) / sum(len(f) for f in found)
 

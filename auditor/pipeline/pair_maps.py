@@ -14,10 +14,11 @@ from torch import Tensor
 
 from auditor.errors import ConfigError, DataError
 from auditor.schema import LARGEST_LABEL, Geometry
+from auditor.volumes.geometry import VOXEL_SIDES_MM, is_credible
 from auditor.volumes.images import read_mask
 from auditor.volumes.label_numbers import whole_labels
 
-__all__ = ["LabelMap", "label_map", "lossy", "name_of", "numbers_in"]
+__all__ = ["LabelMap", "label_map", "lossy", "name_of", "numbers_in", "same_file"]
 
 LabelMap = str | os.PathLike[str] | NDArray[Any] | Tensor
 """A file, or an array (z, y, x) or (y, x) of label numbers."""
@@ -63,10 +64,11 @@ def label_map(
         steps = tuple(float(step) for step in spacing_mm)
     except (TypeError, ValueError):
         steps = ()
-    if len(steps) != mask.ndim or not all(0.0 < step < float("inf") for step in steps):
+    if len(steps) != mask.ndim or not is_credible(steps):
+        smallest, largest = VOXEL_SIDES_MM
         msg = (
             f"spacing_mm must be {mask.ndim} positive numbers, one for each axis of the {role} in the "
-            f"order of the array, got {spacing_mm!r}"
+            f"order of the array, from {smallest:g} to {largest:g}, got {spacing_mm!r}"
         )
         raise ConfigError(msg)
     return mask, Geometry(shape=tuple(mask.shape), spacing=steps, unit="mm")
@@ -105,3 +107,12 @@ def lossy(names: tuple[str, str]) -> list[str]:
         for name in names
         if Path(name).suffix.lower() in {".jpg", ".jpeg"}
     ]
+
+
+def same_file(reference: LabelMap, prediction: LabelMap) -> list[str]:
+    """Warn when one file is scored against itself: every value is then perfect."""
+    files = [Path(it) for it in (reference, prediction) if isinstance(it, str | os.PathLike)]
+    if len(files) < 2 or not files[0].samefile(files[1]):
+        return []
+    name = name_of(reference, "reference")
+    return [f"{name} is both reference and prediction: a file agrees with itself"]

@@ -23,7 +23,7 @@ from auditor.pipeline.pair_asked import (
     given_parameters,
     wanted_labels,
 )
-from auditor.pipeline.pair_maps import LabelMap, label_map, lossy, name_of, numbers_in
+from auditor.pipeline.pair_maps import LabelMap, label_map, lossy, name_of, numbers_in, same_file
 from auditor.schema import Geometry, MetricSpec, ScoredLabel, Status
 from auditor.volumes.geometry import difference
 
@@ -181,7 +181,11 @@ def score(
         rows=rows,
         left_out=left_out,
         notes=tuple(_notes(wanted, held, (where, found), files)),
-        warnings=(*lossy(files), *below_voxel_size(specs, grid.spacing, grid.unit)),
+        warnings=(
+            *same_file(reference, prediction),
+            *lossy(files),
+            *below_voxel_size(specs, grid.spacing, grid.unit),
+        ),
     )
 
 

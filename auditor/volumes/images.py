@@ -24,7 +24,7 @@ from torch import Tensor
 from auditor.errors import DataError, StoreError
 from auditor.schema import Geometry
 from auditor.volumes.detached import detached_file
-from auditor.volumes.geometry import difference
+from auditor.volumes.geometry import VOXEL_SIDES_MM, difference, is_credible
 from auditor.volumes.label_numbers import whole_labels
 from auditor.volumes.nifti import (
     is_nifti,
@@ -232,6 +232,13 @@ def _read(file: Path, *, volumes: bool) -> tuple[NDArray[Any], Geometry]:
         origin=tuple(float(value) for value in image.GetOrigin()[:dims]),
         unit="mm",
     )
+    if not is_credible(geometry.spacing):
+        smallest, largest = VOXEL_SIDES_MM
+        msg = (
+            f"image must have voxels of {smallest:g} to {largest:g} mm, the header of {file.name} says "
+            f"{' x '.join(f'{side:g}' for side in geometry.spacing)}; write the true spacing into it"
+        )
+        raise DataError(msg)
     return array, geometry
 
 

@@ -142,6 +142,30 @@ def test_few_patients_are_described_only() -> None:
     assert nothing.difference.status == "not_assessable"
 
 
+def test_from_120_patients_on_resampling_alone_decides() -> None:
+    assert asked(spread(0.0, 119)).lower.method == "phantom bound"
+    assert asked(spread(0.0, 120)).lower.method == "paired studentized bootstrap"
+    assert asked(spread(0.0, 120)).verdict == "within"
+
+
+def test_a_reach_is_only_the_unit_of_the_differences() -> None:
+    small, doubled = asked(spread(0.0, 40)), asked(2 * spread(0.0, 40), margin=0.04, reach=2.0)
+    for end in ("lower", "upper", "conditional_lower", "conditional_upper"):
+        value = getattr(small, end).value
+        assert value is not None
+        assert getattr(doubled, end).value == pytest.approx(2 * value)
+    assert (doubled.verdict, doubled.needed) == (small.verdict, small.needed)
+
+
+def test_no_bound_lies_beyond_the_largest_possible_difference() -> None:
+    """One patient of ten at the other end: resampling alone would go beyond -1."""
+    one_of_ten = np.linspace(0.8, 1.0, 10)
+    one_of_ten[0] = -0.9
+    assert asked(one_of_ten).conditional_lower.value == -1.0
+    assert asked(-one_of_ten).conditional_upper.value == 1.0
+    assert (asked(2 * one_of_ten, reach=2.0).conditional_lower.value) == -2.0
+
+
 def test_lengths_have_no_phantom_and_only_conditional_verdicts() -> None:
     found = asked(spread(0.1, 150), margin=0.5, reach=None)
     assert (found.verdict, found.lower.status, found.needed) == (

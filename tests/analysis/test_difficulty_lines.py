@@ -99,6 +99,19 @@ def test_a_band_holds_its_line_and_scores_that_are_alike_have_none() -> None:
     assert all(it[1:] == pytest.approx((0.8, 0.8, 0.8)) for it in flat)
 
 
+def test_a_band_does_not_change_when_a_patient_brings_the_same_case_thrice() -> None:
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(0, 1, 12), rng.uniform(0.2, 1, 12)
+    y[4] = 0.0  # who counts thrice must be seen
+    drawn, once = bootstrap_weights(12, 7)[:400], np.arange(12)
+    thrice = np.r_[once, 4, 4]
+    band = running_band(x, y, once, drawn, level=0.9)
+    assert np.ptp([high - low for _, _, low, high in band]) > 0
+    assert list(running_band(x[thrice], y[thrice], thrice, drawn, level=0.9)) == [
+        pytest.approx(it) for it in band
+    ]
+
+
 @pytest.mark.slow
 def test_the_band_covers_the_smoothed_truth_at_a_place_about_as_often_as_it_says() -> None:
     rng, n, runs = np.random.default_rng(3), 45, 300

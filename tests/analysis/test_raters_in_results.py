@@ -158,6 +158,45 @@ def test_metrics_of_all_raters_are_averaged_and_failures_count_at_their_worst() 
     assert mean == pytest.approx(0.9 * 23 / 24)
 
 
+def test_nothing_where_no_rater_marked_anything_leaves_the_mean_of_all_raters() -> None:
+    """It is right, and no miss: a 0 for it would punish a system for marking nothing."""
+    rows = rater_rows(COHORT, noise_of(1))
+    case = COHORT.cases[3].case
+    emptied = [
+        replace(row, value=None, status="both_empty", worst=None)
+        if (row.system, row.case, row.metric) == ("unet", case, "qubiq_dice")
+        else row
+        for row in rows
+    ]
+    assert emptied != rows
+    _, found = results(COHORT, emptied)
+    score = dict(found.systems[0].scores)["qubiq_dice"]
+    assert score.value == pytest.approx(0.9)
+    assert score.n == 23
+
+
+def test_a_failure_counts_at_the_worst_case_of_its_own_row() -> None:
+    rows = rater_rows(COHORT, noise_of(1))
+    _, found = results(COHORT, rows)
+    before = dict(found.systems[0].scores)["volume_crps"]
+    first = COHORT.cases[0].case
+    broken = [
+        replace(row, worst=50.0) if (row.case, row.metric) == (first, "volume_crps") else row
+        for row in fail(rows, system="unet", case=first)
+    ]
+    _, worse = results(COHORT, broken)
+    after = dict(worse.systems[0].scores)["volume_crps"]
+    assert after.n == before.n == 24
+    old = next(
+        row.value
+        for row in rows
+        if (row.system, row.case, row.metric) == ("unet", first, "volume_crps")
+    )
+    assert before.value is not None
+    assert old is not None
+    assert after.value == pytest.approx(before.value + (50.0 - old) / 24)
+
+
 def case(name: str, *, assd: float | None, dsc: float | None, empty: int = 0) -> RaterCase:
     return RaterCase(
         label=LABEL, case=name, patient=name.replace("C", "P"), raters=3, empty=empty, dsc=dsc,

@@ -140,3 +140,12 @@ def test_chance_of_any_false_pass_is_bounded() -> None:
         false += found.verdict != "for no rater"
     # at most .05 by Holm; P(Bin(400, .05) > 38) < .0002
     assert false <= 38
+
+
+def test_raters_without_a_name_pass_by_the_one_sided_bound_and_show_the_two_sided() -> None:
+    """Ten patients, all held: a phantom leaves (1 - level)^(1/10), .741 one-sided and .691 two-sided."""
+    model, raters = np.full((10, 2), 0.9), np.full((10, 2), 0.8)
+    for least, passed in ((0.74, True), (0.75, False)):
+        [found] = annotator_test(model, raters, least=least, level=0.95, names=None).positions
+        assert found.passed is passed
+        assert found.share.low == pytest.approx(0.025**0.1)

@@ -164,6 +164,29 @@ def test_two_raters_of_whom_one_marked_nothing_are_undecided_and_nothing_is_kept
     assert not staple([TRUTH.to(torch.int16), NOTHING.to(torch.int16)], [1]).any()
 
 
+@pytest.mark.parametrize("full", [0, 1, 2])
+def test_one_rater_who_marked_everything_among_two_who_marked_nothing_is_outvoted(
+    full: int,
+) -> None:
+    """Every voxel has the same votes: 1/3 of them, so that 1/3 is its probability in every iteration."""
+    masks = [torch.full((2, 3, 4), place == full) for place in range(3)]
+    estimate = staple_of_label(masks)
+    assert estimate.probability.numpy() == pytest.approx(1 / 3, abs=1e-6)
+    assert not estimate.mask.any()
+    assert [it.specificity for it in estimate.raters] == pytest.approx(
+        [0.0 if place == full else 1.0 for place in range(3)], abs=1e-4
+    )
+
+
+def test_a_probability_of_exactly_one_half_is_left_out() -> None:
+    """Two raters who call every voxel something else: nothing prefers either."""
+    everything = torch.ones((2, 3, 4), dtype=torch.int16)
+    estimate = staple_of_label([everything == 1, everything == 2])
+    assert set(estimate.probability.flatten().tolist()) == {0.5}
+    assert not estimate.mask.any()
+    assert not staple([everything, 2 * everything], [1, 2]).any()
+
+
 def test_with_two_raters_nothing_says_who_is_right() -> None:
     # Both raters erred alike. What the iteration holds for the truth where they differ depends on when it
     # is stopped: SimpleITK stops earlier and is elsewhere, so its number is no reference here.

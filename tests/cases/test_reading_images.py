@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -306,6 +307,25 @@ def test_a_difference_names_both_values_and_the_tolerance(
     changes: dict[str, Any], told: str
 ) -> None:
     assert re.search(told, difference(grid(), grid(**changes)))
+
+
+def test_small_voxels_are_compared_by_a_share_of_their_side() -> None:
+    """Half a micrometre and one: they differ by less than the thousandth of a mm of a CT's header."""
+    one, other = (
+        Geometry((4, 5), (side, side), direction=((0.0, 1.0), (1.0, 0.0)), origin=(0.0, 0.0))
+        for side in (0.0005, 0.001)
+    )
+    assert "spacing (0.0005, 0.0005) against (0.001, 0.001) mm (tolerance 5e-06" in (
+        difference(one, other)
+    )
+    assert difference(one, replace(one, spacing=(0.0005, 0.000504))) == ""
+
+
+@pytest.mark.parametrize("side", [1e-9, 1e7])
+def test_voxels_of_no_size_that_is_believed_are_refused(tmp_path: Path, side: float) -> None:
+    file = write_volume(tmp_path / "r.nrrd", box(), spacing=(3.0, side, 0.7))
+    with pytest.raises(DataError, match=re.escape(f"r.nrrd says 3 x {side:g} x 0.7; write")):
+        read_mask(str(file))
 
 
 def test_a_picture_beside_a_physical_image_is_compared_by_shape_alone() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import itertools
+from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 from tiny_audits import tiny_config
@@ -14,6 +16,7 @@ from auditor.schema import (
     CaseRecord,
     InputSpec,
     MetricSpec,
+    ReferenceRule,
     StratumSpec,
     WindowSpec,
 )
@@ -115,6 +118,41 @@ def test_another_checkpoint_seed_metric_or_file_changes_the_keys(config: AuditCo
     touched = replace(CASES[0], digests=(("image_1", "new"), ("reference", "a2")))
     after = planned(config, (touched, *CASES[1:]))
     assert len(keys & set(after.keys)) == 18 - 6 - 3  # and the controls of the case that borrows it
+
+
+@pytest.mark.parametrize("name", [it.name for it in fields(MetricSpec) if it.default is None])
+def test_every_parameter_of_a_metric_but_what_is_said_of_it_changes_the_keys(
+    config: AuditConfig, name: str
+) -> None:
+    """A parameter that were left out would let a finished audit keep numbers of another one."""
+    known: list[dict[str, Any]] = [{name: value} for value in (2, 3)]
+    one, other = (planned(replace(config, metrics=(MetricSpec("dsc", **it),))) for it in known)
+    assert set(one.keys).isdisjoint(other.keys) is (name != "within")
+    assert (one.keys == other.keys) is (name == "within")
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        ReferenceRule("majority", "at_least_half"),
+        ReferenceRule("staple"),
+        ReferenceRule("mean_over_raters", "above_half"),
+        ReferenceRule("rater_1"),
+    ],
+)
+def test_another_reference_rule_changes_every_key(config: AuditConfig, rule: ReferenceRule) -> None:
+    changed = replace(config, cases=replace(config.cases, reference=rule))
+    assert set(planned(config).keys).isdisjoint(planned(changed).keys)
+
+
+def test_another_group_of_labels_changes_every_key(config: AuditConfig) -> None:
+    labels = (("organ", 1), ("tumour", 2), ("vessel", 3))
+    plans = [
+        planned(replace(config, labels=labels, label_groups=groups))
+        for groups in ((), (("whole", ("organ", "tumour")),), (("whole", ("organ", "vessel")),))
+    ]
+    for one, other in itertools.combinations(plans, 2):
+        assert set(one.keys).isdisjoint(other.keys)
 
 
 def test_a_preview_keeps_whole_cases_and_says_so(config: AuditConfig) -> None:

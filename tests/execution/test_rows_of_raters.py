@@ -176,6 +176,26 @@ def test_a_failed_prediction_leaves_a_row_for_every_comparison() -> None:
         *WIDTHS, *(f"without_{name}" for name in WIDTHS)
     }  # fmt: skip
     assert {row.worst for row in rows if row.metric == "dsc"} == {0.0}
+    answered = panel(*WIDTHS).rows(box(3), template=template())
+    assert [(it.metric, it.reference) for it in rows] == [
+        (it.metric, it.reference) for it in answered
+    ]
+
+
+def test_the_worst_cases_of_a_failure_are_those_that_every_prediction_has() -> None:
+    probabilities = torch.full((1, *GRID.shape), 0.25)
+    answered = panel(*WIDTHS).rows(
+        box(3), template=template(), output=OUTPUT, probabilities=probabilities
+    )
+    failed = panel(*WIDTHS).failed(template(), Status.CRASHED, "signal 11", output=OUTPUT)
+    assert {(it.metric, it.reference, it.worst) for it in failed} == {
+        (it.metric, it.reference, it.worst) for it in answered
+    }
+    # the whole image of 320 voxels against 24, 32 and 48: |v - V| less half the mean of |V - V'|
+    [crps] = [it.worst for it in failed if it.metric == "volume_crps"]
+    apart = (8 + 24 + 16) * 2 / 9
+    voxel = 3.0 * 1.25 * 0.5 / 1000
+    assert crps == pytest.approx((320 - (24 + 32 + 48) / 3 - apart / 2) * voxel)
 
 
 def test_what_raters_tell_of_a_case_is_stored_as_properties() -> None:

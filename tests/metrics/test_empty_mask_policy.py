@@ -163,6 +163,19 @@ def test_worst_cases_of_a_failure_are_those_that_no_mask_exceeds() -> None:
     assert worst["lesion_false_positives"] == most.value == LESIONS
 
 
+@pytest.mark.parametrize("shape", [(3, 5, 7), (1, 5, 4), (5, 5), (1, 1)])
+def test_into_odd_sides_one_lesion_more_fits(shape: tuple[int, ...]) -> None:
+    nothing = torch.zeros(shape, dtype=torch.bool)
+    apart = nothing.clone()
+    apart[(slice(None, None, 2),) * len(shape)] = True
+    [found] = measure_label(
+        apart,
+        prepare_reference(nothing, SPACING[: len(shape)]),
+        metrics=[spec_of("lesion_false_positives")],
+    )
+    assert found.worst == found.value == apart.sum()
+
+
 def test_without_a_reference_only_worst_cases_of_zero_and_one_are_known() -> None:
     for found in undefined(SPECS, Status.TIMED_OUT, "too slow"):
         assert found.worst == {"zero": 0.0, "one": 1.0}.get(METRICS[found.metric].worst)

@@ -76,7 +76,16 @@ def test_units_follow_the_image(name: str, length_unit: str, ndim: int, expected
 
 
 @pytest.mark.parametrize(
-    ("wrong", "hint"), [("hd59", "'hd95'"), ("DSC", "'dsc'"), ("asd", "'masd'"), ("nsdd", "'nsd'")]
+    ("wrong", "hint"),
+    [
+        ("hd59", "'hd95'"),
+        ("DSC", "'dsc'"),
+        ("asd", "'masd'"),
+        ("nsdd", "'nsd'"),
+        ("Dice", "'dsc'"),
+        ("hausdorff", "'hd95'"),
+        ("clDice", "'centreline_dsc'"),
+    ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(wrong: str, hint: str) -> None:
     with pytest.raises(ConfigError, match=f"unknown metric {wrong!r}; did you mean {hint}"):

@@ -239,6 +239,17 @@ def test_two_predictions_of_one_lesion_are_one_match_and_one_false_positive() ->
     assert value(spec_of("lesion_false_positives", overlap=0.41), halves, lesion) == 2.0
 
 
+def test_three_lesions_on_each_side_may_make_two_pairs_only() -> None:
+    """One prediction holds two lesions, and one lesion holds two predictions: each pairs once."""
+    lesions, found = line((0, 2), (4, 6), (9, 15)), line((0, 6), (9, 11), (13, 15))  # IoU 3/7 all
+    for name, expected in (
+        ("lesion_f1", 4 / 6),
+        ("lesion_sensitivity", 2 / 3),
+        ("lesion_false_positives", 1.0),
+    ):
+        assert value(spec_of(name, overlap=0.4), found, lesions) == expected
+
+
 def test_as_many_lesions_as_possible_are_matched_whatever_overlaps_most() -> None:
     lesions = line((0, 5), (8, 9))
     # 3..9 has an IoU of 3/10 with the first and 2/7 with the second; 0..0 of 1/6 with the first.

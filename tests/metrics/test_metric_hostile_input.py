@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 
@@ -79,6 +81,22 @@ def test_an_undeclared_metric_or_tolerance_is_refused() -> None:
         measure_label(MASK, reference, metrics=[MetricSpec("nsd")])
     with pytest.raises(ValueError, match="needs tolerance_mm"):
         nsd(MaskPair(prediction=MASK.numpy(), reference=reference), MetricSpec("nsd"))
+
+
+def test_a_width_or_tolerance_beyond_all_numbers_is_one_beyond_the_image() -> None:
+    """Neither its square nor its single precision exists; warnings are errors here."""
+    other = torch.zeros_like(MASK)
+    other[1:3, 2:4, 1:2] = True
+    reference = prepare_reference(MASK, SPACING)
+    huge = [
+        MetricSpec("boundary_iou", width_mm=1e300),
+        MetricSpec("nsd", tolerance_mm=1e300),
+        MetricSpec("nsd_voxel", tolerance_mm=1e300),
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        values = [it.value for it in measure_label(other, reference, metrics=huge)]
+    assert values == [4 / 8, 1.0, 1.0]  # all of a mask is then its band
 
 
 def test_no_metrics_give_no_rows() -> None:

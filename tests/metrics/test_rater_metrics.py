@@ -42,6 +42,19 @@ def mean_map(raters: list[torch.Tensor]) -> torch.Tensor:
 # ------------------------------------------------------------------------------ QUBIQ
 
 
+def test_a_probability_at_the_end_of_a_bin_lies_in_the_lower_one() -> None:
+    """CURVAS: (0, 1/2] and (1/2, 1]; two voxels, .5 marked and .3 not, are of one bin."""
+    probability = torch.tensor([[[0.5, 0.3]]])
+    marked = torch.tensor([[[True, False]]])
+    found = rater_ece(probability, [marked], bins=2)
+    assert found.value == pytest.approx(abs(0.5 + 0.3 - 1) / 2)
+
+
+def test_one_rater_who_marked_something_is_enough_for_a_reference() -> None:
+    found = rater_ece(RATERS[0].float(), [RATERS[0], EMPTY], bins=10)
+    assert found.status is Status.OK
+
+
 @pytest.mark.parametrize("raters", [1, 2, 3, 5, 6, 7, 10])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_mean_of_the_raters_has_a_qubiq_score_of_1(raters: int, dtype: torch.dtype) -> None:
@@ -186,7 +199,8 @@ def test_volume_score_by_hand() -> None:
     found = volume_crps(15.0, [8.0, 10.0, 12.0], image_volume=1000.0)
     assert found.value == pytest.approx(5 - 8 / 9)
     assert found.worst == pytest.approx(990 - 8 / 9)
-    relative = volume_crps(15.0, [8.0, 10.0, 12.0], relative=True)
+    relative = volume_crps(15.0, [8.0, 10.0, 12.0], relative=True, image_volume=100.0)
+    assert relative.worst == pytest.approx((90 - 8 / 9) / 10)  # the whole image, of a mean of 10
     assert relative.metric == "relative_volume_crps"
     assert relative.value == pytest.approx((5 - 8 / 9) / 10)
 

@@ -245,6 +245,10 @@ def test_what_is_neither_file_nor_array_is_refused() -> None:
         ({"spacing_mm": ("a", 1, 1)}, "spacing_mm must be 3 positive numbers"),
         ({"spacing_mm": (1, 1)}, "spacing_mm must be 3 positive numbers"),
         ({"spacing_mm": (1, 0, 1)}, "spacing_mm must be 3 positive numbers"),
+        # squares of such sides leave the range of numbers
+        ({"spacing_mm": (1e200, 1, 1)}, "from 1e-07 to 100000, got"),
+        ({"spacing_mm": (1, 1, 1e-200)}, "from 1e-07 to 100000, got"),
+        ({"spacing_mm": (1, 1, float("nan"))}, "from 1e-07 to 100000, got"),
     ],
 )
 def test_what_cannot_be_asked_for_is_refused(asked: dict[str, Any], told: str) -> None:
@@ -258,6 +262,16 @@ def test_a_spacing_is_not_declared_over_that_of_a_file(tmp_path: Path) -> None:
         ConfigError, match="spacing_mm must be left out where the files have a spacing"
     ):
         auditor.score(file, file, spacing_mm=(1, 1, 1))
+
+
+def test_a_file_that_is_scored_against_itself_is_warned_of(tmp_path: Path) -> None:
+    file = write_volume(tmp_path / "r.nii.gz", box())
+    (tmp_path / "link.nii.gz").symlink_to(file)
+    copy = write_volume(tmp_path / "p.nii.gz", box())
+    told = "r.nii.gz is both reference and prediction: a file agrees with itself"
+    assert told in auditor.score(file, file).warnings
+    assert told in auditor.score(file, tmp_path / "link.nii.gz").warnings
+    assert auditor.score(file, copy).warnings == ()
 
 
 def test_two_empty_maps_are_scored_only_for_named_labels() -> None:

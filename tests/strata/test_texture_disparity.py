@@ -310,6 +310,23 @@ def test_a_single_pixel_has_a_value_that_its_floor_explains() -> None:
     assert found.distinguishable is False
 
 
+def test_around_a_small_object_at_least_six_pixels_are_outside() -> None:
+    """The band of one pixel: the 112 others of a disc of radius 6, the width of a pattern."""
+    pixels = texture(1, (30, 40), 1.0)
+    mask = torch.zeros(30, 40).bool()
+    mask[15, 20] = True
+    y, x = np.indices(mask.shape)
+    away = np.hypot(y - 15, x - 20)
+    codes = texture_codes(pixels)
+    counts = [
+        np.bincount(codes[it], minlength=CODES) for it in (away == 0, (away > 0) & (away <= 6))
+    ]
+    assert [int(it.sum()) for it in counts] == [1, 112]
+    smoothed = [(it + 0.5) / (it.sum() + CODES / 2) for it in counts]
+    found = texture_disparity(torch.from_numpy(pixels), mask)
+    assert found.value == pytest.approx(js_bits(smoothed[0], smoothed[1]))
+
+
 def test_flat_regions_have_one_code_whatever_their_value() -> None:
     for value in (0.0, -1000.7, 0.1, 3071.3):
         assert set(np.unique(texture_codes(np.full((20, 24), value))[3:-3, 3:-3])) == {24}

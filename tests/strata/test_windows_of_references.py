@@ -182,6 +182,9 @@ def test_a_window_is_translated_into_voxels_of_the_scan() -> None:
     assert native_window(WindowRule((64, 32, 16)), GEOMETRY) == (64, 32, 16)
     slicewise = WindowRule((48, 32), grid=InputSpec(dims=2))
     assert native_window(slicewise, GEOMETRY) == (1, 48, 32)
+    # two sizes and two spacings, of y and x: neither is of the slices
+    resampled = WindowRule((48, 32), grid=InputSpec(dims=2, spacing_mm=(2.0, 4.0)))
+    assert native_window(resampled, GEOMETRY) == pytest.approx((1, 48 * 2.0, 32 * 4 / 0.8))
     assert native_window(WindowRule(None), GEOMETRY) is None
 
 
