@@ -245,7 +245,8 @@ def test_properties_are_stored_once_a_case_and_not_once_a_system(finished: audit
     names = {row["metric"] for row in rows}
     assert names == {
         "object_volume", "components", "texture_disparity", "texture_disparity_compat",
-        "raters", "raters_empty", "rater_volume", "rater_volume_cv", "rater_volume_range", "rater_ged", "rater_kappa",
+        "raters", "raters_empty", "rater_volume", "rater_volume_cv", "rater_volume_range",
+        "rater_ged", "rater_kappa",
         *(f"window_foreground_ratio{end}[{window}]" for end in ("", "_low", "_high")
           for window in ("6x24x24", "whole image")),
     }  # fmt: skip
