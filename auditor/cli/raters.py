@@ -105,18 +105,18 @@ def _print(found: RaterPage) -> None:
         )
         click.echo(
             f"{label.label:10} DSC {_interval(dsc.value, dsc.low, dsc.high)}, ASSD "
-            f"{_interval(apart.value, apart.low, apart.high)} {unit}, n = {dsc.n} and {apart.n}, {raters_of} "
-            f"raters, disputed {label.disputed} of {label.cases}"
+            f"{_interval(apart.value, apart.low, apart.high, unit=unit)}, n = {dsc.n} and {apart.n}, "
+            f"{raters_of} raters, disputed {label.disputed} of {label.cases}"
         )
         for case in [it for it in found.results.cases if it.label == label.label][:3]:
-            told = "only some marked it" if case.empty else f"ASSD {_number(case.assd)} {unit}"
+            told = "only some marked it" if case.empty else f"ASSD {_number(case.assd, unit=unit)}"
             click.echo(f"           {case.case}: {told}, DSC {_number(case.dsc)}")
 
 
-def _interval(value: float | None, low: float | None, high: float | None) -> str:
+def _interval(value: float | None, low: float | None, high: float | None, *, unit: str = "") -> str:
     ends = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
-    return f"{_number(value)}{ends}"
+    return f"{_number(value, unit=unit)}{ends}"
 
 
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.3f}"
+def _number(value: float | None, *, unit: str = "") -> str:
+    return "not defined" if value is None else f"{value:.3f} {unit}".rstrip()

@@ -42,6 +42,9 @@ __all__ = [
 
 Callables = Mapping[str, CallableSystem]
 
+_SMALLEST_GROUP = 10
+"""The smallest `minimum_patients` of an axis, and the one of axes that declare none."""
+
 SHARD_KB = 40
 """Measured size of one shard with six severities, eight metrics and one label."""
 
@@ -201,6 +204,7 @@ def look(
             *checked.warnings,
             *too_fine(config, cases, checked),
             *_unused_margin(config, cases),
+            *_unattainable_groups(config, patients),
             *_refused(config, cases[0]),
             *(line for record in records for line in _doubts(record, looked)),
             *unused,
@@ -243,6 +247,16 @@ def _unused_margin(config: AuditConfig, cases: Sequence[CaseRecord]) -> tuple[st
     if config.rater_margin is None or any(len(case.raters) > 1 for case in cases):
         return ()
     return ("raters.margin: decides nothing, as no case has two raters",)
+
+
+def _unattainable_groups(config: AuditConfig, patients: int) -> tuple[str, ...]:
+    """Tell which axes ask for more patients in a group than there are: nothing can be inferred there."""
+    return tuple(
+        f"strata.{spec.axis}.minimum_patients: {spec.minimum_patients} is more than the {patients} "
+        "patient(s) of the audit, so that every group is too small to infer from"
+        for spec in config.strata
+        if spec.minimum_patients > max(patients, _SMALLEST_GROUP)
+    )
 
 
 def _refused(config: AuditConfig, first: CaseRecord) -> tuple[str, ...]:

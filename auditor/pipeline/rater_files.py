@@ -110,8 +110,8 @@ def _read(record: CaseRecord, rater: str, path: str, found: RaterFiles) -> None:
     first = found.grids.setdefault(record.case, grid)
     if told := difference(first, grid):
         found.problems.append(
-            f"{where}: {Path(path).name} must lie on the grid of the other raters: {told}; resample it "
-            "yourself, nothing is resampled silently"
+            f"{where}: {Path(path).name} must lie on the grid of the other raters, theirs against its "
+            f"own: {told}; resample it yourself, nothing is resampled silently"
         )
     found.drawn[rater] += 1
     own = found.numbers.setdefault(rater, Counter())

@@ -316,9 +316,9 @@ def _split(
         if math.isfinite(number):
             numbers[case] = number
         else:
-            problems.append(f"case {case!r}: {value!r}")
+            problems.append(f"case {case!r} has {value!r}")
     if problems:
-        msg = f"strata.{spec.axis} has edges, so that every value must be a finite number, got"
+        msg = f"strata.{spec.axis} has edges, so that every value must be a finite number"
         raise ConfigError(msg, problems)
     return numbers, texts
 

@@ -50,6 +50,7 @@ def group(sweep: WindowSweep, size: str, marks: Mapping[str, Mark], title: str) 
         parts += [_cell(it, x, up, marks[it.system], split=split) for it in mine]
     parts.append(svg.text(6, 16, title, class_="panel-title"))
     parts.append(svg.text(RIGHT, BOTTOM + 31, "window", class_="tick", text_anchor="end"))
+    parts.append(svg.text(RIGHT, 29, "mean DSC", class_="tick", text_anchor="end"))
     return svg.drawing(
         300,
         BOTTOM + 36,

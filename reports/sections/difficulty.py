@@ -174,6 +174,7 @@ def _correlations(label: str, groups: list[list[DifficultyAxis]]) -> Table:
         columns,
         tuple(rows),
         note="Negative: harder cases score lower. Many numbers: none of them is adjusted for the others.",
+        stacked=True,
     )
 
 

@@ -64,8 +64,12 @@ _VERDICTS = {
 
 def _sentence(row: RaterSystem) -> Markup:
     """Say in one careful sentence where a system lies beside the raters."""
-    whom = Markup("{}, {}: mean difference {}").format(
-        row.system, row.label, value_of(row.difference)
+    whom = Markup("{}, {}: mean difference {} ({}, n = {})").format(
+        row.system,
+        row.label,
+        value_of(row.difference),
+        method_of(row.difference),
+        count(row.difference.n),
     )
     test = row.test
     if test is None:
@@ -128,6 +132,7 @@ def _comparison(rows: Sequence[RaterSystem]) -> Table:
         columns=columns,
         rows=tuple(shown),
         summary="Numbers of these comparisons",
+        stacked=True,
         note=(
             "Williams index: mean DSC with the raters over mean DSC of the raters with each other; 1 where a "
             "system is like one more rater. A consensus that contains the rater favours the rater, so both "
@@ -174,6 +179,7 @@ def _tests(rows: Sequence[RaterSystem]) -> Table:
         caption="Within the range of the raters, by the declared margin.",
         columns=columns,
         rows=tuple(shown),
+        stacked=True,
         note=(
             "within: the lower bound lies above minus the margin; outside: the upper bound lies below it. "
             "conditional: by resampling, given that no unseen patient is unlike these; otherwise by a bound "

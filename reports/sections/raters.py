@@ -60,6 +60,7 @@ def agreement_table(results: RaterResults, unit: str) -> Table:
             f"{groups}. Two empty masks agree (DSC 1); a surface distance is only there where every rater "
             "marked something. Fleiss' kappa counts the whole image and so depends on the field of view."
         ),
+        stacked=True,
     )
 
 

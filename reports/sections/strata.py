@@ -280,4 +280,10 @@ def _under(view: View, infos: list[StratumInfo]) -> Block:
     caption = Markup(
         "{} of {} by group at severity 2 or the nearest planned; {} intervals."
     ).format(short(metric), head.label, percent(view.results.audit.interval_level))
-    return Table(caption, columns, tuple(rows), summary="Groups under perturbations")
+    return Table(
+        caption,
+        columns,
+        tuple(rows),
+        note="Without interval: too few patients to infer from. Loss: paired with the clean scans.",
+        summary="Groups under perturbations",
+    )

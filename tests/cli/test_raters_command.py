@@ -51,6 +51,17 @@ def test_warnings_go_to_stderr_and_the_page_is_written_beside_the_audits(
     assert (tmp_path / "audit-runs" / "cases-raters" / "raters.html").is_file()
 
 
+def test_a_distance_that_no_case_has_is_named_without_a_unit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write_raters(tmp_path, [(3, 0), (0, 5)])
+    assert _run(["raters", str(table), "-o", str(tmp_path / "out")]) == 0
+    text, _ = told(capsys)
+    assert "ASSD not defined, n = 2 and 0" in text
+    assert "C001: only some marked it, DSC 0.000" in text
+    assert "none" not in text
+
+
 @pytest.mark.parametrize(
     ("options", "wrong"),
     [

@@ -109,6 +109,7 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     assert "whole label numbers" in problems[0]
     assert "whole label numbers" in problems[1]
     assert "shape (5, 12, 14) against (5, 12, 13)" in problems[3]
+    assert "the grid of the other raters, theirs against its own: shape" in problems[3]
     assert "direction" in problems[4]
     assert "origin" in problems[5]
     assert all("nothing is resampled silently" in it for it in problems[3:6])

@@ -109,7 +109,7 @@ def test_all_that_does_not_fit_the_cases_is_said_together(tmp_path: Path) -> Non
     assert "there are site, age" in told[0]
     assert told[1].endswith("did you mean 'object_volume'?")
     assert told[2].startswith("strata.age has edges, so that every value must be a finite number")
-    assert "case 'd': 'old'" in told[2]
+    assert "number; case 'd' has 'old'" in told[2]
     assert told[3].startswith("strata.window_foreground_ratio.window: must have as many numbers")
     assert told[3].endswith("which are 3-D, was [8, 8]")
     assert told[4] == (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,10 @@ def test_the_report_has_a_section_of_raters(mean_run: auditor.Run) -> None:
     page = build(mean_run.folder).read_text(encoding="utf-8")
     section = page.split('<section id="raters"')[1].split("</section>")[0]
     assert "bright, organ: mean difference" in section
+    sentence = re.sub(r"</?(data|span)[^>]*>", "", section)
+    assert re.search(
+        r"bright, organ: mean difference [−.0-9]+ \(descriptive[^.]*, n = 4\)", sentence
+    )
     assert "No verdict" in section
     assert "Cases by disagreement of their raters" in section
     assert section.count("<svg") >= 2
@@ -171,6 +176,26 @@ def test_an_even_number_of_raters_needs_a_tie_rule_before_anything_runs(tmp_path
     found = run.results.raters
     assert found is not None
     assert (found.labels[0].fewest, found.labels[0].most) == (2, 3)
+
+
+def test_a_group_larger_than_the_audit_is_told_before_anything_runs(tmp_path: Path) -> None:
+    small(tmp_path)
+    fields: dict[str, Any] = {
+        **callable_fields(tmp_path, perturbations=ONE),
+        "strata": {"site": {"minimum_patients": 30}, "sex": {}},
+    }
+    fields["cases"] = {**fields["cases"], "reference": {"use": "rater_1"}}
+    config = parse_config(
+        {**fields, "systems": {}}, folder=tmp_path, callables=("bright",), settings={}
+    )
+    found = look(config, callables={"bright": bright})
+    told = [it for it in found.warnings if "minimum_patients" in it]
+    assert told == [
+        (
+            "strata.site.minimum_patients: 30 is more than the 2 patient(s) of the audit, so that "
+            "every group is too small to infer from"
+        )
+    ]
 
 
 def test_a_margin_without_raters_is_told_before_anything_runs(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ def test_a_sweep_runs_and_its_report_names_settings_and_facts_of_the_training(
     )
     config = tiny_config(
         tmp_path,
+        patients=2,
         purpose="exploratory",
         criteria={},
         systems={"u": entry},

@@ -179,6 +179,7 @@ def test_the_drawings_of_a_sweep_have_words_and_hollow_marks_outside(swept: Resu
     assert len(mine) == 4
     assert "w32, inside: 0." in mine[0]
     assert mine[0].count("hollow s") == 2
+    assert all(">mean DSC</text>" in it for it in mine)
 
 
 def test_a_sweep_without_a_training_range_says_what_is_missing(swept: Results) -> None:

@@ -53,6 +53,7 @@ def test_the_section_says_how_groups_were_made_and_that_they_are_made_of_cases()
     assert "windows 96x96x96; axes RAS" in text
     assert "3 patients with cases in several groups" in text
     assert "too few" in text
+    assert "Without interval: too few patients to infer from." in text
 
 
 def test_a_cross_is_a_picture_with_a_title_and_a_table_of_every_cell() -> None:

@@ -170,7 +170,7 @@ def test_edges_rise(edges: tuple[float, ...]) -> None:
 def test_values_that_are_no_numbers_are_listed_with_their_cases() -> None:
     with pytest.raises(ConfigError, match="every value must be a finite number") as caught:
         freeze({"a": "old", "b": "44", "c": "nan"}, StratumSpec("age", edges=(65.0,)))
-    assert caught.value.problems == ("case 'a': 'old'", "case 'c': 'nan'")
+    assert caught.value.problems == ("case 'a' has 'old'", "case 'c' has 'nan'")
 
 
 def test_no_cases_are_no_strata() -> None:
