@@ -15,7 +15,7 @@ from torch import Tensor
 
 from auditor.cases import LoadedCase
 from auditor.execution.averaging import MeanScorer, mean_rows
-from auditor.execution.rater_rows import RaterPanel
+from auditor.execution.rater_rows import RaterPanel, rater_properties
 from auditor.execution.scoring import Scorer
 from auditor.schema import (
     CaseRecord,
@@ -210,6 +210,16 @@ def test_what_raters_tell_of_a_case_is_stored_as_properties() -> None:
     voxel = 3.0 * 1.25 * 0.5 / 1000
     assert found["rater_volume"].value == pytest.approx((24 + 32 + 48) / 3 * voxel)
     assert found["rater_volume_range"].value == pytest.approx(24 * voxel)
+
+
+def test_the_energy_distance_of_a_rater_is_to_the_others_without_him() -> None:
+    """Boxes of 3, 4 and 6 columns: 1 - IoU is 1/4, 1/2 and 1/3 of the three pairs.
+
+    The first against the others: 2 (1/4 + 1/2) / 2 - 2 (1/3) / 4 = 7/12; the second 1/3, the third 17/24.
+    """
+    masks = [label_mask == 1 for label_mask in (box(3), box(4), box(6))]
+    found = rater_properties(masks, rater_disagreement(masks, GRID.spacing))
+    assert found["rater_ged"][0] == pytest.approx((7 / 12 + 1 / 3 + 17 / 24) / 3)
 
 
 def test_nothing_marked_has_a_status_and_a_reason_instead_of_a_number() -> None:
