@@ -1,13 +1,16 @@
 """The mean over raters instead of one reference: every metric against each rater, then averaged.
 
 **Conventions.** A value is the mean over the raters against whom the metric has one, and the row says of how
-many. Its status is the one that those raters share, else ``ok``; without any value it is the status that
-all share, else that of the first rater who has a worst case. The worst case is the mean of theirs.
+many; raters against whom nothing can be graded (both masks empty) are left out. Where a worst case stands
+in against one rater (a distance to a mask that is empty), the mean has no value either, so that a false
+alarm or a miss is not averaged away; its worst case is then the mean of the others' values and of the
+worst cases. The status is the one that all raters share, else ``ok`` with a value, and without one that of
+the first rater with a worst case.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from torch import Tensor
@@ -89,28 +92,35 @@ def mean_rows(of_raters: Sequence[Sequence[Row]]) -> list[Row]:
 
 def _mean(rows: Sequence[Row]) -> Row:
     known = [row for row in rows if row.value is not None]
-    worst = [row.worst for row in rows if row.worst is not None]
-    statuses = {row.status for row in (known or rows)}
-    if len(statuses) == 1:
-        (status,) = statuses
-    elif known:
-        status = Status.OK.value
-    else:
-        status = next((row.status for row in rows if row.worst is not None), rows[0].status)
-    values = [row.value for row in known if row.value is not None]
+    missed = [row for row in rows if row.value is None and row.worst is not None]
+    if known and not missed:
+        statuses = {row.status for row in known}
+        return replace(
+            rows[0],
+            value=_average(row.value for row in known),
+            worst=_average(row.worst for row in rows),
+            status=statuses.pop() if len(statuses) == 1 else Status.OK.value,
+            reason=_reason(rows, f"mean over {len(known)} of {len(rows)} raters", known),
+        )
+    told = f"a value against {len(known)} of {len(rows)} raters only, and no mean"
     return replace(
         rows[0],
-        value=sum(values) / len(values) if values else None,
-        worst=sum(worst) / len(worst) if worst else None,
-        status=status,
-        reason=_reason(rows, len(known)),
+        value=None,
+        worst=_average(row.worst if row.value is None else row.value for row in rows),
+        status=(missed or rows)[0].status,
+        reason=_reason(rows, told, known),
     )
 
 
-def _reason(rows: Sequence[Row], known: int) -> str:
-    """Say of how many raters a value is the mean, where it is not of all of them."""
-    told = next((row.reason for row in rows if row.reason), "")
+def _average(values: Iterable[float | None]) -> float | None:
+    """Mean of what is known; None where nothing is."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _reason(rows: Sequence[Row], told: str, known: Sequence[Row]) -> str:
+    """Say against how many raters there is a value, where it is not all of them or none."""
+    if len(known) in (0, len(rows)):
+        return next((row.reason for row in rows if row.reason), "")
     without = sorted({row.status for row in rows if row.value is None})
-    if known == len(rows) or not known:
-        return told
-    return f"mean over {known} of {len(rows)} raters; no value against the others: {', '.join(without)}"
+    return f"{told}; no value against the others: {', '.join(without)}"

@@ -259,6 +259,14 @@ def measurement(value: float | None, status: str = "ok", worst: float | None = 0
             [measurement(None, "both_empty", None), measurement(None, "prediction_empty", 20.0)],
             None, "prediction_empty", 20.0, "",
         ),
+        (
+            # a distance to two masks, and to one that is empty: (2 + 4 + 60) / 3
+            [measurement(2.0, worst=60.0), measurement(4.0, worst=60.0),
+             measurement(None, "reference_empty", 60.0)],
+            None, "reference_empty", 22.0,
+            ("a value against 2 of 3 raters only, and no mean; no value against the others: "
+            "reference_empty"),
+        ),
         ([measurement(None, "crashed", 10.0), measurement(None, "crashed", 30.0)],
          None, "crashed", 20.0, ""),
     ],
