@@ -20,7 +20,7 @@ For ``consensus_dsc`` the reference is empty as soon as there is no voxel that e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -47,6 +47,9 @@ QUBIQ_THRESHOLDS = tuple(step / 10 for step in range(1, 10))
 
 CURVAS_BINS = 50
 """Bins of the expected calibration error in the CURVAS challenge of 2024."""
+
+_RUN = 1 << 22
+"""Voxels that are read at a time."""
 
 _SLACK = 1e-6
 """A probability in single precision this close to a threshold or to an end of a bin lies on it."""
@@ -169,21 +172,30 @@ def rater_ece(
     if region is not None:
         check_mask("region", region, shape)
         inside = region
-    kept = values[inside].double()
-    if kept.numel() == 0:
+    predicted = torch.zeros(bins, dtype=torch.float64)
+    marked = torch.zeros(len(raters), bins, dtype=torch.float64)
+    found, count = False, 0
+    for part in _parts(values.numel()):
+        here = inside.reshape(-1)[part]
+        kept = values.reshape(-1)[part][here].double()
+        place = (torch.ceil(kept * bins - _SLACK).long() - 1).clamp(0, bins - 1)
+        predicted += torch.bincount(place, weights=kept, minlength=bins)
+        for row, mask in enumerate(raters):
+            theirs = mask.reshape(-1)[part][here].double()
+            marked[row] += torch.bincount(place, weights=theirs, minlength=bins)
+        found = found or bool((kept > 0.5).any())
+        count += kept.numel()
+    if count == 0:
         msg = "region must have at least one voxel, got none"
         raise ValueError(msg)
-    place = (torch.ceil(kept * bins - _SLACK).long() - 1).clamp(0, bins - 1)
-    predicted = torch.bincount(place, weights=kept, minlength=bins)
-    errors = []
-    for mask in raters:
-        marked = torch.bincount(place, weights=mask[inside].double(), minlength=bins)
-        errors.append(float((predicted - marked).abs().sum()) / kept.numel())
-    status = status_of(
-        prediction_empty=not bool((kept > 0.5).any()),
-        reference_empty=not any(bool(mask[inside].any()) for mask in raters),
-    )
+    errors = [float((predicted - own).abs().sum()) / count for own in marked]
+    status = status_of(prediction_empty=not found, reference_empty=not bool(marked.any()))
     return _measured("rater_ece", sum(errors) / len(errors), status, worst=1.0)
+
+
+def _parts(count: int) -> Iterator[slice]:
+    """Cut voxels into runs, so that a large scan needs no copies of itself in double precision."""
+    return (slice(start, start + _RUN) for start in range(0, count, _RUN))
 
 
 def scores_against_raters(prediction: Tensor, raters: Sequence[Tensor]) -> tuple[float, ...]:
