@@ -49,6 +49,8 @@ def paired(row: RaterSystem, mark: Mark) -> Markup:
     ]
     mean = row.difference
     told = _words(mean.value, mean.status)
+    margin = _margin(row, strip, left, right)
+    dashed = "; dashed: the declared margin" if margin else ""
     return svg.drawing(
         460,
         300,
@@ -64,10 +66,10 @@ def paired(row: RaterSystem, mark: Mark) -> Markup:
             for v in (-reach, 0.0, reach)
         ),
         *bars,
-        *_margin(row, strip, left, right),
+        *margin,
         svg.text(8, 14, row.system, class_="panel-title"),
         svg.text(8, 30, "DSC with the raters (filled) and of the raters (hollow)", class_="tick"),
-        svg.text(8, 197, f"Difference: mean {told}, n = {mean.n}", class_="tick"),
+        svg.text(8, 197, f"Difference: mean {told}, n = {mean.n}{dashed}", class_="tick"),
         svg.text(right, 290, "cases, raters agree more to the right →", class_="tick",
                  text_anchor="end"),
         title=f"Agreement of {row.system} with the raters on {row.label}, case by case",
@@ -82,10 +84,7 @@ def _margin(row: RaterSystem, strip: Scale, left: float, right: float) -> list[M
     if row.test is None or row.test.margin > strip.high:
         return []
     y = strip(-row.test.margin)
-    return [
-        svg.line(left, y, right, y, class_="nominal"),
-        svg.text(right, y + 10, "margin", class_="small", text_anchor="end"),
-    ]
+    return [svg.line(left, y, right, y, class_="nominal")]
 
 
 def agreement(
