@@ -18,7 +18,7 @@ from torch import Tensor
 
 from auditor.cases import LoadedCase
 from auditor.cases.raters import without
-from auditor.execution.scoring import probability_of, without_probability
+from auditor.execution.scoring import measured_rows, probability_of, without_probability
 from auditor.metrics.boxes import bounding_box
 from auditor.metrics.measure import Measured
 from auditor.metrics.policy import status_of
@@ -296,18 +296,4 @@ def _united(first: tuple[slice, ...], second: tuple[slice, ...]) -> tuple[slice,
 
 
 def _rows(found: list[Measured], template: Row, label: str, against: str) -> list[Row]:
-    return [
-        replace(
-            template,
-            record=Record.MEASUREMENT.value,
-            label=label,
-            region=Region.WHOLE.value,
-            reference=against,
-            metric=it.metric,
-            value=it.value,
-            status=it.status.value,
-            reason=it.reason or template.reason,
-            worst=it.worst,
-        )
-        for it in found
-    ]
+    return measured_rows(found, replace(template, reference=against), label, Region.WHOLE)

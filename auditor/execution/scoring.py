@@ -36,7 +36,7 @@ from auditor.schema import (
 )
 from perturbations import Warp
 
-__all__ = ["Scorer", "mask_digest", "probability_of", "without_probability"]
+__all__ = ["Scorer", "mask_digest", "measured_rows", "probability_of", "without_probability"]
 
 
 def mask_digest(labels: Tensor) -> str:
@@ -203,7 +203,7 @@ class Scorer:
                     probability=None if why_not else probability,
                     no_probability=why_not,
                 )
-                rows += _rows(measured, template, label.name, region)
+                rows += measured_rows(measured, template, label.name, region)
         return rows
 
     def failed(
@@ -229,11 +229,14 @@ class Scorer:
                 no_probability=without_probability(label, output),
             )
             for region in regions:
-                rows += _rows(measured, template, label.name, region)
+                rows += measured_rows(measured, template, label.name, region)
         return rows
 
 
-def _rows(found: Sequence[Measured], template: Row, label: str, region: Region) -> list[Row]:
+def measured_rows(
+    found: Sequence[Measured], template: Row, label: str, region: Region
+) -> list[Row]:
+    """Write what was measured of one label in one region as rows; the template says the rest."""
     return [
         replace(
             template,
