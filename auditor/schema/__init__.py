@@ -17,6 +17,12 @@ from auditor.schema.audited import (
     StratumInfo,
     SystemRecord,
 )
+from auditor.schema.certificates import (
+    CERTIFICATE_VERSION,
+    CalibrationScan,
+    Certificate,
+    CertificateSpec,
+)
 from auditor.schema.difficulty import (
     Crossing,
     DifficultyAxis,
@@ -88,6 +94,7 @@ from auditor.schema.rows import (
 )
 
 __all__ = [
+    "CERTIFICATE_VERSION",
     "CLEAN",
     "CONTROLS",
     "LARGEST_LABEL",
@@ -98,9 +105,12 @@ __all__ = [
     "AnnotatorPosition",
     "AnnotatorTest",
     "AuditInfo",
+    "CalibrationScan",
     "CaseRecord",
     "CaseRow",
     "Certainty",
+    "Certificate",
+    "CertificateSpec",
     "Comparison",
     "Condition",
     "ConformalBound",

@@ -24,7 +24,7 @@ from auditor.schema.difficulty import DifficultyAxis, DoseResponse, WindowSweep
 from auditor.schema.estimates import Estimate
 from auditor.schema.raters import RaterResults
 
-RESULTS_VERSION = 2
+RESULTS_VERSION = 3
 """Raised when a field is added or its meaning changes."""
 
 

@@ -1,9 +1,10 @@
-"""What the execution stores: one wide table of rows, four kinds of them.
+"""What the execution stores: one wide table of rows, five kinds of them.
 
 **Conventions.** One shard (one Parquet file) holds all rows of one unit for one system, so that it
 is written atomically. Column ``record`` tells the kind: a *scan* row measures a perturbed scan, an
 *evaluation* row describes one prediction, a *measurement* row is one metric of one label, a
-*property* row is one property of a case (column ``metric`` names it). Columns that do not belong to
+*property* row is one property of a case, a *calibration* row one number of a prediction that a certificate
+is made of (column ``metric`` names both). Columns that do not belong to
 a kind are null. A missing number is null and its ``status`` says why.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
-SHARD_VERSION = 3
+SHARD_VERSION = 4
 """Raised when a column is added or its meaning changes."""
 
 CLEAN = "clean"
@@ -50,6 +51,8 @@ class Record(StrEnum):
     PROPERTY = "property"
     """What groups of cases and difficulty are read from: measured on a clean scan and its references,
     stored with the clean unit's scan rows."""
+    CALIBRATION = "calibration"
+    """What a certificate is made of: a proxy, or how far a set of voxels must reach, of one prediction."""
 
 
 class Region(StrEnum):

@@ -1,0 +1,117 @@
+"""The certificate of one system and label: what a new scan is rated with.
+
+**Conventions.** Patients and cases appear under display ids; there is no path and no voxel. A number that
+does not exist is None with a status. Sets of voxels are told by the smallest distance (mm; px for images
+without a spacing) or probability that reaches the declared share, see `auditor.metrics.mask_families`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from auditor.schema.inputs import PerturbationSpec
+from auditor.schema.site import SeverityAxis
+
+__all__ = ["CERTIFICATE_VERSION", "CalibrationScan", "Certificate", "CertificateSpec"]
+
+CERTIFICATE_VERSION = 1
+"""Raised when a field is added or its meaning changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateSpec:
+    """What is declared of one certificate."""
+
+    system: str
+    """Name of the system in the audit."""
+    label: str
+    """Name of the label, or of a group of labels."""
+    perturbations: tuple[str, ...] = ()
+    """Planned perturbations whose severities are calibrated too; none: clean scans only."""
+    alpha: float = 0.10
+    """Share of new scans for which the bound may fail."""
+    delta: float = 0.10
+    """Probability that the calibration set is a bad one."""
+    grades: tuple[float, float] = (0.0, 0.0)
+    """Declared: lower bounds on the DSC from which a scan is graded A, and B; C below."""
+    outer_share: float = 0.99
+    """Share of the reference that the outer mask shall hold."""
+    inner_share: float = 0.95
+    """Share of the inner mask that shall belong to the reference."""
+    copies: int = 8
+    """Mildly perturbed copies of a scan whose masks are compared with its own; 0: no extra passes, the
+    proxy is the self-DSC."""
+    edges: tuple[float, ...] = ()
+    """Of the *predicted* foreground ratio: each group is calibrated apart where patients suffice."""
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationScan:
+    """One calibration scan under one condition."""
+
+    case: str
+    patient: str
+    perturbation: str
+    """``clean``, or the name of the axis."""
+    severity: float
+    replicate: int
+    status: str
+    """ok, or why there is no usable prediction; what failed counts with DSC 0."""
+    dsc: float | None
+    agreement: float | None
+    """Mean DSC of its mask with those of its mildly perturbed copies; None: not measured."""
+    self_dsc: float | None
+    """Of the probabilities with their own mask; None without probabilities, or without a mask."""
+    foreground_ratio: float | None
+    """Of the prediction."""
+    estimate: float | None
+    """Estimated level of the scan on the axis of `perturbation`; None on clean scans, see `estimates`."""
+    estimates: tuple[tuple[str, float | None], ...]
+    """Clean scans: (axis, estimate) of every calibrated axis."""
+    outer_distance: float | None
+    """None: no distance reaches the share, as where the prediction is empty."""
+    inner_distance: float | None
+    outer_probability: float | None
+    inner_probability: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The calibrated object with which a new scan is rated."""
+
+    version: int
+    tool: str
+    """segaudit and its version."""
+    audit: str
+    """Name of the audit whose scans calibrated it."""
+    plan_digest: str
+    declared: CertificateSpec
+    system: Mapping[str, Any]
+    """How it is run: its entry of audit.yaml (input, window, output, flips, ..), without paths."""
+    identity: str
+    """Digest of checkpoint, contract and settings: what a prediction depends on."""
+    sha256: str
+    """Of the checkpoint."""
+    label_numbers: tuple[int, ...]
+    modality: str
+    state: str
+    length_unit: str
+    """mm or px."""
+    ndim: int
+    """2 or 3."""
+    spacing_low: tuple[float, ...]
+    """Smallest spacing of the calibration scans along each array axis."""
+    spacing_high: tuple[float, ...]
+    copies: tuple[PerturbationSpec, ...]
+    """The mild perturbations of the copies, each with the one level that is used."""
+    seed: int
+    """From which the draws of the copies derive, with the digest of the voxels."""
+    axes: tuple[SeverityAxis, ...]
+    """The run's own table from estimate to severity."""
+    scans: tuple[CalibrationScan, ...]
+    voxel_digests: tuple[str, ...]
+    """SHA-256 of the voxels of every calibration scan as it is."""
+    digest: str = ""
+    """SHA-256 of the rest, so that an edit by hand shows."""
