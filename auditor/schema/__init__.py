@@ -23,6 +23,7 @@ from auditor.schema.certificates import (
     Certificate,
     CertificateSpec,
 )
+from auditor.schema.coverage import CoverageRow
 from auditor.schema.difficulty import (
     Crossing,
     DifficultyAxis,
@@ -118,6 +119,7 @@ __all__ = [
     "ContractField",
     "ContractStatus",
     "ControlRow",
+    "CoverageRow",
     "CriterionResult",
     "CriterionSpec",
     "Crossing",
