@@ -112,6 +112,8 @@ class AuditConfig:
     """The resolved configuration as JSON values, without absolute paths."""
     label_groups: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """(name, its labels) of every union of labels that is scored like a label."""
+    given: frozenset[str] = field(default=frozenset(), compare=False)
+    """Dotted keys that the file names: what was declared, apart from what is a default."""
 
     @property
     def scored(self) -> tuple[ScoredLabel, ...]:

@@ -13,6 +13,7 @@ from typing import Any
 from auditor.config.claims import Declared, blind_claims, read_criteria
 from auditor.config.declared import Surroundings, read_systems
 from auditor.config.excluded import read_excluded
+from auditor.config.given import given_keys
 from auditor.config.grid import read_metrics, read_perturbations
 from auditor.config.label_groups import read_label_groups
 from auditor.config.problems import Problems
@@ -110,6 +111,7 @@ def resolve(
         keep=Keep(shape.keep.predictions, shape.keep.exhibits),
         rater_margin=None if shape.raters is None else shape.raters.margin,
         warnings=tuple(warnings),
+        given=given_keys(shape),
     )
     return dataclasses.replace(config, canonical=canonical(config)), []
 

@@ -201,6 +201,15 @@ class ValueShape(_Strict):
     """In the unit of the metric."""
 
 
+class WaiverShape(_Strict):
+    """A claim that is not insisted on."""
+
+    by: Annotated[str, Field(min_length=1)]
+    """Name or role of who decided it."""
+    reason: Annotated[str, Field(min_length=1)]
+    """Why."""
+
+
 class CriterionShape(_Strict):
     """One claim with a threshold."""
 
@@ -228,6 +237,8 @@ class CriterionShape(_Strict):
     """Counts for the overall verdict."""
     stratum: Annotated[dict[str, str], Field(min_length=1, max_length=1)] | None = None
     """{axis: group}: these cases only."""
+    waived: WaiverShape | None = None
+    """Who decided not to insist on it, and why; it is still judged and shown."""
 
 
 class RatersShape(_Strict):
