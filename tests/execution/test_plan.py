@@ -192,8 +192,8 @@ def test_a_certificate_changes_the_keys_of_its_system_where_it_is_calibrated(
     again = replace(spec, alpha=0.2, delta=0.3, grades=(0.7, 0.6), edges=(0.01,))
     assert keys(again) == keys(spec)
     # the copies of clean scans are units of the plan
-    other = keys(replace(spec, copies=0))
-    changed = [a != b for a, b in zip(keys(spec), other, strict=True)]
+    without = keys(replace(spec, copies=0))
+    changed = [a != b for a, b in zip(keys(spec), without, strict=True)]
     assert changed == [False, True, False] * 3
     assert keys(replace(spec, outer_share=0.9)) != keys(spec)
     assert keys(replace(spec, label="rest")) != keys(spec)
