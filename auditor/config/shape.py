@@ -18,6 +18,7 @@ from auditor.config.values import (
     Command,
     Device,
     Edges,
+    FewOf,
     Input,
     Name,
     Output,
@@ -250,7 +251,7 @@ class ConfidenceShape(_Strict):
 class BoundsShape(_Strict):
     """Conformal bounds on single cases."""
 
-    alpha: Rate = 0.10
+    alpha: FewOf = 0.10
     """Share of new patients for which the bound may fail."""
     delta: Rate = 0.10
     """Probability that the calibration set is a bad one."""
