@@ -23,7 +23,9 @@ from auditor.schema.certificates import (
     Certificate,
     CertificateSpec,
 )
+from auditor.schema.claims import FailureSensitivity, Waiver
 from auditor.schema.coverage import CoverageRow
+from auditor.schema.decisions import Decision
 from auditor.schema.difficulty import (
     Crossing,
     DifficultyAxis,
@@ -123,10 +125,12 @@ __all__ = [
     "CriterionResult",
     "CriterionSpec",
     "Crossing",
+    "Decision",
     "DifficultyAxis",
     "DoseResponse",
     "Estimate",
     "ExhibitSelection",
+    "FailureSensitivity",
     "Geometry",
     "Headline",
     "InputSpec",
@@ -156,6 +160,7 @@ __all__ = [
     "SystemSpec",
     "TrainingFacts",
     "Verdict",
+    "Waiver",
     "WilliamsIndex",
     "WindowCell",
     "WindowDifference",

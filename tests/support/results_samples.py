@@ -28,6 +28,7 @@ from sample_records import (
     conditions_of,
     controls_of,
     criteria_of,
+    decisions_of,
     difficulty_of,
     dose_of,
     metric_sheet,
@@ -244,6 +245,7 @@ def sample(size: Size | None = None, *, seed: int = 20261123) -> Results:
         limits=("The references of one site; other reading habits may differ.",),
         raters=raters_of(size, cases) if size.raters > 1 else None,
         coverage=coverage_of(size, scores, cases, strata),
+        decisions=decisions_of() if size.criteria else (),
     )
 
 
