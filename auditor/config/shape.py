@@ -238,6 +238,15 @@ class RatersShape(_Strict):
     within their range."""
 
 
+class ResponseShape(_Strict):
+    """What counts as a drop, for breakpoints and the operating envelope."""
+
+    margin: Rate | None = None
+    """Largest drop of the mean DSC from clean that counts as none."""
+    floor: Rate | None = None
+    """Smallest mean DSC that is enough."""
+
+
 class ConfidenceShape(_Strict):
     """Levels of confidence."""
 
@@ -318,6 +327,8 @@ class Shape(_Strict):
     """Claims with thresholds."""
     raters: RatersShape | None = None
     """Margin of the comparison with the raters."""
+    response: ResponseShape | None = None
+    """Limits of the operating envelope; without them no breakpoint is assessed."""
     confidence: ConfidenceShape = ConfidenceShape()
     """Levels of confidence."""
     bounds: BoundsShape = BoundsShape()

@@ -85,6 +85,8 @@ def analysis_setup(
         exhibits=config.keep.exhibits,
         planned=job.plan.evaluations,
         rater_margin=config.rater_margin,
+        response_margin=config.response_margin,
+        response_floor=config.response_floor,
         windows=system_windows(config),
     )
 
