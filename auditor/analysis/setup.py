@@ -14,6 +14,7 @@ from auditor.schema import (
     AuditInfo,
     CaseRecord,
     CriterionSpec,
+    Decision,
     Geometry,
     MetricInfo,
     PerturbationSpec,
@@ -58,6 +59,8 @@ class AnalysisSetup:
     """Evaluations of the audited systems."""
     stress_from: Mapping[str, int] = field(default_factory=dict)
     """Perturbation -> its first severity beyond what is seen in practice; 4 where it is not named."""
+    decisions: tuple[Decision, ...] = ()
+    """Every choice behind the numbers, and who made it."""
     rater_margin: float | None = None
     """DSC by which a system may agree less with raters than they do with each other; None: not declared."""
     response_margin: float | None = None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from auditor.schema import (
+    CertificateSpec,
     CriterionSpec,
     MetricSpec,
     PerturbationSpec,
@@ -112,6 +113,10 @@ class AuditConfig:
     """The resolved configuration as JSON values, without absolute paths."""
     label_groups: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """(name, its labels) of every union of labels that is scored like a label."""
+    given: frozenset[str] = field(default=frozenset(), compare=False)
+    """Dotted keys that the file names: what was declared, apart from what is a default."""
+    certificates: tuple[CertificateSpec, ...] = ()
+    """What new scans shall be rated with; none: nothing is calibrated for that."""
     response_margin: float | None = None
     """Largest drop of the mean DSC from clean that counts as none; None: not declared."""
     response_floor: float | None = None
@@ -171,6 +176,11 @@ def canonical(config: AuditConfig) -> Mapping[str, Any]:
         "bounds": {"alpha": config.alpha, "delta": config.delta},
         "keep": _plain(config.keep),
         **({} if config.rater_margin is None else {"raters": {"margin": config.rater_margin}}),
+        **(
+            {"certificate": [_plain(spec) for spec in config.certificates]}
+            if config.certificates
+            else {}
+        ),
         **({"response": limits} if (limits := _limits(config)) else {}),
     }
 

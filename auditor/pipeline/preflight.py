@@ -11,22 +11,23 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from auditor.analysis import attainable
 from auditor.analysis.breakpoint import least_margin, patients_for
 from auditor.cases import Checked, check_cases, left_out, load_case, read_manifest
 from auditor.config import AuditConfig
+from auditor.config.decisions import decisions, undecided
 from auditor.config.grid import check_probabilities
 from auditor.errors import DataError
 from auditor.execution.perturbed import same_unit
 from auditor.metrics.catalog import METRICS
 from auditor.metrics.discretisation import below_voxel_size
+from auditor.pipeline.attaining import Unattainable, unattainable_claims
 from auditor.pipeline.axis_proposals import axis_proposals
 from auditor.pipeline.examination import Looked, completed, examine_systems
 from auditor.pipeline.grouping import grouping_problems
 from auditor.pipeline.identities import identities
 from auditor.pipeline.prediction_files import look_at_predictions
 from auditor.plan import AuditPlan, make_plan
-from auditor.schema import CaseRecord, ContractStatus, SystemRecord
+from auditor.schema import CaseRecord, ContractStatus, Decision, SystemRecord
 from auditor.strata.proposals import AxisProposals
 from auditor.systems.runners import CallableSystem
 from perturbations import realise
@@ -86,12 +87,14 @@ class Preflight:
     """Each stops the audit."""
     warnings: tuple[str, ...]
     """Worth knowing; stop nothing."""
-    unattainable: tuple[str, ...]
-    """Ids of criteria that no data of this many patients could meet."""
+    unattainable: tuple[Unattainable, ...]
+    """Criteria that no data of their patients could meet."""
     excluded: int = 0
     """Patients that `cases.exclude` leaves out."""
     strata: tuple[AxisProposals, ...] = ()
     """Where the axes of groups could be cut, with the patients in every group."""
+    undecided: tuple[Decision, ...] = ()
+    """Scientific choices that nobody made: defaults of segaudit count."""
 
 
 def require(config: AuditConfig) -> tuple[tuple[CaseRecord, ...], Checked]:
@@ -191,6 +194,7 @@ def look(
     )
     bare, partly = _without_probabilities(config)
     problems += bare
+    strata = axis_proposals(config, cases, checked.geometries, told=measured)
     patients = len({case.patient for case in cases})
     records = tuple(it.record for it in examined)
     return Preflight(
@@ -212,13 +216,10 @@ def look(
             *unused,
             *(line for line in partly if line not in config.warnings),
         ),
-        unattainable=tuple(
-            spec.id
-            for spec in config.criteria
-            if not attainable(spec, patients, level=config.criteria_level)
-        ),
+        unattainable=unattainable_claims(config, patients, strata),
         excluded=len(config.cases.excluded),
-        strata=axis_proposals(config, cases, checked.geometries, told=measured),
+        strata=strata,
+        undecided=undecided(decisions(config)),
     )
 
 

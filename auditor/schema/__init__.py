@@ -23,6 +23,8 @@ from auditor.schema.certificates import (
     Certificate,
     CertificateSpec,
 )
+from auditor.schema.claims import FailureSensitivity, Waiver
+from auditor.schema.decisions import Decision
 from auditor.schema.difficulty import (
     Crossing,
     DifficultyAxis,
@@ -137,11 +139,13 @@ __all__ = [
     "CriterionResult",
     "CriterionSpec",
     "Crossing",
+    "Decision",
     "DifficultyAxis",
     "DoseResponse",
     "EnvelopeRow",
     "Estimate",
     "ExhibitSelection",
+    "FailureSensitivity",
     "Geometry",
     "Headline",
     "InputSpec",
@@ -178,6 +182,7 @@ __all__ = [
     "SystemSpec",
     "TrainingFacts",
     "Verdict",
+    "Waiver",
     "WilliamsIndex",
     "WindowCell",
     "WindowDifference",

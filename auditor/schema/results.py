@@ -20,6 +20,8 @@ from auditor.schema.audited import (
     StratumInfo,
     SystemRecord,
 )
+from auditor.schema.claims import FailureSensitivity, Waiver
+from auditor.schema.decisions import Decision
 from auditor.schema.difficulty import DifficultyAxis, DoseResponse, WindowSweep
 from auditor.schema.estimates import Estimate
 from auditor.schema.raters import RaterResults
@@ -180,6 +182,10 @@ class CriterionResult:
     """About how many patients would decide it if they were like these; None: none would."""
     change: str
     """What would change the verdict, in words."""
+    waiver: Waiver | None = None
+    """Who decided not to insist on it, and why; None: nobody."""
+    sensitivity: FailureSensitivity | None = None
+    """What hangs on patients without a number; None: nothing was judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +291,8 @@ class Results:
     """Checkpoints that were audited under several windows."""
     raters: RaterResults | None = None
     """How much raters agree, and systems with them; None: no case has two raters."""
+    decisions: tuple[Decision, ...] = ()
+    """Every choice behind the numbers, and who made it, in the order of the configuration."""
     responses: tuple[Response, ...] = ()
     """Response of the main metric to every perturbation, by system, label and perturbation."""
     envelope: tuple[EnvelopeRow, ...] = ()

@@ -132,9 +132,7 @@ def audit(
     if hurt:
         for record in cohort.cases[:few]:
             rows = fail(rows, hurt, system="only", case=record.case, severity=where)
-    setup = replace(
-        setup_of(cohort, preview=preview), response_margin=margin, response_floor=floor
-    )
+    setup = replace(setup_of(cohort, preview=preview), response_margin=margin, response_floor=floor)
     results = summarise(table_of(rows), setup=setup)
     (row,) = results.envelope
     return results, row

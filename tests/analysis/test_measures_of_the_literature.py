@@ -128,7 +128,7 @@ def test_conditions_with_other_cases_are_told() -> None:
 
 def test_mean_change_is_paired_and_keeps_the_direction_of_the_metric() -> None:
     measures = robustness_measures(columns_of(TWO), setup(TWO))
-    # first: -(.1 + .3 + .1) / 3; second: -(.05 + .2 + .25) / 3
+    # drops .1 .3 .1 of the first system, .05 .2 .25 of the second: both .5 over three conditions
     assert pick(measures, "mean_change") == {
         ("first", ""): pytest.approx(-0.5 / 3),
         ("second", ""): pytest.approx(-0.5 / 3),
@@ -178,9 +178,11 @@ def test_a_reference_without_errors_compares_with_nothing() -> None:
 
 def test_ties_share_a_case() -> None:
     values = np.array([[0.9, 0.8, 0.5], [0.9, 0.7, 0.5], [0.1, 0.8, 0.5]])
-    # case 1: first two, case 2: first and third, case 3: all three
+    # the first case is shared by two systems, so is the second; the last one by all three
     shares = shares_best(values, higher_is_better=True)
-    assert shares == pytest.approx(np.array([1 / 2 + 1 / 2 + 1 / 3, 1 / 2 + 1 / 3, 1 / 2 + 1 / 3]) / 3)
+    assert shares == pytest.approx(
+        np.array([1 / 2 + 1 / 2 + 1 / 3, 1 / 2 + 1 / 3, 1 / 2 + 1 / 3]) / 3
+    )
     assert shares.sum() == pytest.approx(1.0)
     assert shares_best(values, higher_is_better=False).tolist() == pytest.approx(
         [1 / 9, 1 / 3 + 1 / 9, 1 / 3 + 1 / 9]
@@ -210,7 +212,9 @@ def test_the_spread_over_training_runs_needs_two_of_a_family() -> None:
 
 def test_cases_of_a_patient_count_once() -> None:
     cohort = Cohort(patients=2, cases_per_patient=2, systems=("only",))
-    values = {"only": {("clean", 0.0): (1.0, 1.0, 0.5, 0.5), ("blur", 1.0): (1.0, np.nan, 0.0, 0.5)}}
+    values = {
+        "only": {("clean", 0.0): (1.0, 1.0, 0.5, 0.5), ("blur", 1.0): (1.0, np.nan, 0.0, 0.5)}
+    }
     here = setup_of(cohort)
     (row,) = coefficients_of_variation(columns_of(values), here)
     # patients: 1, .5 on clean; 1, .25 under blur

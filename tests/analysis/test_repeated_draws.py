@@ -72,7 +72,7 @@ def test_sd_share_and_coefficient_by_hand() -> None:
     assert row.within.value == pytest.approx(math.sqrt(0.005))
     assert row.coefficient.value == pytest.approx(100 * math.sqrt(0.005) / 0.85)
     assert row.limit.value == pytest.approx(1.96 * math.sqrt(2) * math.sqrt(0.005))
-    assert COEFFICIENT == pytest.approx(2.7719, abs=1e-4)
+    assert pytest.approx(2.7719, abs=1e-4) == COEFFICIENT
     assert row.between == 0.0
     assert (row.replicates, row.within.n, row.left_out, row.failed) == (2, 12, 0, 0)
     # all patients alike: resampling says nothing of others
