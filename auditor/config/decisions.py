@@ -162,8 +162,13 @@ def _of_criterion(spec: CriterionSpec) -> Decision:
 
 
 def _levels(config: AuditConfig) -> Iterator[Decision]:
-    if config.rater_margin is not None:
-        yield Decision("raters.margin", f"{config.rater_margin:g}", "declared", "scientific")
+    for key, limit in (
+        ("raters.margin", config.rater_margin),
+        ("response.margin", config.response_margin),
+        ("response.floor", config.response_floor),
+    ):
+        if limit is not None:
+            yield Decision(key, f"{limit:g}", "declared", "scientific")
     for key, value in (
         ("confidence.criteria", config.criteria_level),
         ("confidence.intervals", config.interval_level),

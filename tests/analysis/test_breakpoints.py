@@ -134,8 +134,8 @@ def audit(
             rows = fail(rows, hurt, system="only", case=record.case, severity=where)
     setup = replace(setup_of(cohort, preview=preview), response_margin=margin, response_floor=floor)
     results = summarise(table_of(rows), setup=setup)
-    (row,) = results.envelope
-    return results, row
+    (axis,) = results.envelope
+    return results, axis
 
 
 def test_what_is_supported_is_told_in_severity_and_level() -> None:

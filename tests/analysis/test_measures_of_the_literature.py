@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -47,7 +47,7 @@ def columns_of(
     return found
 
 
-def setup(systems: Sequence[str], cases: int = 2) -> AnalysisSetup:
+def setup(systems: Iterable[str], cases: int = 2) -> AnalysisSetup:
     return setup_of(Cohort(patients=cases, systems=tuple(systems)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -13,11 +14,13 @@ from auditor.analysis import summarise
 from auditor.analysis.repeatability import COEFFICIENT, between_sd, variances
 from auditor.schema import RepeatabilityRow, Row
 
+Draws = Mapping[str, tuple[float | None, ...]]
+"""Case -> DSC of every draw; None: it crashed."""
 TWICE = Cohort(patients=12, systems=("only",), perturbations=(NOISE,), replicates=2)
 
 
-def with_draws(rows: list[Row], values: dict[str, tuple[float | None, ...]]) -> list[Row]:
-    """Give the cases of severity 1 these values of DSC, one a replicate; None: it crashed."""
+def with_draws(rows: list[Row], values: Draws) -> list[Row]:
+    """Give the cases of severity 1 these values of DSC, one a replicate."""
     changed = []
     for row in rows:
         here = (
@@ -34,14 +37,14 @@ def with_draws(rows: list[Row], values: dict[str, tuple[float | None, ...]]) -> 
     return changed
 
 
-def row_of(cohort: Cohort, values: dict[str, tuple[float | None, ...]]) -> RepeatabilityRow:
+def row_of(cohort: Cohort, values: Draws) -> RepeatabilityRow:
     table = table_of(with_draws(rows_of(cohort), values))
     found = summarise(table, setup=setup_of(cohort)).repeatability
     (row,) = (it for it in found.rows if (it.metric, it.severity) == ("dsc", 1.0))
     return row
 
 
-def all_cases(*draws: float | None) -> dict[str, tuple[float | None, ...]]:
+def all_cases(*draws: float | None) -> Draws:
     return {record.case: draws for record in TWICE.cases}
 
 
@@ -94,8 +97,7 @@ def test_the_interval_is_over_patients() -> None:
 
 def test_a_draw_that_failed_counts_at_its_worst_value() -> None:
     # one of twelve patients: draws .9 and 0 (crashed), variance .405; the others 0
-    values = all_cases(0.9, 0.9)
-    values[TWICE.cases[0].case] = (0.9, None)
+    values = {**all_cases(0.9, 0.9), TWICE.cases[0].case: (0.9, None)}
     row = row_of(TWICE, values)
     assert row.within.value == pytest.approx(math.sqrt(0.405 / 12))
     assert row.failed == 1
@@ -103,9 +105,7 @@ def test_a_draw_that_failed_counts_at_its_worst_value() -> None:
 
 def test_cases_of_a_patient_are_averaged_first() -> None:
     cohort = replace(TWICE, cases_per_patient=2)
-    values: dict[str, tuple[float | None, ...]] = {}
-    for i, record in enumerate(cohort.cases):
-        values[record.case] = (0.8, 0.9) if i % 2 else (0.8, 0.8)
+    values = {it.case: ((0.8, 0.9) if i % 2 else (0.8, 0.8)) for i, it in enumerate(cohort.cases)}
     # variances .005 and 0 in each patient: .0025
     row = row_of(cohort, values)
     assert row.within.value == pytest.approx(0.05)

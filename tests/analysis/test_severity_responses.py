@@ -62,7 +62,7 @@ def test_the_crossing_has_an_interval_and_says_where_it_has_none() -> None:
     assert found.value == pytest.approx(1.5, abs=0.1)
     assert found.low is not None
     assert found.high is not None
-    assert 1.3 < found.low < found.value < found.high < 1.7
+    assert 1.3 < found.low < (found.value or 0) < found.high < 1.7
     never = passing_estimate(array(0, 1, 2, 3), values, weights, 0.1, level=0.95)
     assert (never.value, never.side) == (None, "none")
     assert "nowhere" in never.note
