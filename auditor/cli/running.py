@@ -212,11 +212,13 @@ def _as_json(found: Preflight) -> dict[str, object]:
         "units": len(found.plan.units),
         "plan_digest": found.plan.digest,
         "strata": [asdict(it) for it in found.strata],
+        "certificates": [asdict(it) for it in found.certificates],
     }
 
 
 def _print_look(found: Preflight) -> None:
     from auditor.cli.axes import lines_of_axes
+    from auditor.cli.certificates import lines_of_certificates
     from auditor.cli.progress import duration
 
     patients = len({case.patient for case in found.cases})
@@ -256,7 +258,7 @@ def _print_look(found: Preflight) -> None:
         f"precision  with {patients} patients a 95 % interval of a mean DSC with SD 0.10 is about "
         f"± {size.half_width:.3f}"
     )
-    for line in lines_of_axes(found.strata):
+    for line in (*lines_of_axes(found.strata), *lines_of_certificates(found.certificates)):
         click.echo(line)
     for name in found.unattainable:
         click.echo(
