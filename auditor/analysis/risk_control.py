@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from auditor.analysis.conformal import needed_marginal, needed_pac
+from auditor.analysis.conformal import check_alpha, needed_marginal, needed_pac
 from auditor.analysis.intervals import clopper_pearson_upper
 
 __all__ = [
@@ -88,7 +88,7 @@ def crc_threshold(losses: Floats, *, alpha: float) -> RiskThreshold:
     Parameters
     ----------
     losses : (patients, thresholds), in [0, 1], never rising along a row
-    alpha : largest mean loss, in (0, 1)
+    alpha : largest mean loss, in (0, 0.5]
 
     Returns
     -------
@@ -97,7 +97,7 @@ def crc_threshold(losses: Floats, *, alpha: float) -> RiskThreshold:
     Raises
     ------
     ValueError
-        When losses leave [0, 1] or rise, or alpha lies outside (0, 1).
+        When losses leave [0, 1] or rise, or alpha lies outside (0, 0.5].
 
     Notes
     -----
@@ -111,11 +111,10 @@ def crc_threshold(losses: Floats, *, alpha: float) -> RiskThreshold:
     ... )
     (0, 'not_certifiable')
     """
-    _check_share("alpha", alpha)
+    check_alpha(alpha)
     _check(losses)
     n = len(losses)
-    # one patient certifies nothing, as in `conformal.marginal_rank`
-    needed = max(2, needed_marginal(alpha))
+    needed = needed_marginal(alpha)
     risk = losses.mean(axis=0) if n else np.zeros(losses.shape[1])
     bound = (n * risk + 1) / (n + 1)
     return _first(risk, bound, bound <= alpha * (1 + _ROUNDING), n, needed)
@@ -133,7 +132,7 @@ def rcps_threshold(
     Parameters
     ----------
     losses : (patients, thresholds), in [0, 1], never rising along a row
-    alpha : largest mean loss, in (0, 1)
+    alpha : largest mean loss, in (0, 0.5]
     delta : probability of a calibration set whose threshold breaks it, in (0, 1)
     bound : how the mean loss is bounded; binomial: every loss is 0 or 1
 
@@ -146,15 +145,14 @@ def rcps_threshold(
     ------
     ValueError
         When losses leave [0, 1] or rise, are neither 0 nor 1 for the binomial bound, or alpha or delta lies
-        outside (0, 1).
+        outside its range.
 
     Notes
     -----
     Bates et al. (arXiv 2101.02703), theorem 1. As the risk never rises, no correction for the number of
     thresholds is due: the last threshold that would break alpha must have passed a valid test.
     """
-    _check_share("alpha", alpha)
-    _check_share("delta", delta)
+    check_alpha(alpha, delta)
     _check(losses)
     n = len(losses)
     needed = needed_pac(alpha, delta)
@@ -246,12 +244,6 @@ def _first(
     return RiskThreshold(
         RiskStatus.OK, column, float(risk[column]), float(bound[column]), n, needed
     )
-
-
-def _check_share(name: str, value: float) -> None:
-    if not 0 < value < 1:
-        msg = f"{name} must lie in (0, 1), got {value!r}"
-        raise ValueError(msg)
 
 
 def _check(losses: Floats) -> None:

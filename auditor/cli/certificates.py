@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from auditor.cli.progress import duration
-from auditor.pipeline.certificate_look import CertificateLook
+
+if TYPE_CHECKING:
+    from auditor.pipeline.certificate_look import CertificateLook
 
 __all__ = ["lines_of_certificates"]
 

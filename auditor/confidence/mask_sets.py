@@ -26,13 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from auditor.analysis.conformal import (
-    lower_bound,
-    marginal_rank,
-    needed_marginal,
-    needed_pac,
-    pac_rank,
-)
+from auditor.analysis.conformal import lower_bound, needed_marginal, needed_pac, rank_of
 from auditor.metrics.boxes import bounding_box
 from auditor.metrics.mask_families import (
     grown_box,
@@ -254,15 +248,9 @@ def margin_of(scores: Floats, alpha: float, delta: float | None) -> Margin:
     ValueError
         When alpha or delta lies outside its range.
     """
-    if not 0 < alpha <= 0.5:
-        msg = f"alpha must lie in (0, 0.5], got {alpha!r}"
-        raise ValueError(msg)
-    if delta is not None and not 0 < delta < 1:
-        msg = f"delta must lie in (0, 1), got {delta!r}"
-        raise ValueError(msg)
     n = len(scores)
-    rank = marginal_rank(n, alpha) if delta is None else pac_rank(n, alpha, delta)
-    needed = max(2, needed_marginal(alpha)) if delta is None else needed_pac(alpha, delta)
+    rank = rank_of(n, alpha, delta)
+    needed = needed_marginal(alpha) if delta is None else needed_pac(alpha, delta)
     negative = lower_bound(-scores, rank)
     if negative is None:
         reason = f"not certifiable with {n} patients; {needed} are needed"

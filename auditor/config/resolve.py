@@ -14,6 +14,7 @@ from auditor.config.certificates import Audited, read_certificates
 from auditor.config.claims import Declared, blind_claims, read_criteria
 from auditor.config.declared import Surroundings, read_systems
 from auditor.config.excluded import read_excluded
+from auditor.config.given import given_keys
 from auditor.config.grid import read_metrics, read_perturbations
 from auditor.config.label_groups import read_label_groups
 from auditor.config.problems import Problems
@@ -101,6 +102,12 @@ def resolve(
     )
     certificates = read_certificates(shape.certificate, audited, problems=problems)
     warnings += blind_claims(criteria)
+    if (
+        shape.response is not None
+        and shape.response.margin is None
+        and shape.response.floor is None
+    ):
+        problems.append("response: must declare margin, floor, or both; or leave the block out")
     if problems:
         return None, sorted(set(problems))
     config = AuditConfig(
@@ -122,7 +129,10 @@ def resolve(
         delta=shape.bounds.delta,
         keep=Keep(shape.keep.predictions, shape.keep.exhibits),
         rater_margin=None if shape.raters is None else shape.raters.margin,
+        response_margin=None if shape.response is None else shape.response.margin,
+        response_floor=None if shape.response is None else shape.response.floor,
         warnings=tuple(warnings),
+        given=given_keys(shape),
         certificates=certificates,
     )
     return dataclasses.replace(config, canonical=canonical(config)), []

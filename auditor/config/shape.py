@@ -202,6 +202,15 @@ class ValueShape(_Strict):
     """In the unit of the metric."""
 
 
+class WaiverShape(_Strict):
+    """A claim that is not insisted on."""
+
+    by: Annotated[str, Field(min_length=1)]
+    """Name or role of who decided it."""
+    reason: Annotated[str, Field(min_length=1)]
+    """Why."""
+
+
 class CriterionShape(_Strict):
     """One claim with a threshold."""
 
@@ -229,6 +238,8 @@ class CriterionShape(_Strict):
     """Counts for the overall verdict."""
     stratum: Annotated[dict[str, str], Field(min_length=1, max_length=1)] | None = None
     """{axis: group}: these cases only."""
+    waived: WaiverShape | None = None
+    """Who decided not to insist on it, and why; it is still judged and shown."""
 
 
 class RatersShape(_Strict):
@@ -237,6 +248,15 @@ class RatersShape(_Strict):
     margin: Rate
     """How much less than raters with each other a system may agree with them, in DSC, and still count as
     within their range."""
+
+
+class ResponseShape(_Strict):
+    """What counts as a drop, for breakpoints and the operating envelope."""
+
+    margin: Rate | None = None
+    """Largest drop of the mean DSC from clean that counts as none."""
+    floor: Rate | None = None
+    """Smallest mean DSC that is enough."""
 
 
 class ConfidenceShape(_Strict):
@@ -357,6 +377,8 @@ class Shape(_Strict):
     """Claims with thresholds."""
     raters: RatersShape | None = None
     """Margin of the comparison with the raters."""
+    response: ResponseShape | None = None
+    """Limits of the operating envelope; without them no breakpoint is assessed."""
     confidence: ConfidenceShape = ConfidenceShape()
     """Levels of confidence."""
     bounds: BoundsShape = BoundsShape()

@@ -7,7 +7,7 @@ identical audits give identical bytes. Lists are sorted by their identifying fie
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
@@ -20,9 +20,18 @@ from auditor.schema.audited import (
     StratumInfo,
     SystemRecord,
 )
+from auditor.schema.claims import FailureSensitivity, Waiver
+from auditor.schema.decisions import Decision
 from auditor.schema.difficulty import DifficultyAxis, DoseResponse, WindowSweep
 from auditor.schema.estimates import Estimate
 from auditor.schema.raters import RaterResults
+from auditor.schema.response import (
+    CoefficientOfVariation,
+    EnvelopeRow,
+    Repeatability,
+    Response,
+    RobustnessMeasure,
+)
 
 RESULTS_VERSION = 3
 """Raised when a field is added or its meaning changes."""
@@ -173,6 +182,10 @@ class CriterionResult:
     """About how many patients would decide it if they were like these; None: none would."""
     change: str
     """What would change the verdict, in words."""
+    waiver: Waiver | None = None
+    """Who decided not to insist on it, and why; None: nobody."""
+    sensitivity: FailureSensitivity | None = None
+    """What hangs on patients without a number; None: nothing was judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,3 +291,15 @@ class Results:
     """Checkpoints that were audited under several windows."""
     raters: RaterResults | None = None
     """How much raters agree, and systems with them; None: no case has two raters."""
+    decisions: tuple[Decision, ...] = ()
+    """Every choice behind the numbers, and who made it, in the order of the configuration."""
+    responses: tuple[Response, ...] = ()
+    """Response of the main metric to every perturbation, by system, label and perturbation."""
+    envelope: tuple[EnvelopeRow, ...] = ()
+    """What is supported of the declared limits, axis by axis."""
+    repeatability: Repeatability = field(default_factory=Repeatability)
+    """Independent draws of the same condition, apart from patients."""
+    robustness: tuple[RobustnessMeasure, ...] = ()
+    """Measures of the literature; descriptive."""
+    coefficient_of_variation: tuple[CoefficientOfVariation, ...] = ()
+    """Over all conditions, clean among them; descriptive."""

@@ -221,7 +221,7 @@ def test_scores_that_are_no_margins_are_refused(bad: float) -> None:
 
 @pytest.mark.parametrize("alpha", [0.0, 0.51, -0.1, math.nan])
 def test_levels_outside_their_range_are_refused(alpha: float) -> None:
-    with pytest.raises(ValueError, match=r"alpha must lie in \(0, 0.5\]"):
+    with pytest.raises(ValueError, match=r"alpha, .* must lie above 0"):
         mask_sets(scores(np.zeros(50)), alpha=alpha)
-    with pytest.raises(ValueError, match=r"delta must lie in \(0, 1\)"):
+    with pytest.raises(ValueError, match=r"delta, .* must lie between"):
         mask_sets(scores(np.zeros(50)), alpha=0.1, delta=1.0)
