@@ -7,7 +7,7 @@ identical audits give identical bytes. Lists are sorted by their identifying fie
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
@@ -26,6 +26,13 @@ from auditor.schema.decisions import Decision
 from auditor.schema.difficulty import DifficultyAxis, DoseResponse, WindowSweep
 from auditor.schema.estimates import Estimate
 from auditor.schema.raters import RaterResults
+from auditor.schema.response import (
+    CoefficientOfVariation,
+    EnvelopeRow,
+    Repeatability,
+    Response,
+    RobustnessMeasure,
+)
 
 RESULTS_VERSION = 3
 """Raised when a field is added or its meaning changes."""
@@ -295,3 +302,13 @@ class Results:
     """Whether bounds made on clean scans carry over, by severity and stratum."""
     decisions: tuple[Decision, ...] = ()
     """Every choice behind the numbers, and who made it, in the order of the configuration."""
+    responses: tuple[Response, ...] = ()
+    """Response of the main metric to every perturbation, by system, label and perturbation."""
+    envelope: tuple[EnvelopeRow, ...] = ()
+    """What is supported of the declared limits, axis by axis."""
+    repeatability: Repeatability = field(default_factory=Repeatability)
+    """Independent draws of the same condition, apart from patients."""
+    robustness: tuple[RobustnessMeasure, ...] = ()
+    """Measures of the literature; descriptive."""
+    coefficient_of_variation: tuple[CoefficientOfVariation, ...] = ()
+    """Over all conditions, clean among them; descriptive."""
