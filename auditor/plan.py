@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from auditor.config import AuditConfig
+from auditor.config.certificates import calibrated_by, certificate_seed, mild_copies
 from auditor.schema import (
     CLEAN,
     CONTROLS,
@@ -201,7 +202,19 @@ def make_plan(
                 controls = digest_of({**what, **beside})
                 shards = (
                     (CONTROLS, controls),
-                    *((name, digest_of({**what, "system": known[name]})) for name in known),
+                    *(
+                        (
+                            name,
+                            digest_of(
+                                {
+                                    **what,
+                                    "system": known[name],
+                                    **_calibrated(config, name, perturbation.name),
+                                }
+                            ),
+                        )
+                        for name in known
+                    ),
                 )
                 units.append(
                     Unit(
@@ -217,6 +230,21 @@ def make_plan(
                 )
     names = tuple(spec.name for spec in config.systems)
     return _with_digest(AuditPlan(tuple(units), names, ""))
+
+
+def _calibrated(config: AuditConfig, system: str, perturbation: str) -> dict[str, object]:
+    """Return what the calibration rows of a system depend on beside everything else; nothing without any."""
+    specs = calibrated_by(config.certificates, system, perturbation)
+    if not specs:
+        return {}
+    shares = [[it.label, it.outer_share, it.inner_share] for it in specs]
+    if perturbation == CLEAN:  # its copies are units of the plan
+        return {"certificate": shares}
+    copies = [
+        [it.label, *(asdict(copy) for copy in mild_copies(config.perturbations, it.copies))]
+        for it in specs
+    ]
+    return {"certificate": [shares, copies, certificate_seed(config.seed)]}
 
 
 def _thickness(case: CaseRecord) -> dict[str, float]:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.analysis.intervals import FEW, order_statistic, studentized_draws
+from auditor.analysis.bands import largest_t
+from auditor.analysis.intervals import FEW, studentized_draws
 from auditor.schema import Estimate
 
 __all__ = ["NO_WINNER", "Pair", "best_set", "judged", "paired", "simultaneous"]
@@ -101,11 +102,8 @@ def simultaneous(
     if n < FEW:
         note = f"{n} patient(s) are too few to compare; at least {FEW} are needed"
         return [Estimate(float(m), n, "descriptive", status="too_few", note=note) for m in mean]
-    size = np.abs(draws)
     # nothing is claimed of a pair that differs in too few patients, so it must not widen the others
-    usable = np.isfinite(order_statistic(size, level)) & (error > 0)
-    largest = np.max(size[:, usable], axis=1, initial=0.0)
-    times = float(order_statistic(largest[:, None], level)[0])
+    times, usable = largest_t(draws, error, level=level)
     return [
         _estimate(float(m), float(e), times if ok else math.inf, n, level, reach, method)
         for m, e, ok in zip(mean, error, usable, strict=True)

@@ -21,10 +21,10 @@ __all__ = [
     "FEW",
     "bca_interval",
     "bootstrap_weights",
+    "checked_level",
     "clopper_pearson",
     "clopper_pearson_lower",
     "clopper_pearson_upper",
-    "median_interval",
     "order_statistic",
     "seed_of",
     "studentized_bounds",
@@ -46,6 +46,20 @@ _BLOCK = 256
 
 FEW = 10
 """Fewer patients are described, not inferred from."""
+
+
+def checked_level(level: float) -> float:
+    """Return a confidence level that can be one.
+
+    Raises
+    ------
+    ValueError
+        When it lies outside [.5, 1): an alpha outside (0, .5] is a mistake, such as 95 for .95.
+    """
+    if not 0.5 <= level < 1:
+        msg = f"a confidence level must lie in [.5, 1), got {level:g}"
+        raise ValueError(msg)
+    return level
 
 
 def seed_of(*parts: object) -> int:
@@ -189,21 +203,6 @@ def clopper_pearson(successes: int, n: int, *, level: float) -> tuple[float, flo
         clopper_pearson_lower(successes, n, level=side),
         clopper_pearson_upper(successes, n, level=side),
     )
-
-
-def median_interval(values: Floats, *, level: float) -> tuple[float, float] | None:
-    """Order-statistic interval of the median; None when n is too small for the level.
-
-    [x_(l), x_(n+1-l)] with the smallest l for which P(Bin(n, 1/2) <= l) > (1 - level) / 2.
-    """
-    n = len(values)
-    rank = int(stats.binom.ppf((1 - level) / 2, n, 0.5))
-    while rank > 0 and stats.binom.cdf(rank - 1, n, 0.5) > (1 - level) / 2:
-        rank -= 1
-    if rank < 1:
-        return None
-    ordered = np.sort(values)
-    return float(ordered[rank - 1]), float(ordered[n - rank])
 
 
 def unseen_rate(n: int, *, level: float) -> float:

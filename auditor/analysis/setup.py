@@ -14,6 +14,7 @@ from auditor.schema import (
     AuditInfo,
     CaseRecord,
     CriterionSpec,
+    Decision,
     Geometry,
     MetricInfo,
     PerturbationSpec,
@@ -58,8 +59,14 @@ class AnalysisSetup:
     """Evaluations of the audited systems."""
     stress_from: Mapping[str, int] = field(default_factory=dict)
     """Perturbation -> its first severity beyond what is seen in practice; 4 where it is not named."""
+    decisions: tuple[Decision, ...] = ()
+    """Every choice behind the numbers, and who made it."""
     rater_margin: float | None = None
     """DSC by which a system may agree less with raters than they do with each other; None: not declared."""
+    response_margin: float | None = None
+    """Largest mean drop of the main metric from clean that counts as none; None: not declared."""
+    response_floor: float | None = None
+    """Smallest mean of the main metric that is enough; None: not declared."""
     invariant: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Perturbation -> systems whose own normalisation takes it away where no background is masked."""
     windows: Mapping[str, str] = field(default_factory=dict)

@@ -11,14 +11,19 @@ from numpy.typing import NDArray
 
 from auditor.analysis.answers import headline, limits, not_assessed
 from auditor.analysis.controls import control_rows
-from auditor.analysis.criteria import Evidence, judge, overall
+from auditor.analysis.coverage_audit import coverage_rows
+from auditor.analysis.criteria import Evidence, judge, overall, waived
 from auditor.analysis.difficulty import difficulty
 from auditor.analysis.dose_response import dose_responses
+from auditor.analysis.envelope import envelope
 from auditor.analysis.groups import stratum_infos
 from auditor.analysis.intervals import FEW
 from auditor.analysis.promises import comparisons, conformal_bounds, main_columns
 from auditor.analysis.properties import properties
 from auditor.analysis.rater_systems import rater_results
+from auditor.analysis.repeatability import repeatability
+from auditor.analysis.response import responses
+from auditor.analysis.robustness import coefficients_of_variation, robustness_measures
 from auditor.analysis.scans import case_rows, conditions
 from auditor.analysis.selection import digests, exhibits, worst_cases
 from auditor.analysis.setup import AnalysisSetup
@@ -33,6 +38,7 @@ from auditor.schema import (
     Record,
     Results,
     StatusCount,
+    Waiver,
 )
 from auditor.strata.assign import FrozenStratum
 
@@ -95,6 +101,13 @@ def summarise(table: pa.Table, *, setup: AnalysisSetup) -> Results:
         not_assessed=not_assessed(setup),
         limits=limits(setup),
         raters=rater_results(measured, known, setup),
+        coverage=coverage_rows(columns, setup) if has_dsc else (),
+        decisions=setup.decisions,
+        responses=(responded := responses(columns, setup)),
+        envelope=envelope(responded, setup),
+        repeatability=repeatability(columns, setup),
+        robustness=robustness_measures(columns, setup),
+        coefficient_of_variation=coefficients_of_variation(columns, setup),
     )
 
 
@@ -132,13 +145,14 @@ def _judged(
     if spec.form != "share_of_patients_at_least" and setup.metric(spec.metric).high != 1.0:
         msg = f"{spec.id}: a mean can be claimed of metrics in [0, 1] only, got {spec.metric!r}"
         raise ValueError(msg)
-    values, failed, left_out = np.empty(0), 0, 0
+    values, measured, failed, left_out = np.empty(0), np.empty(0), 0, 0
     stratum = _stratum(spec, setup)
     clean = None if key is None else columns.get(clean_key(key))
     if key is not None and clean is not None:
         inside = _inside(spec, stratum, setup)
         used, missing = _evidence(spec, columns[key], clean, setup)
         values = over_patients(used, setup.patient_numbers, inside)
+        measured = over_patients(used, setup.patient_numbers, inside & ~missing)
         failed = len(set(setup.patient_numbers[missing & inside]))
         left_out = len(set(setup.patient_numbers[inside])) - len(values)
     evidence = Evidence(
@@ -150,9 +164,14 @@ def _judged(
         left_out=left_out,
         minimum=0 if stratum is None else max(FEW, stratum.minimum),
         chosen_late=stratum is not None and stratum.kind == "descriptive",
+        measured=measured,
+        excluded=setup.audit.excluded_patients,
     )
     # the draws of the summaries: a claim and the table beside it resample the same patients alike
-    return judge(spec, evidence, level=setup.audit.criteria_level, seed=setup.seed("bootstrap"))
+    seed = setup.seed("bootstrap")
+    result = judge(spec, evidence, level=setup.audit.criteria_level, seed=seed)
+    aside = Waiver(spec.waived_by, spec.waived_reason)
+    return waived(result, aside) if spec.waived_by else result
 
 
 def _evidence(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -71,6 +71,8 @@ class Column:
     """(cases, replicates); empty text where there is no row."""
     reasons: Texts
     """(cases,), of the first replicate that gives one."""
+    draws: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    """(cases, replicates), as `judged`, before replicates are averaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,8 @@ def measurements(rows: Rows, cases: Sequence[str]) -> dict[Key, Column]:
 
     value = spread(columns["value"])
     worst = spread(columns["worst"])
-    judged = _mean_of_known(np.where(np.isnan(value), worst, value))
+    draws = np.where(np.isnan(value), worst, value)
+    judged = _mean_of_known(draws)
     mean = _mean_of_known(value)
     statuses = spread(columns["status"], blank="", kind=object)
     failures = np.isin(columns["status"].astype(str), sorted(FAILURES))
@@ -162,6 +165,7 @@ def measurements(rows: Rows, cases: Sequence[str]) -> dict[Key, Column]:
             first=value[i, :, 0],
             statuses=statuses[i],
             reasons=_first_text(reasons[i]),
+            draws=draws[i],
         )
         for i, start in enumerate(starts)
     }

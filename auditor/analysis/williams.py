@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.analysis.intervals import FEW, bootstrap_weights, order_statistic
+from auditor.analysis.clusters import ratio_bounds
+from auditor.analysis.intervals import FEW, bootstrap_weights
 from auditor.analysis.rater_agreement import one_per_patient, two_sided_level
 from auditor.schema import Estimate, WilliamsIndex
 
@@ -49,8 +48,7 @@ def williams_index(
     -----
     sum_i a_i / sum_i b_i, the ratio of means over patients and not the mean of ratios, which a patient whose
     raters hardly agree would rule (Williams, Biometrics 32, 619-627, 1976; Chalana & Kim, IEEE Trans
-    Med Imaging 16, 642-652, 1997). Studentized bootstrap over patients with the linearised standard
-    error: e_i = (a_i - I b_i) / mean(b), s = sd(e) / sqrt(n), T = (I_b - I) / s_b.
+    Med Imaging 16, 642-652, 1997); its interval is `ratio_bounds`.
     """
     if model.shape != between.shape:
         msg = f"model and between must have one shape, got {model.shape} and {between.shape}"
@@ -75,11 +73,12 @@ def williams_index(
         note = f"{n} patient(s) are too few to compare; at least {FEW} are needed"
         point = Estimate(index, n, "descriptive", status="too_few", note=note)
         return WilliamsIndex(point, margin, level, "too few patients")
-    low, high = _ratio_bounds(a, b, level=level, seed=seed)
-    if low is None or high is None:
+    ends = ratio_bounds(a, b, bootstrap_weights(n, seed), level=level)
+    if ends is None:
         note = "the ratio is the same in all patients; resampling says nothing of others"
         point = Estimate(index, n, "descriptive", status="degenerate", note=note)
         return WilliamsIndex(point, margin, level, "undetermined")
+    low, high = max(0.0, ends[0]), ends[1]
     point = Estimate(
         index,
         n,
@@ -94,31 +93,3 @@ def williams_index(
     return WilliamsIndex(
         point, margin, level, "outside (conditional)" if high < 1 - margin else "undetermined"
     )
-
-
-def _ratio_bounds(
-    a: Floats, b: Floats, *, level: float, seed: int
-) -> tuple[float | None, float | None]:
-    """One-sided bounds of sum a / sum b; None where every patient has the same ratio."""
-    n = len(a)
-    index = a.sum() / b.sum()
-    rest = a - index * b
-    error = rest.std(ddof=1) / math.sqrt(n) / b.mean()
-    if error <= 1e-12:
-        return None, None
-    weights = bootstrap_weights(n, seed)
-    bottom = weights @ b / n
-    with np.errstate(divide="ignore", invalid="ignore"):
-        drawn = (weights @ a / n) / bottom
-        # the residuals of each draw around its own ratio
-        moment = (
-            weights @ (a * a) - 2 * drawn * (weights @ (a * b)) + drawn**2 * (weights @ (b * b))
-        )
-        spread = np.sqrt(np.clip(moment / n, 0, None) / (n - 1)) / bottom
-        ratio = np.where(
-            spread > 1e-6 * error, (drawn - index) / spread, np.sign(drawn - index) * np.inf
-        )
-    draws = np.where(np.isnan(ratio), np.inf, ratio)[:, None]
-    low = index - float(order_statistic(draws, level)[0]) * error
-    high = index - float(order_statistic(draws, 1 - level)[0]) * error
-    return max(0.0, float(low)), float(high)

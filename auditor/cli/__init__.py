@@ -19,6 +19,7 @@ __all__ = ["main", "segaudit"]
 _COMMANDS = {
     "demo": "auditor.cli.running:demo",
     "check": "auditor.cli.running:check",
+    "lock": "auditor.cli.running:lock",
     "run": "auditor.cli.running:run",
     "scans": "auditor.cli.scans:scans",
     "report": "auditor.cli.reading:report",
@@ -37,11 +38,13 @@ _COMMANDS = {
     "ls": "auditor.cli.listing:ls",
     "schema": "auditor.cli.exploring:schema",
     "doctor": "auditor.cli.exploring:doctor",
+    "qualify": "auditor.cli.qualifying:qualify",
 }
 
 _SUMMARIES = {
     "demo": "Audit three small systems on phantom patients; writes a report.",
     "check": "Look at everything once, before any long work.",
+    "lock": "Freeze an audit and its claims before the first result.",
     "run": "Run an audit; resumes by itself.",
     "scans": "Write every scan of an audit, for systems that run elsewhere.",
     "report": "Render report.html again from a finished run.",
@@ -60,6 +63,7 @@ _SUMMARIES = {
     "ls": "List perturbations, metrics or presets.",
     "schema": "Print the JSON Schema of audit.yaml.",
     "doctor": "Check this installation.",
+    "qualify": "Check that the bounds of this installation hold as promised.",
 }
 
 

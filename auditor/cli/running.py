@@ -1,11 +1,10 @@
-"""Commands that run systems: demo, check, run."""
+"""Commands that run systems: demo, check, lock, run."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from auditor.pipeline import Preflight, Run
+    from auditor.pipeline import Run
 
-__all__ = ["check", "demo", "run"]
+__all__ = ["check", "demo", "lock", "run"]
 
 _FILE = click.Path(path_type=Path)
 
@@ -81,6 +80,7 @@ def check(config: Path, as_json: bool) -> None:
     groups it shows how the references are spread, and the patients in every group of some ways to
     cut them. Exits 4 when something would stop the audit.
     """
+    from auditor.cli.preflight import look_as_json, print_look
     from auditor.cli.progress import measured_cases, tries
     from auditor.config import load_config
     from auditor.errors import ConfigError
@@ -92,12 +92,53 @@ def check(config: Path, as_json: bool) -> None:
         measured=measured_cases("axes of groups"),
     )
     if as_json:
-        click.echo(json.dumps(_as_json(found), indent=1, sort_keys=True))
+        click.echo(json.dumps(look_as_json(found), indent=1, sort_keys=True))
     else:
-        _print_look(found)
+        print_look(found)
     if found.problems:
         msg = f"{len(found.problems)} problem(s) would stop this audit:"
         raise ConfigError(msg, found.problems)
+
+
+@click.command()
+@click.argument("config", type=_FILE)
+@click.option("--out", "-o", type=_FILE, help="Folder of the run [default: audit-runs/<audit>].")
+@_SET
+@_DEVICE
+@click.option(
+    "--amend", metavar="WHY", help="Accept and record a change of the locked configuration."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the digests as JSON on stdout.")
+def lock(config: Path, out: Path | None, amend: str | None, as_json: bool) -> None:
+    """Freeze an audit and its claims before the first result.
+
+    Reads CONFIG (audit.yaml) and everything that it names, and writes audit.lock.yaml into the folder
+    of the run: the resolved configuration with its criteria, and the SHA-256 of every file of the cases
+    and of every checkpoint. `segaudit run` does the same before it begins; this command lets somebody
+    else keep the digest first. A run in the same folder goes on from the lock, and refuses a silent
+    change (exit 7).
+    """
+    from auditor.cli.progress import tries
+    from auditor.config import load_config
+    from auditor.execution.store import digest_file
+    from auditor.pipeline import lock as freeze
+
+    path, frozen = freeze(load_config(config, settings=_typed()), out, amend=amend, told=tries())
+    digest = digest_file(path)
+    if as_json:
+        known = {
+            "lock_sha256": digest,
+            "config_digest": frozen.config_digest,
+            "manifest_digest": frozen.manifest_digest,
+            "systems": frozen.systems,
+            "amendments": len(frozen.amendments),
+        }
+        click.echo(json.dumps(known, indent=1, sort_keys=True))
+        return
+    claims = len(frozen.config["criteria"])
+    click.echo(f"locked     {path}: {claims} claim(s), {len(frozen.systems)} system(s)")
+    click.echo(f"sha256     {digest}")
+    click.echo("           kept by somebody else, it shows later that nothing was changed")
 
 
 @click.command()
@@ -196,71 +237,3 @@ def _audited(
         )  # fmt: skip
     build(finished.folder, images=images)
     return finished
-
-
-def _as_json(found: Preflight) -> dict[str, object]:
-    return {
-        "problems": found.problems,
-        "warnings": found.warnings,
-        "unattainable": found.unattainable,
-        "systems": [asdict(record) for record in found.systems],
-        "dry": [asdict(it) for it in found.dry],
-        "estimates": asdict(found.estimates),
-        "cases": len(found.cases),
-        "patients": len({case.patient for case in found.cases}),
-        "excluded_patients": found.excluded,
-        "units": len(found.plan.units),
-        "plan_digest": found.plan.digest,
-        "strata": [asdict(it) for it in found.strata],
-    }
-
-
-def _print_look(found: Preflight) -> None:
-    from auditor.cli.axes import lines_of_axes
-    from auditor.cli.progress import duration
-
-    patients = len({case.patient for case in found.cases})
-    apart = f"; {found.excluded} more are excluded by cases.exclude" if found.excluded else ""
-    click.echo(f"cases      {len(found.cases)} of {patients} patients{apart}")
-    for record in found.systems:
-        click.echo(
-            f"system     {record.name}: {record.format}, sha256 {record.sha256[:12]}, contract "
-            f"{record.contract.status.value}"
-            + (
-                f" ({record.golden_pairs} golden pairs, smallest DSC {record.golden_agreement:.4f})"
-                if record.golden_agreement is not None
-                else ""
-            )
-        )
-        probed = [it for it in record.contract.fields if it.source.value == "probed"]
-        for field in probed:
-            click.echo(f"           {field.name}: {field.value} (probed, not declared)")
-        if record.contract.sensitivity is not None:
-            click.echo(f"           {record.contract.sensitivity.note}")
-        for finding in record.findings:
-            click.echo(f"           {finding}")
-    for it in found.dry:
-        if not it.problem:
-            click.echo(f"dry case   {it.system}: {it.seconds:.2f} s")
-    size = found.estimates
-    click.echo(f"plan       {len(found.plan.units)} units, {size.evaluations} evaluations")
-    spent = (
-        "is not known, as nothing ran"
-        if size.seconds is None
-        else f"about {duration(size.seconds)} of forward passes on one worker"
-    )
-    click.echo(
-        f"time       {spent}; disk about {size.disk_mb:.0f} MB of {size.free_mb:.0f} MB free"
-    )
-    click.echo(
-        f"precision  with {patients} patients a 95 % interval of a mean DSC with SD 0.10 is about "
-        f"± {size.half_width:.3f}"
-    )
-    for line in lines_of_axes(found.strata):
-        click.echo(line)
-    for name in found.unattainable:
-        click.echo(
-            f"criterion  {name} is NOT ATTAINABLE: no data of {patients} patients could meet it"
-        )
-    for warning in found.warnings:
-        click.echo(f"warning    {warning}")

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.analysis.intervals import order_statistic, studentized_draws
+from auditor.analysis.bands import Side, simultaneous_band
 from auditor.confidence.recipe_draws import pairs_of
 from auditor.confidence.recipe_scores import (
     CLEAN_CONDITION,
@@ -36,7 +36,7 @@ _STEP = 0.5
 def band(
     values: Floats, weights: Floats, *, level: float, two_sided: bool, reach: tuple[float, float]
 ) -> tuple[Floats, Floats]:
-    """Simultaneous limits of the means of all columns (studentized max-T, Romano & Wolf 2005).
+    """Simultaneous limits of the means of all columns within their range; see `simultaneous_band`.
 
     Parameters
     ----------
@@ -53,14 +53,9 @@ def band(
     -------
     low, high : (columns,)
     """
-    mean, error, draws = studentized_draws(values, weights)
-    size = np.abs(draws) if two_sided else draws
-    usable = np.isfinite(order_statistic(size, level)) & (error > 0)
-    largest = np.max(size[:, usable], axis=1, initial=0.0)
-    times = float(order_statistic(largest[:, None], level)[0])
-    low = np.where(usable, np.maximum(mean - times * error, reach[0]), reach[0])
-    high = np.where(usable & two_sided, np.minimum(mean + times * error, reach[1]), reach[1])
-    return low, high
+    side: Side = "two-sided" if two_sided else "lower"
+    low, high = simultaneous_band(values, weights, level=level, side=side)
+    return np.maximum(low, reach[0]), np.minimum(high, reach[1])
 
 
 def worst_in_ball(values: Floats, shares: Floats, radius: float) -> float:

@@ -91,6 +91,8 @@ def read_criteria(
                 hazard=shape.hazard,
                 required=shape.required,
                 stratum=next(iter(shape.stratum.items())) if shape.stratum else None,
+                waived_by=shape.waived.by if shape.waived else "",
+                waived_reason=shape.waived.reason if shape.waived else "",
             )
         )
     return tuple(found)

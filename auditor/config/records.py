@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from auditor.schema import (
+    CertificateSpec,
     CriterionSpec,
     MetricSpec,
     PerturbationSpec,
@@ -112,6 +113,14 @@ class AuditConfig:
     """The resolved configuration as JSON values, without absolute paths."""
     label_groups: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """(name, its labels) of every union of labels that is scored like a label."""
+    given: frozenset[str] = field(default=frozenset(), compare=False)
+    """Dotted keys that the file names: what was declared, apart from what is a default."""
+    certificates: tuple[CertificateSpec, ...] = ()
+    """What new scans shall be rated with; none: nothing is calibrated for that."""
+    response_margin: float | None = None
+    """Largest drop of the mean DSC from clean that counts as none; None: not declared."""
+    response_floor: float | None = None
+    """Smallest mean DSC that is enough; None: not declared."""
 
     @property
     def scored(self) -> tuple[ScoredLabel, ...]:
@@ -167,7 +176,19 @@ def canonical(config: AuditConfig) -> Mapping[str, Any]:
         "bounds": {"alpha": config.alpha, "delta": config.delta},
         "keep": _plain(config.keep),
         **({} if config.rater_margin is None else {"raters": {"margin": config.rater_margin}}),
+        **(
+            {"certificate": [_plain(spec) for spec in config.certificates]}
+            if config.certificates
+            else {}
+        ),
+        **({"response": limits} if (limits := _limits(config)) else {}),
     }
+
+
+def _limits(config: AuditConfig) -> dict[str, float]:
+    """Write the limits of the operating envelope that are declared; as before where none is."""
+    declared = {"margin": config.response_margin, "floor": config.response_floor}
+    return {name: value for name, value in declared.items() if value is not None}
 
 
 def with_systems(config: AuditConfig, systems: tuple[SystemSpec, ...]) -> AuditConfig:

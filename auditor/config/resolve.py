@@ -10,9 +10,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from auditor.config.certificates import Audited, read_certificates
 from auditor.config.claims import Declared, blind_claims, read_criteria
 from auditor.config.declared import Surroundings, read_systems
 from auditor.config.excluded import read_excluded
+from auditor.config.given import given_keys
 from auditor.config.grid import read_metrics, read_perturbations
 from auditor.config.label_groups import read_label_groups
 from auditor.config.problems import Problems
@@ -87,7 +89,25 @@ def resolve(
         problems=problems,
     )
     criteria = _criteria(shaped, systems, scored, metrics, planned, problems)
+    unread = {key: _unread(key, shaped, problems) for key in ("systems", "perturbations")}
+    audited = Audited(
+        systems=systems,
+        unread_systems=unread["systems"] - {spec.name for spec in systems},
+        labels=scored,
+        perturbations=planned,
+        unread_perturbations=unread["perturbations"] - {spec.name for spec in planned},
+        metrics=shaped.names["metrics"],
+        reference=cases.reference,
+        bounds=shape.bounds,
+    )
+    certificates = read_certificates(shape.certificate, audited, problems=problems)
     warnings += blind_claims(criteria)
+    if (
+        shape.response is not None
+        and shape.response.margin is None
+        and shape.response.floor is None
+    ):
+        problems.append("response: must declare margin, floor, or both; or leave the block out")
     if problems:
         return None, sorted(set(problems))
     config = AuditConfig(
@@ -109,9 +129,19 @@ def resolve(
         delta=shape.bounds.delta,
         keep=Keep(shape.keep.predictions, shape.keep.exhibits),
         rater_margin=None if shape.raters is None else shape.raters.margin,
+        response_margin=None if shape.response is None else shape.response.margin,
+        response_floor=None if shape.response is None else shape.response.floor,
         warnings=tuple(warnings),
+        given=given_keys(shape),
+        certificates=certificates,
     )
     return dataclasses.replace(config, canonical=canonical(config)), []
+
+
+def _unread(section: str, shaped: Shaped, problems: Problems) -> frozenset[str]:
+    """Name the entries of a section with problems: nobody shall be told that they are not there."""
+    troubled = section in shaped.damaged or problems.touch(section)
+    return frozenset(shaped.names[section]) if troubled else frozenset()
 
 
 def _declared(shape: Shape) -> Labels:

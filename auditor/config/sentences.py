@@ -84,6 +84,8 @@ def read_shape(data: Mapping[str, Any]) -> Shaped:
     for section in ("systems", "strata", "criteria"):
         if section in known and known[section] is None:
             known[section] = {}
+    if known.get("certificate", ()) is None:
+        known["certificate"] = []
     if isinstance(known.get("perturbations"), str):
         known["perturbations"] = {"preset": known["perturbations"]}
     names = {section: _names(known.get(section)) for section in _SECTIONS}
@@ -93,6 +95,8 @@ def read_shape(data: Mapping[str, Any]) -> Shaped:
         errors = error.errors(include_url=False)
     damaged = _prune(known, [_path(it) for it in errors])
     sentences = tuple(sorted({_sentence(it) for it in errors}))
+    if isinstance(data.get("certificate"), Mapping):
+        sentences = tuple(it.replace("certificate.0", "certificate", 1) for it in sentences)
     return Shaped(Shape.model_validate(known), sentences, damaged, names)
 
 

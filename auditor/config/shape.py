@@ -18,6 +18,7 @@ from auditor.config.values import (
     Command,
     Device,
     Edges,
+    FewOf,
     Input,
     Name,
     Output,
@@ -201,6 +202,15 @@ class ValueShape(_Strict):
     """In the unit of the metric."""
 
 
+class WaiverShape(_Strict):
+    """A claim that is not insisted on."""
+
+    by: Annotated[str, Field(min_length=1)]
+    """Name or role of who decided it."""
+    reason: Annotated[str, Field(min_length=1)]
+    """Why."""
+
+
 class CriterionShape(_Strict):
     """One claim with a threshold."""
 
@@ -228,6 +238,8 @@ class CriterionShape(_Strict):
     """Counts for the overall verdict."""
     stratum: Annotated[dict[str, str], Field(min_length=1, max_length=1)] | None = None
     """{axis: group}: these cases only."""
+    waived: WaiverShape | None = None
+    """Who decided not to insist on it, and why; it is still judged and shown."""
 
 
 class RatersShape(_Strict):
@@ -236,6 +248,15 @@ class RatersShape(_Strict):
     margin: Rate
     """How much less than raters with each other a system may agree with them, in DSC, and still count as
     within their range."""
+
+
+class ResponseShape(_Strict):
+    """What counts as a drop, for breakpoints and the operating envelope."""
+
+    margin: Rate | None = None
+    """Largest drop of the mean DSC from clean that counts as none."""
+    floor: Rate | None = None
+    """Smallest mean DSC that is enough."""
 
 
 class ConfidenceShape(_Strict):
@@ -250,10 +271,42 @@ class ConfidenceShape(_Strict):
 class BoundsShape(_Strict):
     """Conformal bounds on single cases."""
 
-    alpha: Rate = 0.10
+    alpha: FewOf = 0.10
     """Share of new patients for which the bound may fail."""
     delta: Rate = 0.10
     """Probability that the calibration set is a bad one."""
+
+
+class SharesShape(_Strict):
+    """What the outer and the inner mask of a scan shall reach."""
+
+    outer: Rate = 0.99
+    """Share of the reference that the outer mask shall hold."""
+    inner: Rate = 0.95
+    """Share of the inner mask that shall belong to the reference."""
+
+
+class CertificateShape(_Strict):
+    """What new scans of one system and label are rated with."""
+
+    system: str | None = None
+    """Which system; may be left out when there is one."""
+    label: str | None = None
+    """Which label, or group of labels; may be left out when there is one."""
+    perturbations: list[str] = []
+    """Planned perturbations whose severities are calibrated beside the clean scans."""
+    alpha: FewOf | None = None
+    """Share of new scans for which the bound may fail; that of `bounds` by default."""
+    delta: Rate | None = None
+    """Probability that the calibration set is a bad one; that of `bounds` by default."""
+    grades: list[float] | None = None
+    """[0.85, 0.70]: the lower bounds on the DSC from which a scan is graded A, and B."""
+    shares: SharesShape = SharesShape()
+    """Of the outer and the inner mask."""
+    copies: Annotated[int, Field(ge=0, le=32)] = 8
+    """Mild copies of a scan whose masks are compared with its own, at most; 0: none."""
+    edges: list[float] = []
+    """Inner edges of the predicted foreground ratio, whose groups are calibrated apart."""
 
 
 class KeepShape(_Strict):
@@ -270,6 +323,12 @@ def _empty(value: Any) -> Any:  # noqa: ANN401  # any YAML value
     return {} if value is None else value
 
 
+def _as_list(value: Any) -> Any:  # noqa: ANN401  # any YAML value
+    """One certificate alone needs no list."""
+    return [value] if isinstance(value, Mapping) else value
+
+
+Certificates = Annotated[list[CertificateShape], BeforeValidator(_as_list)]
 Grid = Annotated[GridShape, BeforeValidator(_empty)]
 Metric = Annotated[MetricShape, BeforeValidator(_empty)]
 Stratum = Annotated[StratumShape, BeforeValidator(_empty)]
@@ -318,10 +377,14 @@ class Shape(_Strict):
     """Claims with thresholds."""
     raters: RatersShape | None = None
     """Margin of the comparison with the raters."""
+    response: ResponseShape | None = None
+    """Limits of the operating envelope; without them no breakpoint is assessed."""
     confidence: ConfidenceShape = ConfidenceShape()
     """Levels of confidence."""
     bounds: BoundsShape = BoundsShape()
     """Conformal bounds."""
+    certificate: Certificates = []
+    """What new scans are rated with, for each system and label; one, or a list."""
     keep: KeepShape = KeepShape()
     """What is left behind."""
 
@@ -341,6 +404,8 @@ def json_schema() -> dict[str, Any]:
     properties["perturbations"]["anyOf"] = [*forms, {"type": "string"}]
     for owner in (properties["metrics"], properties["strata"], _of_objects(forms)):
         owner["additionalProperties"] = {"anyOf": [owner["additionalProperties"], {"type": "null"}]}
+    several = {key: properties["certificate"].pop(key) for key in ("type", "items")}
+    properties["certificate"]["anyOf"] = [several["items"], several]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 

@@ -21,7 +21,7 @@ from auditor.systems.contract_values import INPUT_VALUES, OUTPUT_VALUES, WINDOW_
 from perturbations.catalog import CATALOG
 
 __all__ = [
-    "At", "Claimed", "Command", "Device", "Edges", "Input", "Name", "Output", "Rate", "Severities",
+    "At", "Claimed", "Command", "Device", "Edges", "FewOf", "Input", "Name", "Output", "Rate", "Severities",
     "Share", "Window", "valid_name",
 ]  # fmt: skip
 
@@ -131,6 +131,7 @@ Name = Annotated[str, AfterValidator(valid_name)]
 Device = Annotated[str, AfterValidator(_device)]
 Share = Annotated[float, Field(gt=0.5, lt=1.0)]
 Rate = Annotated[float, Field(gt=0.0, lt=1.0)]
+FewOf = Annotated[float, Field(gt=0.0, le=0.5)]
 Severities = Annotated[list[float], AfterValidator(_severities)]
 Edges = Annotated[
     list[float] | Literal["tertiles", "training"],

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from auditor.pipeline.folder import read_lock, verify_sums
     from auditor.pipeline.inspecting import Inspection, inspect_checkpoint
     from auditor.pipeline.installation import examine_installation
+    from auditor.pipeline.locking import lock
     from auditor.pipeline.pair_score import PairScore, score
     from auditor.pipeline.preflight import Preflight, look
     from auditor.pipeline.profiling import profile, profile_lines
@@ -41,6 +42,7 @@ __all__ = [
     "examine_installation",
     "exit_code_of",
     "inspect_checkpoint",
+    "lock",
     "look",
     "profile",
     "profile_lines",
@@ -69,6 +71,7 @@ _HOMES = {
     "examine_installation": "installation",
     "exit_code_of": "run",
     "inspect_checkpoint": "inspecting",
+    "lock": "locking",
     "look": "preflight",
     "profile": "profiling",
     "profile_lines": "profiling",

@@ -18,12 +18,11 @@ from auditor.execution.local import Progress, pending_units, run_local
 from auditor.execution.store import compact, read_rows, write_bytes
 from auditor.execution.unit import UnitRunner
 from auditor.exhibits import make_exhibits
-from auditor.pipeline.examination import Looked, completed, examine_systems
+from auditor.pipeline.certifying import make_certificates, write_certificates
+from auditor.pipeline.examination import examine_systems
 from auditor.pipeline.folder import lock_run, write_manifest, write_provenance, write_sums
-from auditor.pipeline.identities import identities
+from auditor.pipeline.locking import prepare
 from auditor.pipeline.prediction_files import look_at_predictions
-from auditor.pipeline.preflight import require
-from auditor.pipeline.remembered import Remembered
 from auditor.pipeline.run import Run
 from auditor.pipeline.setup import analysis_setup
 from auditor.plan import make_plan, preview
@@ -95,23 +94,19 @@ def audit(
     calls = _named(systems)
     progress = progress or (lambda _: None)
     declared = _resolved(config, calls, fields, settings)
-    known = identities(declared, calls)
-    cases, checked = require(declared)
     run = Path(out) if out is not None else Path("audit-runs") / declared.name
-    remembered = Remembered(run)
-    looked = completed(
-        Looked(declared, cases, checked.geometries, known, calls, remembered, _noting(progress))
-    )
+    prepared = prepare(declared, run, callables=calls, told=_noting(progress))
+    cases, known, looked = prepared.cases, prepared.identities, prepared.looked
     resolved = looked.config
     plan = make_plan(resolved, cases, known)
     if limit is not None:
         plan = preview(plan, limit)
-    lacking, _ = look_at_predictions(resolved, plan, cases, checked.geometries)
+    lacking, _ = look_at_predictions(resolved, plan, cases, prepared.geometries)
     if lacking:
         msg = "these systems cannot be read:"
         raise ConfigError(msg, lacking)
     lock = lock_run(run, resolved, cases, known, amend=amend)
-    remembered.keep_in(run)
+    prepared.remembered.keep_in(run)
     write_manifest(run, cases)
     examined, problems = examine_systems(looked)
     if problems:
@@ -125,8 +120,10 @@ def audit(
     if not len(table):
         msg = f"the run {run.name} stored no row: the plan is empty"
         raise NothingEvaluated(msg)
-    results = summarise(table, setup=analysis_setup(job, lock, records, checked.geometries, table))
+    setup = analysis_setup(job, lock, records, prepared.geometries, table)
+    results = summarise(table, setup=setup)
     compact(run, table)
+    write_certificates(run, make_certificates(job, lock, table=table, setup=setup))
     irreproducible = make_exhibits(job, results.exhibits, callables=calls)
     write_bytes(run / "failures.csv", _failures(results))
     write_bytes(run / "results.json", encode(results).encode())

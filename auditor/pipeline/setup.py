@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from auditor.analysis import AnalysisSetup
 from auditor.analysis.properties import properties
 from auditor.config import AuditConfig
+from auditor.config.decisions import decisions
 from auditor.execution.job import Job
 from auditor.metrics.catalog import metric_info
 from auditor.pipeline.folder import Lock, tool_version
@@ -85,6 +86,9 @@ def analysis_setup(
         exhibits=config.keep.exhibits,
         planned=job.plan.evaluations,
         rater_margin=config.rater_margin,
+        decisions=decisions(config),
+        response_margin=config.response_margin,
+        response_floor=config.response_floor,
         windows=system_windows(config),
     )
 

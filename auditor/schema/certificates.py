@@ -3,6 +3,9 @@
 **Conventions.** Patients and cases appear under display ids; there is no path and no voxel. A number that
 does not exist is None with a status. Sets of voxels are told by the smallest distance (mm; px for images
 without a spacing) or probability that reaches the declared share, see `auditor.metrics.mask_families`.
+
+A calibration scan is a clean scan of the audit, or one of its scans under a calibrated perturbation. Each
+planned draw of a perturbation is a scan of its own; a patient's worst scan counts.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from auditor.schema.inputs import PerturbationSpec
+from auditor.schema.labels import ScoredLabel
 from auditor.schema.site import SeverityAxis
 
 __all__ = ["CERTIFICATE_VERSION", "CalibrationScan", "Certificate", "CertificateSpec"]
@@ -58,22 +62,29 @@ class CalibrationScan:
     severity: float
     replicate: int
     status: str
-    """ok, or why there is no usable prediction; what failed counts with DSC 0."""
+    """Of its DSC. ok; prediction_empty or reference_empty: the DSC is 0; both_empty, no_effect,
+    not_applicable: there is nothing to calibrate; everything else failed and counts with DSC 0."""
     dsc: float | None
+    """With the reference; None where the status says so."""
     agreement: float | None
-    """Mean DSC of its mask with those of its mildly perturbed copies; None: not measured."""
+    """Mean DSC of its mask with those of its mildly perturbed copies; None: not measured, or no copy of
+    this scan could be made."""
+    copies: int
+    """Copies that took part in the agreement."""
     self_dsc: float | None
     """Of the probabilities with their own mask; None without probabilities, or without a mask."""
     foreground_ratio: float | None
-    """Of the prediction."""
+    """Of the prediction: its voxels over those of the scan; None without a prediction."""
     estimate: float | None
-    """Estimated level of the scan on the axis of `perturbation`; None on clean scans, see `estimates`."""
+    """Estimated level of the scan on the axis of `perturbation`; None on clean scans."""
     estimates: tuple[tuple[str, float | None], ...]
-    """Clean scans: (axis, estimate) of every calibrated axis."""
+    """(axis, estimate) of every axis of the audit that has an estimator; None where it gives nothing."""
     outer_distance: float | None
-    """None: no distance reaches the share, as where the prediction is empty."""
+    """Of `auditor.metrics.mask_scores`, as the three below. None: no distance reaches the share, as where
+    the prediction is empty or failed."""
     inner_distance: float | None
     outer_probability: float | None
+    """None also where the system gives no probabilities."""
     inner_probability: float | None
 
 
@@ -94,9 +105,19 @@ class Certificate:
     """Digest of checkpoint, contract and settings: what a prediction depends on."""
     sha256: str
     """Of the checkpoint."""
+    label_members: tuple[str, ...]
+    """Name of the label; of a group those of its labels."""
     label_numbers: tuple[int, ...]
+    """In the label maps, of each member."""
+    reference: str
+    """What the DSC is measured against, in words."""
+    pre_declared: bool
+    """Whether what is declared stood before the first result of the audit."""
     modality: str
     state: str
+    """raw, windowed, normalised, skull_stripped."""
+    channels: int
+    """Of a scan."""
     length_unit: str
     """mm or px."""
     ndim: int
@@ -113,5 +134,11 @@ class Certificate:
     scans: tuple[CalibrationScan, ...]
     voxel_digests: tuple[str, ...]
     """SHA-256 of the voxels of every calibration scan as it is."""
+    """Sorted; scans that could not be read have none."""
     digest: str = ""
     """SHA-256 of the rest, so that an edit by hand shows."""
+
+    @property
+    def scored(self) -> ScoredLabel:
+        """What is certified."""
+        return ScoredLabel(self.declared.label, self.label_members, self.label_numbers)

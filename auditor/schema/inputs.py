@@ -439,3 +439,7 @@ class CriterionSpec:
     """(axis, name): only these cases."""
     text: str = field(default="", compare=False)
     """The sentence of the claim, generated from the fields."""
+    waived_by: str = ""
+    """Who decided not to insist on it; empty: nobody."""
+    waived_reason: str = ""
+    """Why."""

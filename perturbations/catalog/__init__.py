@@ -20,11 +20,12 @@ from perturbations.catalog.levels import (
     severity_at,
     severity_of,
 )
-from perturbations.catalog.lines import CATALOG
+from perturbations.catalog.lines import CATALOG, ESTIMATED
 from perturbations.catalog.presets import PRESETS
 
 __all__ = [
     "CATALOG",
+    "ESTIMATED",
     "MODALITIES",
     "PRESETS",
     "SSIM_TARGETS",

@@ -23,7 +23,7 @@ from perturbations.catalog import (
 )
 from perturbations.catalog.entry import Perturbation
 
-__all__ = ["CATALOG"]
+__all__ = ["CATALOG", "ESTIMATED"]
 
 _FAMILIES = (
     noise,
@@ -46,3 +46,9 @@ CATALOG: Mapping[str, Perturbation] = MappingProxyType(
     {line.name: line for family in _FAMILIES for line in family.LINES}
 )
 """Every perturbation by name."""
+
+ESTIMATED = (
+    "gaussian_noise", "rician_noise", "noncentral_chi_noise", "gaussian_blur", "bias_field",
+    "thick_slices", "ghosting",
+)  # fmt: skip
+"""Lines whose level can be estimated on a scan, by `perturbations.estimate.LEVELS`."""

@@ -348,7 +348,13 @@ def _verdicts(view: View) -> Table:
 
 def _verdict_row(view: View, c: CriterionResult) -> tuple[Text, ...]:
     unit = "" if c.form == "share_of_patients_at_least" else view.metric(c.metric).unit
-    tags = [c.evidence, c.hazard, "" if c.required else "not required"]
+    fragile = c.sensitivity is not None and c.sensitivity.fragile
+    tags = [
+        c.evidence,
+        c.hazard,
+        "" if c.required else "not required",
+        "fragile: hangs on patients without a number" if fragile else "",
+    ]
     claim = lines(
         [
             Markup("<strong>{}</strong> {}").format(c.id, c.text),

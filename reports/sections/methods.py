@@ -123,6 +123,8 @@ def methods(view: View) -> Section:
     if view.perturbations:
         blocks.append(_perturbations(view))
     blocks += [Terms(_STATISTICS, "Statistics"), Prose(stats)]
+    if view.results.decisions:
+        blocks.append(_decisions(view))
     lead = Markup("Seed {}. Reference: {}. Lengths in {}.").format(
         audit.seed, audit.reference_rule, audit.length_unit
     )
@@ -213,6 +215,39 @@ def _perturbations(view: View) -> Table:
         Column("Most scans without effect", "number"),
     )
     return Table("Perturbation sheet.", columns, tuple(rows))
+
+
+_MADE_BY = {
+    "declared": "declared in audit.yaml",
+    "command line": "on the command line",
+    "contract file": "in a contract file",
+    "maker": "by the maker, in a file beside the checkpoint",
+    "probed": "found by trying",
+    "default": "default of segaudit",
+    "frozen rule": "by a declared rule from the references, before any prediction",
+}
+
+
+def _decisions(view: View) -> Table:
+    """Show every choice behind the numbers, and who made it."""
+    rows: list[tuple[Text, ...]] = [
+        (Markup("<code>{}</code>").format(it.where), it.value, _MADE_BY[it.made_by], it.kind)
+        for it in view.results.decisions
+    ]
+    open_ = sum((it.made_by, it.kind) == ("default", "scientific") for it in view.results.decisions)
+    note = (
+        f"{open_} of {len(rows)} are scientific choices that nobody made for this audit: defaults of "
+        "segaudit count."
+        if open_
+        else ""
+    )
+    columns = (
+        Column("Choice"),
+        Column("What was chosen", "wide"),
+        Column("By whom"),
+        Column("Kind"),
+    )
+    return Table("Decisions: what was chosen, and by whom.", columns, tuple(rows), note=note)
 
 
 def limits(view: View) -> Section:

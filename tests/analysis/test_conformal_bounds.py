@@ -10,7 +10,10 @@ import pytest
 from scipy import stats
 
 from auditor.analysis.conformal import (
+    CoverageLaw,
     LeaveOneOut,
+    check_alpha,
+    coverage_law,
     leave_one_out,
     lower_bound,
     marginal_rank,
@@ -41,12 +44,102 @@ def test_a_marginal_bound_needs_one_over_alpha_less_one(alpha: float, needed: in
 
 
 @pytest.mark.parametrize(
-    ("n", "rank", "strict"),
-    [(19, 2, 0), (30, 3, 1), (50, 5, 2), (100, 10, 6), (200, 20, 15), (500, 50, 41)],
+    ("alpha", "needed"),
+    [(0.20, (8, 11, 14)), (0.10, (16, 22, 29)), (0.05, (32, 45, 59)), (0.01, (161, 230, 299))],
 )
-def test_ranks_at_one_tenth(n: int, rank: int, strict: int) -> None:
-    # P(Bin(n, .1) <= k - 1) <= .1, from the binomial law
+def test_needed_patients_of_a_pac_bound(alpha: float, needed: tuple[int, int, int]) -> None:
+    # (1 - alpha)^n <= delta, delta .20, .10, .05
+    assert tuple(needed_pac(alpha, delta) for delta in (0.20, 0.10, 0.05)) == needed
+    for delta, n in zip((0.20, 0.10, 0.05), needed, strict=True):
+        assert (pac_rank(n - 1, alpha, delta), pac_rank(n, alpha, delta)) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("n", "rank", "strict", "low", "short"),
+    [
+        (19, 2, 0, 0.774, 0.420),
+        (30, 3, 1, 0.805, 0.411),
+        (50, 5, 2, 0.826, 0.431),
+        (100, 10, 6, 0.848, 0.451),
+        (200, 20, 15, 0.864, 0.466),
+        (500, 50, 41, 0.877, 0.478),
+    ],
+)
+def test_ranks_and_coverage_at_one_tenth(
+    n: int, rank: int, strict: int, low: float, short: float
+) -> None:
+    # P(Bin(n, .1) <= k - 1) <= .1, from the binomial law; coverage: 5 % quantile of Beta(n + 1 - k, k),
+    # and its share below .9
     assert (marginal_rank(n, 0.1), pac_rank(n, 0.1, 0.1)) == (rank, strict)
+    law = coverage_law(n, rank)
+    assert law == CoverageLaw(n, rank)
+    assert law is not None
+    assert round(law.quantile(0.05), 3) == low
+    assert round(law.shortfall(0.1), 3) == short
+
+
+def test_the_law_of_a_thousand_patients_is_that_of_the_tutorial() -> None:
+    # Angelopoulos & Bates: n = 1000, alpha = .1 -> Beta(901, 100)
+    law = coverage_law(1000, marginal_rank(1000, 0.1))
+    assert law is not None
+    assert law.mean == pytest.approx(901 / 1001)
+    for share in (0.05, 0.5, 0.95):
+        assert law.quantile(share) == pytest.approx(stats.beta.ppf(share, 901, 100))
+
+
+@pytest.mark.parametrize(("n", "further"), [(30, 40), (50, 7), (100, 100)])
+def test_a_pac_rank_is_where_the_law_promises_enough(n: int, further: int) -> None:
+    strict = pac_rank(n, 0.1, 0.1)
+    law, next_law = coverage_law(n, strict), coverage_law(n, strict + 1)
+    assert law is not None
+    assert next_law is not None
+    assert law.shortfall(0.1) <= 0.1 < next_law.shortfall(0.1)
+    # of further patients: the shares of the beta-binomial law outside its range are at most .025 each
+    low, high = law.chance(further)
+    outside = stats.betabinom(further, n + 1 - strict, strict)
+    assert outside.cdf(low - 1) < 0.025 <= outside.cdf(low)
+    assert outside.cdf(high - 1) < 0.975 <= outside.cdf(high)
+
+
+def test_chance_by_hand() -> None:
+    # two calibrating scores, the lower one is the bound: P(both of two further ones lie above) =
+    # P(the lowest of four is the calibrating minimum) = 1/2, none: P(the two lowest are the further ones) = 1/6
+    law = coverage_law(2, 1)
+    assert law is not None
+    assert law.chance(2, level=0.6) == (1, 2)  # tails of .2: P(0) = 1/6 < .2, P(0 or 1) = 1/2
+    assert law.chance(2, level=0.7) == (0, 2)  # tails of .15 < 1/6
+    assert law.mean == pytest.approx(2 / 3)
+
+
+def test_what_is_no_bound_is_refused() -> None:
+    for alpha in (0.0, -0.1, 0.51, 1.0, float("nan")):
+        for refuses in (marginal_rank, lambda n, a: pac_rank(n, a, 0.1)):
+            with pytest.raises(ValueError, match="alpha"):
+                refuses(30, alpha)
+        with pytest.raises(ValueError, match="alpha"):
+            needed_marginal(alpha)
+    with pytest.raises(ValueError, match="delta"):
+        check_alpha(0.1, 1.0)
+    with pytest.raises(ValueError, match="without NaN"):
+        lower_bound(np.array([0.5, float("nan"), 0.7]), 1)  # sorting puts NaN above every score
+    for rank in (-1, 4):
+        with pytest.raises(ValueError, match="rank"):
+            lower_bound(np.ones(3), rank)
+        with pytest.raises(ValueError, match="rank"):
+            coverage_law(3, rank)
+    assert coverage_law(3, 0) is None
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_one_patient_certifies_nothing_at_any_alpha(n: int) -> None:
+    assert (marginal_rank(n, 0.5), pac_rank(n, 0.5, 0.9)) == (0, 0)
+    assert (needed_marginal(0.5), needed_pac(0.5, 0.9)) == (2, 2)
+
+
+def test_equal_scores_are_their_own_bound() -> None:
+    assert lower_bound(np.full(30, 0.8), 3) == 0.8
+    assert leave_one_out(np.full(30, 0.8), 0.1) == LeaveOneOut(30, 30)
+    assert leave_one_out(np.zeros(30), 0.1) == LeaveOneOut(30, 30)  # all failed: the bound is 0
 
 
 @pytest.mark.parametrize("alpha", ["1/100", "1/20", "1/10", "3/20", "1/5"])

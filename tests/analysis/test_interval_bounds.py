@@ -12,7 +12,6 @@ from auditor.analysis.intervals import (
     clopper_pearson,
     clopper_pearson_lower,
     clopper_pearson_upper,
-    median_interval,
     order_statistic,
     seed_of,
     studentized_bounds,
@@ -127,17 +126,6 @@ def test_the_rule_of_three_is_the_upper_bound_of_no_failure() -> None:
     assert [round(unseen_rate(n, level=0.95), 3) for n in (20, 50, 100)] == [0.139, 0.058, 0.030]
     for n in (1, 20, 59):
         assert unseen_rate(n, level=0.95) == pytest.approx(clopper_pearson_upper(0, n, level=0.95))
-
-
-@pytest.mark.parametrize(("n", "rank"), [(6, 1), (10, 2), (20, 6), (30, 10), (50, 18), (100, 40)])
-def test_median_interval_uses_the_tabulated_ranks(n: int, rank: int) -> None:
-    # ranks of the sign test, 95 %: e.g. Conover, Practical Nonparametric Statistics, table A3
-    assert median_interval(np.arange(1.0, n + 1), level=0.95) == (rank, n + 1 - rank)
-
-
-def test_five_patients_have_no_median_interval() -> None:
-    # 2 * (1/2)^5 = .0625 > .05
-    assert median_interval(np.arange(5.0), level=0.95) is None
 
 
 def test_seeds_come_from_every_part() -> None:

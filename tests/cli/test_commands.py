@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -185,6 +186,11 @@ def test_check_tells_the_size_of_the_plan_and_what_cannot_be_met(
     assert _run(["check", str(config), "--json"]) == 0
     content: dict[str, Any] = json.loads(told(capsys)[0])
     assert content["unattainable"] == ["C-01"]
+    # what nobody declared is listed, and what somebody did is not
+    assert "undecided  defaults of segaudit count" in out
+    open_ = {it["where"] for it in content["undecided"]}
+    assert "confidence.criteria" in open_
+    assert "perturbations.rician_noise" not in open_
     # every way to cut an axis is shown with its patients, declared or not; none is chosen
     assert "groups     foreground_ratio of organ (declared): 4 cases" in out
     assert "groups     object_volume of organ (not declared): 4 cases" in out
@@ -194,6 +200,60 @@ def test_check_tells_the_size_of_the_plan_and_what_cannot_be_met(
     assert list(ways) == ["declared", "tertiles", "halves", "round numbers"]
     assert all(sum(n for _, n in way["groups"]) == 4 for way in ways.values())
     assert f"declared: edges [{ways['declared']['edges'][0]:g}], patients " in out
+
+
+def test_a_lock_stands_before_any_result_and_a_run_goes_on_from_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tiny_config(tmp_path)
+    folder = tmp_path / "run"
+    assert _run(["lock", str(config), "-o", str(folder), "--json"]) == 0
+    first = json.loads(told(capsys)[0])
+    assert not (folder / "units").exists()
+    assert (
+        hashlib.sha256((folder / "audit.lock.yaml").read_bytes()).hexdigest()
+        == (first["lock_sha256"])
+    )
+    # locking again changes nothing; another claim is another audit
+    assert _run(["lock", str(config), "-o", str(folder)]) == 0
+    assert first["lock_sha256"] in told(capsys)[0]
+    claim = {"label": "organ", "metric": "dsc", "at": "clean", "evidence": "assured"}
+    config = tiny_config(tmp_path, criteria={"C-01": {**claim, "mean_at_least": 0.2}})
+    assert _run(["run", str(config), "-o", str(folder), "-q"]) == 7
+    assert "criteria.C-01.threshold" in told(capsys)[1]
+    config = tiny_config(tmp_path)
+    assert _run(["run", str(config), "-o", str(folder), "-q", "-j", "1"]) == 0
+    results = json.loads((folder / "results.json").read_text())
+    assert results["audit"]["config_digest"] == first["config_digest"]
+    assert results["audit"]["stamp"] == "PRE-DECLARED"
+
+
+def test_check_judges_a_claim_by_the_patients_of_its_group(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    claim = {
+        "label": "organ",
+        "metric": "dsc",
+        "at": "clean",
+        "evidence": "assured",
+        "share_of_patients_at_least": 0.3,
+        "with": {"at_least": 0.5},
+    }
+    # any four patients could assure .3: .05^(1/4) = .47; a group needs ten
+    config = tiny_config(tmp_path, criteria={"C-01": claim})
+    assert _run(["check", str(config), "--json"]) == 0
+    known = json.loads(told(capsys)[0])
+    assert known["unattainable"] == []
+    sites = next(it for it in known["strata"] if it["axis"] == "site")["proposals"][0]["groups"]
+    config = tiny_config(
+        tmp_path,
+        criteria={"C-01": claim, "C-02": {**claim, "stratum": {"site": sites[0][0]}}},
+    )
+    assert _run(["check", str(config)]) == 0
+    out, _ = told(capsys)
+    assert "C-01 is NOT ATTAINABLE" not in out
+    told_of = f"C-02 is NOT ATTAINABLE: no data of {sites[0][1]} patients of site {sites[0][0]}"
+    assert told_of in out
 
 
 def test_check_names_a_column_that_the_table_does_not_have(
@@ -326,4 +386,4 @@ def test_check_draws_every_perturbation_once_and_names_what_is_refused(
     told_of = " ".join(told(capsys)[0].split())
     assert "perturbations.motion: is not applicable to case" in told_of
     assert "phase_axis of motion must be a spatial axis, 0 to 2, got 9" in told_of
-    assert "perturbations.rician_noise" not in told_of
+    assert "perturbations.rician_noise: is not" not in told_of

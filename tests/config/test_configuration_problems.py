@@ -48,7 +48,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (changed("cases/modality", "mri"), r"cases\.modality: must be one of ct, mr, us, .*, was 'mri'"),
     (changed("confidence/criteria", 0.4), r"confidence\.criteria: must be above 0\.5, was 0\.4"),
     (changed("keep/exhibits", 13), r"keep\.exhibits: must be at most 12, was 13"),
-    (changed("bounds", {"alpha": 1}), r"bounds\.alpha: must be below 1, was 1"),
+    (changed("bounds", {"alpha": 1}), r"bounds\.alpha: must be at most 0\.5, was 1"),
+    (changed("bounds", {"alpha": 0}), r"bounds\.alpha: must be above 0, was 0"),
+    (changed("bounds", {"delta": 1}), r"bounds\.delta: must be below 1, was 1"),
     (changed("systems/controls", {}), r"systems\.controls: must be a name .* other than 'controls'"),
     (changed("metrics/dsc", 3), r"metrics\.dsc: must hold keys and values, was 3"),
     # cases

@@ -99,3 +99,10 @@ def test_what_is_read_fits_the_schema(data: dict[str, Any]) -> None:
 )
 def test_what_is_refused_for_its_shape_does_not_fit_the_schema(data: dict[str, Any]) -> None:
     assert not accepted(data)
+
+
+def test_one_certificate_or_several() -> None:
+    grades = {"grades": [0.85, 0.7]}
+    assert accepted(changed("certificate", grades))
+    assert accepted(changed("certificate", [grades, grades]))
+    assert not accepted(changed("certificate", {"grade": 1}))

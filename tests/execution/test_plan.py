@@ -14,6 +14,7 @@ from auditor.plan import AuditPlan, digest_of, make_plan, preview, shard_of
 from auditor.schema import (
     CONTROLS,
     CaseRecord,
+    CertificateSpec,
     InputSpec,
     MetricSpec,
     ReferenceRule,
@@ -167,3 +168,32 @@ def test_a_preview_keeps_whole_cases_and_says_so(config: AuditConfig) -> None:
 def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
     assert digest_of({"a": 1, "b": [2, 3]}) == digest_of({"b": [2, 3], "a": 1})
     assert digest_of([1, 2]) != digest_of([2, 1])
+
+
+def test_a_certificate_changes_the_keys_of_its_system_where_it_is_calibrated(
+    config: AuditConfig,
+) -> None:
+    mild = replace(config.perturbations[0], severities=(1.0, 4.0))
+    assert mild.name == "rician_noise"
+    two = replace(config.systems[0], name="other", batch=9)
+    config = replace(
+        config, systems=(*config.systems, two), perturbations=(mild, *config.perturbations[1:])
+    )
+    spec = CertificateSpec("unet", "organ", ("rician_noise",), grades=(0.9, 0.8))
+
+    def keys(*specs: CertificateSpec) -> list[tuple[tuple[str, str], ...]]:
+        return [unit.shards for unit in planned(replace(config, certificates=specs)).units]
+
+    for unit, one, other in zip(planned(config).units, keys(), keys(spec), strict=True):
+        for (name, before), (_, after) in zip(one, other, strict=True):
+            calibrated = name == "unet" and unit.perturbation.name in ("clean", "rician_noise")
+            assert (before != after) is calibrated
+    # what is made of the rows afterwards changes no row
+    again = replace(spec, alpha=0.2, delta=0.3, grades=(0.7, 0.6), edges=(0.01,))
+    assert keys(again) == keys(spec)
+    # the copies of clean scans are units of the plan
+    without = keys(replace(spec, copies=0))
+    changed = [a != b for a, b in zip(keys(spec), without, strict=True)]
+    assert changed == [False, True, False] * 3
+    assert keys(replace(spec, outer_share=0.9)) != keys(spec)
+    assert keys(replace(spec, label="rest")) != keys(spec)

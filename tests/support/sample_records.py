@@ -26,16 +26,30 @@ from auditor.schema import (
     ControlRow,
     CriterionResult,
     Crossing,
+    Decision,
     DifficultyAxis,
     DoseResponse,
     Estimate,
+    FailureSensitivity,
     MetricInfo,
     StatusCount,
     StratumInfo,
     SystemRecord,
     Verdict,
+    Waiver,
 )
 from auditor.schema.inputs import Certainty, Contract, ContractField, ContractStatus
+
+
+def decisions_of() -> tuple[Decision, ...]:
+    """One choice of each maker."""
+    return (
+        Decision("cases.reference", "majority, ties above half", "declared", "scientific"),
+        Decision("systems.unet: contract", "output.activation", "probed", "scientific"),
+        Decision("strata.foreground_ratio.edges", "tertiles", "frozen rule", "scientific"),
+        Decision("confidence.criteria", "0.95", "default", "scientific"),
+        Decision("seed", "20261123", "declared", "engineering"),
+    )
 
 
 def metric_sheet() -> tuple[MetricInfo, ...]:
@@ -217,7 +231,15 @@ def criteria_of(clean: Estimate) -> tuple[CriterionResult, ...]:
         "opposite": Estimate(0.977, 60, "Clopper-Pearson", "upper", 0.95),
     }
     return (
-        _criterion(1, Verdict.PASS, clean),
+        _criterion(
+            1,
+            Verdict.PASS,
+            clean,
+            sensitivity=FailureSensitivity(
+                *(0, 3, 0, Estimate(0.921, clean.n, "mean over patients"), "", 1),
+                fragile=True,
+            ),
+        ),
         _criterion(
             2,
             Verdict.PASS_CONDITIONAL,
@@ -268,7 +290,13 @@ def criteria_of(clean: Estimate) -> tuple[CriterionResult, ...]:
             opposite=none,
             change="running it",
         ),
-        _criterion(7, Verdict.WAIVED, clean, change="waived: scanner out of use"),
+        _criterion(
+            7,
+            Verdict.WAIVED,
+            clean,
+            change="waived: scanner out of use",
+            waiver=Waiver("quality department", "scanner out of use"),
+        ),
         _criterion(8, Verdict.CONTRACT_IN_DOUBT, clean, change="golden pairs that agree"),
     )
 
