@@ -105,9 +105,8 @@ def render_recipe(recipe: Recipe) -> str:
             sections=tuple(it for it in sections if it.blocks),
             kind="recipe: which system for these images",
             source=(
-                "Every number on this page comes from recipe.json of this folder. Simulated perturbations "
-                "– not "
-                "clinical validation."
+                "Every number on this page comes from recipe.json of this folder. Simulated perturbations – "
+                "not clinical validation."
             ),
         )
     )
@@ -232,16 +231,30 @@ def _maps(recipe: Recipe) -> tuple[Block, ...]:
         return ()
     marks = _marks(recipe.systems)
     figures = tuple(
-        Figure(mix_map(it, marks), f"Not beaten by mix: {map_title(it)}") for it in recipe.maps
+        Figure(mix_map(it, marks), f"Not beaten by mix: {map_title(it)}")
+        for it in recipe.maps
+        if not _blank(it, recipe)
     )
+    blank = [map_title(it) for it in recipe.maps if _blank(it, recipe)]
+    told: tuple[Block, ...] = ()
+    if blank:
+        words = f"Every mix that was looked at is undecided between all for: {'; '.join(blank)}."
+        told = (Prose(words),)
+    if not figures:
+        return told
     return (
         Gallery(figures, legend=map_legend(marks), table=_map_table(recipe), title="Maps of mixes"),
+        *told,
         Prose(
-            "Across: the share of scans that are degraded; the rest is as the test set. Undecided does "
-            "not mean "
-            "equal: with these patients the order is not known there.",
+            "Across: the share of scans that are degraded; the rest is as the test set. Undecided does not "
+            "mean equal: with these patients the order is not known there.",
         ),
     )
+
+
+def _blank(found: MixMap, recipe: Recipe) -> bool:
+    """Tell whether a map decides nothing."""
+    return all(len(kept) == len(recipe.systems) for kept in found.sets)
 
 
 def _map_table(recipe: Recipe) -> Table:

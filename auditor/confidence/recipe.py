@@ -71,6 +71,8 @@ class Asked:
     """Family -> its systems, at least two each; None: by system."""
     checkpoints_only: bool = False
     """Families were asked for, and one of them has a single run."""
+    doubted: tuple[str, ...] = ()
+    """Systems whose contract is in doubt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ def make_recipe(
         sentences=(),
         limits=(),
     )
-    told = sentences(made, checkpoints_only=asked.checkpoints_only)
+    told = sentences(made, checkpoints_only=asked.checkpoints_only, doubted=asked.doubted)
     return replace(made, sentences=told, limits=limits(made))
 
 
@@ -165,14 +167,14 @@ def site_refusal(use: SiteUse) -> str:
     """Say why a site's scans carry no recipe; empty when they do."""
     if use.placed < FEW:
         return (
-            f"{use.placed} of the {use.scans} scans of the site lie within what the run tested; at least {FEW} "
-            "are needed to say what the scans of the site are like"
+            f"{use.placed} of the {use.scans} scans of the site lie within what the run tested; at least "
+            f"{FEW} are needed to say what the scans of the site are like"
         )
     if 2 * use.placed <= use.scans:
         return (
             f"most scans of the site ({use.scans - use.placed} of {use.scans}) lie beyond the tested "
-            "severities "
-            "or could not be placed; test higher severities, or look at why they could not be placed"
+            "severities or could not be placed; test higher severities, or look at why they could not be "
+            "placed"
         )
     return ""
 
@@ -355,6 +357,7 @@ def _maps(table: ScoreTable, low: Floats, high: Floats, mix: Floats) -> tuple[Mi
 
 
 def _by_family(asked: Asked, table: ScoreTable, scans: Floats) -> _Weighed:
+    """Weigh families; the draws of ranks take the mix as known, the intervals do not."""
     assert asked.families is not None  # the caller asks for them
     mix = scans.mean(axis=0)
     scores = np.einsum("ncK,c->Kn", table.values, mix)

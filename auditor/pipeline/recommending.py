@@ -31,15 +31,15 @@ from auditor.confidence.recipe_mix import (
 )
 from auditor.confidence.recipe_scores import CLEAN_CONDITION, Condition, ScoreTable, score_table
 from auditor.config.site_rows import rows_of_site
-from auditor.documents import read_text, yaml_content
+from auditor.documents import json_content, read_text, yaml_content
 from auditor.errors import ConfigError, DataError
 from auditor.execution.store import read_compacted
 from auditor.pipeline.folder import read_lock, tool_version
 from auditor.pipeline.run import read_run
-from auditor.schema import CaseRow, MetricInfo, Record, Results, decode
+from auditor.schema import CaseRow, ContractStatus, MetricInfo, Record, Results, decode
 from auditor.schema.recipe import Interaction, RealityCheck, Recipe
 from auditor.schema.site import SiteProfile
-from perturbations.catalog import get
+from perturbations import CATALOG
 
 __all__ = ["recommend"]
 
@@ -149,15 +149,20 @@ def recommend(
         ball=ball,
         families=families,
         checkpoints_only=checkpoints_only,
+        doubted=tuple(
+            it.name for it in results.systems if it.contract.status is ContractStatus.IN_DOUBT
+        ),
     )
+    if results.audit.preview:
+        refusal = "the run is a preview of a few cases; run it without --limit"
     if not refusal:
         try:
             table = read.table(tuple(shares), names)
         except KeyError as error:
             lacking = f"{error.args[0][0]} at severity {error.args[0][1]:g}"
             msg = (
-                "every system must have been run under every condition of the mix; "
-                f"{lacking} is missing for one"
+                f"every system must have been run under every condition of the mix; {lacking} is missing for "
+                "one"
             )
             raise DataError(msg) from error
         if table.n:
@@ -165,10 +170,7 @@ def recommend(
                 asked, table, shares, scans,
                 interaction=_interaction(read, table), reality=_reality(read, table, groups),
             )  # fmt: skip
-        refusal = (
-            f"no case has a number under every condition of the mix ({_lost(table)}); state a mix without "
-            "them"
-        )
+        refusal = f"no case has a number under every condition of the mix ({_lost(table)}); state a mix without it"
     nothing = "the recipe is refused before"
     return make_recipe(
         asked, None, {}, scans,
@@ -191,7 +193,7 @@ def _read(run: Path, results: Results, label: str | None, metric: str) -> _RunRe
     fit = [name for name, it in known.items() if it.high == 1.0 and it.higher_is_better]
     if metric not in fit:
         msg = (
-            f"a recipe weighs means of a metric in [0, 1] of which more is better; this run has "
+            "a recipe weighs means of a metric in [0, 1] of which more is better; this run has "
             f"{', '.join(fit) or 'none'}, got {metric!r}"
         )
         raise ConfigError(msg)
@@ -295,7 +297,7 @@ def _pairs(mix: str | Path | Mapping[str, float]) -> list[tuple[object, object]]
     if isinstance(mix, Mapping):
         return list(mix.items())
     path = Path(mix)
-    if "=" in str(mix) and not path.exists():
+    if "=" in path.name and path.suffix.lower() not in (".yaml", ".yml", ".json"):
         return list(split_mix(str(mix)))
     what = f"the mix {path.name}"
     content = yaml_content(read_text(path, what=what), what=what)
@@ -308,7 +310,9 @@ def _pairs(mix: str | Path | Mapping[str, float]) -> list[tuple[object, object]]
 def _scans(read: _RunRead, site: Path) -> ScansOfSite:
     what = f"the profile {site.name}"
     try:
-        profile = decode(read_text(site, what=what), SiteProfile)
+        text = read_text(site, what=what)
+        json_content(text, what=what)  # also refuses what is no finite number
+        profile = decode(text, SiteProfile)
     except ValueError as error:
         msg = f"{what} must be a site.json of `segaudit profile`: {error}"
         raise DataError(msg) from error
@@ -316,8 +320,7 @@ def _scans(read: _RunRead, site: Path) -> ScansOfSite:
     if (profile.modality, profile.state) != (audit.modality, audit.state):
         msg = (
             f"{what} must be of {audit.modality} scans in the state {audit.state}, as the cases of the run "
-            "are; "
-            f"it is of {profile.modality}, {profile.state}"
+            f"are; it is of {profile.modality}, {profile.state}"
         )
         raise DataError(msg)
     return scans_of_site(
@@ -353,7 +356,9 @@ def _interaction(read: _RunRead, table: ScoreTable) -> Interaction:
         weights = weights_of(table.n, read.results.audit.seed)
         return interaction(table, _JOINT, pair, weights, level=read.results.audit.interval_level)
     names = {name for name, _ in table.conditions if name != CLEAN_CONDITION[0]}
-    movable = [name for name in names if name not in ("joint", "chain") and not get(name).geometric]
+    movable = [
+        name for name in names & set(CATALOG) - {"joint", "chain"} if not CATALOG[name].geometric
+    ]
     return not_assessed(table, worst_two(table, movable))
 
 
