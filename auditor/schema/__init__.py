@@ -24,7 +24,7 @@ from auditor.schema.certificates import (
     CertificateSpec,
 )
 from auditor.schema.claims import FailureSensitivity, Waiver
-from auditor.schema.coverage import CoverageRow
+from auditor.schema.coverage import CoverageRow, GroupBound, StratumBounds
 from auditor.schema.decisions import Decision
 from auditor.schema.difficulty import (
     Crossing,
@@ -149,6 +149,7 @@ __all__ = [
     "ExhibitSelection",
     "FailureSensitivity",
     "Geometry",
+    "GroupBound",
     "Headline",
     "InputSpec",
     "MetricInfo",
@@ -177,6 +178,7 @@ __all__ = [
     "Status",
     "StatusCount",
     "StepVerdict",
+    "StratumBounds",
     "StratumInfo",
     "StratumSpec",
     "Summary",

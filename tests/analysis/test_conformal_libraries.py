@@ -34,7 +34,7 @@ def test_the_bound_is_that_of_crepes(n: int) -> None:
     assert (low, high) == (pytest.approx(-ours(n)), pytest.approx(ours(n)))
 
 
-@pytest.mark.parametrize("n", (*SIZES, 99))  # at 99, crepes truncates 9.99.. to 9: one rank lower
+@pytest.mark.parametrize("n", [*SIZES, 99])  # at 99, crepes truncates 9.99.. to 9: one rank lower
 def test_the_bound_is_that_of_mapie(n: int) -> None:
     regression = pytest.importorskip("mapie.regression", exc_type=ImportError)
     dummy = pytest.importorskip("sklearn.dummy", exc_type=ImportError)
