@@ -6,6 +6,7 @@ import csv
 import io
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,7 +19,7 @@ from auditor.execution.local import Progress, pending_units, run_local
 from auditor.execution.store import compact, read_rows, write_bytes
 from auditor.execution.unit import UnitRunner
 from auditor.exhibits import make_exhibits
-from auditor.pipeline.certifying import make_certificates, write_certificates
+from auditor.pipeline.certifying import facts_of_all, make_certificates, write_certificates
 from auditor.pipeline.examination import examine_systems
 from auditor.pipeline.folder import lock_run, write_manifest, write_provenance, write_sums
 from auditor.pipeline.locking import prepare
@@ -123,7 +124,9 @@ def audit(
     setup = analysis_setup(job, lock, records, prepared.geometries, table)
     results = summarise(table, setup=setup)
     compact(run, table)
-    write_certificates(run, make_certificates(job, lock, table=table, setup=setup))
+    certificates = make_certificates(job, lock, table=table, setup=setup)
+    write_certificates(run, certificates)
+    results = replace(results, certificates=facts_of_all(certificates))
     irreproducible = make_exhibits(job, results.exhibits, callables=calls)
     write_bytes(run / "failures.csv", _failures(results))
     write_bytes(run / "results.json", encode(results).encode())

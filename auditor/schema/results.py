@@ -26,6 +26,7 @@ from auditor.schema.decisions import Decision
 from auditor.schema.difficulty import DifficultyAxis, DoseResponse, WindowSweep
 from auditor.schema.estimates import Estimate
 from auditor.schema.raters import RaterResults
+from auditor.schema.ratings import CertificateFacts
 from auditor.schema.response import (
     CoefficientOfVariation,
     EnvelopeRow,
@@ -312,3 +313,5 @@ class Results:
     """Measures of the literature; descriptive."""
     coefficient_of_variation: tuple[CoefficientOfVariation, ...] = ()
     """Over all conditions, clean among them; descriptive."""
+    certificates: tuple[CertificateFacts, ...] = ()
+    """What new scans are rated with, in the order of the configuration; none in a preview."""

@@ -15,7 +15,9 @@ import torch
 from certified_cohort import GRADES, fields, hard, soft
 
 import auditor
+from auditor.confidence.calibration import calibrated
 from auditor.confidence.certificate import read_certificate
+from auditor.confidence.certificate_facts import facts_of
 from auditor.confidence.certified_system import system_of
 from auditor.config import parse_config
 from auditor.execution.agreement import copy_agreements, mean_agreement, voxel_digest
@@ -85,6 +87,30 @@ def test_no_name_of_a_person_and_no_path_is_in_it(run: auditor.Run, folder: Path
     assert str(folder) not in text
 
 
+def test_the_report_tells_what_is_told_beside_every_rating(
+    run: auditor.Run, certificate: Certificate
+) -> None:
+    soft_facts, hard_facts = run.results.certificates
+    assert soft_facts == facts_of(calibrated(certificate))
+    assert soft_facts.digest == certificate.digest
+    assert (soft_facts.patients, soft_facts.scans, soft_facts.failed) == (PATIENTS, 27, 0)
+    assert (soft_facts.axes, soft_facts.proxy) == (("rician_noise",), "agreement")
+    # nine patients are just enough for a marginal bound at alpha .1: the worst of them
+    clean = next(it for it in soft_facts.bins if it.bin == "0")
+    # a bin holds what looks like it: also scans to which too little was added to show
+    axis = next(it for it in certificate.axes if it.perturbation == "rician_noise")
+    worst = min(
+        it.dsc - it.agreement
+        for it in certificate.scans
+        if (dict(it.estimates)["rician_noise"] or 0.0) <= axis.high[0]
+        and it.dsc is not None
+        and it.agreement is not None
+    )
+    assert (clean.patients, clean.pac_offset) == (9, None)
+    assert clean.offset == pytest.approx(worst)
+    assert hard_facts.axes == ()
+
+
 def test_every_patient_calibrates_clean_and_under_every_severity(certificate: Certificate) -> None:
     assert len(certificate.scans) == PATIENTS * 3
     assert len({it.patient for it in certificate.scans}) == PATIENTS
@@ -129,7 +155,7 @@ def test_a_perturbed_scan_agrees_as_it_would_when_it_is_rated(
             seed=certificate.seed, predict=predict,
         )  # fmt: skip
     mine = mean_agreement(found["ball"])
-    assert mine.value == scan_of(certificate, "C001", 3.0).agreement
+    assert mine.value == scan_of(certificate, "C001", 4.0).agreement
 
 
 def test_the_system_is_told_apart_by_its_identity(certificate: Certificate) -> None:

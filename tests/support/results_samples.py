@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+from sample_certificates import certificates_of
 from sample_coverage import coverage_of
 from sample_numbers import (
     LABEL,
@@ -246,6 +247,7 @@ def sample(size: Size | None = None, *, seed: int = 20261123) -> Results:
         raters=raters_of(size, cases) if size.raters > 1 else None,
         coverage=coverage_of(size, scores, cases, strata),
         decisions=decisions_of() if size.criteria else (),
+        certificates=certificates_of() if size.criteria else (),
     )
 
 
