@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from auditor.pipeline.analysing import analyse
     from auditor.pipeline.answers import demo_lines, doubt_lines
     from auditor.pipeline.auditing import audit
     from auditor.pipeline.comparing_raters import compare_raters
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
     from auditor.pipeline.inspecting import Inspection, inspect_checkpoint
     from auditor.pipeline.installation import examine_installation
     from auditor.pipeline.locking import lock
+    from auditor.pipeline.measured_options import DeclaredMetric, TableOptions
     from auditor.pipeline.pair_score import PairScore, score
     from auditor.pipeline.preflight import Preflight, look
     from auditor.pipeline.profiling import profile, profile_lines
+    from auditor.pipeline.recommending import recommend
     from auditor.pipeline.run import Run, exit_code_of, read_run
     from auditor.pipeline.scan_files import write_scans
     from auditor.pipeline.screen_contract import Wanted
@@ -27,12 +30,15 @@ if TYPE_CHECKING:
     from auditor.pipeline.state import state_of
 
 __all__ = [
+    "DeclaredMetric",
     "Inspection",
     "PairScore",
     "Preflight",
     "Run",
     "Screening",
+    "TableOptions",
     "Wanted",
+    "analyse",
     "audit",
     "compare_raters",
     "demo_lines",
@@ -47,6 +53,7 @@ __all__ = [
     "profile_lines",
     "read_lock",
     "read_run",
+    "recommend",
     "score",
     "screen",
     "state_of",
@@ -55,12 +62,15 @@ __all__ = [
 ]
 
 _HOMES = {
+    "DeclaredMetric": "measured_options",
     "Inspection": "inspecting",
     "PairScore": "pair_score",
     "Preflight": "preflight",
     "Run": "run",
     "Screening": "screening",
+    "TableOptions": "measured_options",
     "Wanted": "screen_contract",
+    "analyse": "analysing",
     "audit": "auditing",
     "compare_raters": "comparing_raters",
     "demo_lines": "answers",
@@ -75,6 +85,7 @@ _HOMES = {
     "profile_lines": "profiling",
     "read_lock": "folder",
     "read_run": "run",
+    "recommend": "recommending",
     "score": "pair_score",
     "screen": "screening",
     "state_of": "state",

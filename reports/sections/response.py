@@ -42,7 +42,7 @@ def response(view: View) -> Section:
         )
         blocks.append(Prose(words))
     if view.perturbations:
-        blocks += [*_invariant(view), _effects(view)]
+        blocks += [*_invariant(view), *([] if view.results.measured else [_effects(view)])]
     bands = "Values of one patient." if view.single else "Bands are pointwise intervals."
     lead = (
         "Each panel adds one simulated change of known size to the clean scans; severity grows to "
@@ -50,6 +50,11 @@ def response(view: View) -> Section:
         "measured effect on the image (NRMSE and SSIM, medians over scans). Grey lines are "
         "controls."
     )
+    if view.results.measured is not None:
+        lead = (
+            "Each panel shows one kind of condition of the table, from the clean one to its highest severity; "
+            f"what it does to a scan is not known here. {bands}"
+        )
     return Section("response", "Severity-response curves", lead, tuple(blocks))
 
 
