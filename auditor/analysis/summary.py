@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from auditor.analysis.answers import headline, limits, not_assessed
 from auditor.analysis.controls import control_rows
+from auditor.analysis.coverage_audit import coverage_rows
 from auditor.analysis.criteria import Evidence, judge, overall, waived
 from auditor.analysis.difficulty import difficulty
 from auditor.analysis.dose_response import dose_responses
@@ -100,6 +101,7 @@ def summarise(table: pa.Table, *, setup: AnalysisSetup) -> Results:
         not_assessed=not_assessed(setup),
         limits=limits(setup),
         raters=rater_results(measured, known, setup),
+        coverage=coverage_rows(columns, setup) if has_dsc else (),
         decisions=setup.decisions,
         responses=(responded := responses(columns, setup)),
         envelope=envelope(responded, setup),

@@ -295,7 +295,7 @@ class CertificateShape(_Strict):
     """Which label, or group of labels; may be left out when there is one."""
     perturbations: list[str] = []
     """Planned perturbations whose severities are calibrated beside the clean scans."""
-    alpha: Annotated[float, Field(gt=0.0, le=0.5)] | None = None
+    alpha: FewOf | None = None
     """Share of new scans for which the bound may fail; that of `bounds` by default."""
     delta: Rate | None = None
     """Probability that the calibration set is a bad one; that of `bounds` by default."""

@@ -22,6 +22,11 @@ from auditor.metrics.catalog import METRICS
 from auditor.metrics.discretisation import below_voxel_size
 from auditor.pipeline.attaining import Unattainable, unattainable_claims
 from auditor.pipeline.axis_proposals import axis_proposals
+from auditor.pipeline.certificate_look import (
+    CertificateLook,
+    extra_passes,
+    look_at_certificates,
+)
 from auditor.pipeline.examination import Looked, completed, examine_systems
 from auditor.pipeline.grouping import grouping_problems
 from auditor.pipeline.identities import identities
@@ -67,7 +72,7 @@ class Estimates:
 
     evaluations: int
     seconds: float | None
-    """Forward passes of one worker; None when no dry run worked."""
+    """Forward passes of one worker, those of certificates among them; None when no dry run worked."""
     disk_mb: float
     free_mb: float
     half_width: float
@@ -95,6 +100,8 @@ class Preflight:
     """Where the axes of groups could be cut, with the patients in every group."""
     undecided: tuple[Decision, ...] = ()
     """Scientific choices that nobody made: defaults of segaudit count."""
+    certificates: tuple[CertificateLook, ...] = ()
+    """What declared certificates cost, and what they can promise at best."""
 
 
 def require(config: AuditConfig) -> tuple[tuple[CaseRecord, ...], Checked]:
@@ -220,6 +227,7 @@ def look(
         excluded=len(config.cases.excluded),
         strata=strata,
         undecided=undecided(decisions(config)),
+        certificates=look_at_certificates(config, plan, patients=patients, seconds=_timed(dry)),
     )
 
 
@@ -307,14 +315,20 @@ def _refused(config: AuditConfig, first: CaseRecord) -> tuple[str, ...]:
     return tuple(told)
 
 
+def _timed(dry: Sequence[Dry]) -> dict[str, float]:
+    return {it.system: it.seconds for it in dry if not it.problem}
+
+
 def _estimates(
     config: AuditConfig, plan: AuditPlan, dry: Sequence[Dry], patients: int
 ) -> Estimates:
     each = sum(unit.evaluations for unit in plan.units)
-    timed = [it.seconds for it in dry if not it.problem]
+    timed = _timed(dry)
+    copies = extra_passes(config, plan)
+    planned = sum((each + copies.get(system, 0)) * one for system, one in timed.items())
     return Estimates(
         evaluations=plan.evaluations,
-        seconds=each * sum(timed) if timed else None,
+        seconds=planned if timed else None,
         disk_mb=len(plan.keys) * SHARD_KB / 1024,
         free_mb=shutil.disk_usage(config.folder).free / 2**20,
         half_width=1.96 * 0.10 / math.sqrt(max(1, patients)),

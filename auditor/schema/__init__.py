@@ -24,6 +24,7 @@ from auditor.schema.certificates import (
     CertificateSpec,
 )
 from auditor.schema.claims import FailureSensitivity, Waiver
+from auditor.schema.coverage import CoverageRow
 from auditor.schema.decisions import Decision
 from auditor.schema.difficulty import (
     Crossing,
@@ -136,6 +137,7 @@ __all__ = [
     "ContractField",
     "ContractStatus",
     "ControlRow",
+    "CoverageRow",
     "CriterionResult",
     "CriterionSpec",
     "Crossing",
