@@ -27,7 +27,6 @@ from reports.wording import (
     patients,
     percent,
     short,
-    status_words,
     value_of,
 )
 
