@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from auditor.schema import Estimate, RepeatabilityRow, RobustnessMeasure
+from auditor.schema.response import Measure
 from reports.document import Block, Column, Prose, Table, Text
 from reports.view import View
 from reports.wording import (
@@ -22,7 +23,7 @@ from reports.wording import (
     status_words,
 )
 
-_OF_SYSTEM = (
+_OF_SYSTEM: tuple[tuple[Measure, str], ...] = (
     ("mean_change", ""),
     ("mean_degradation", ""),
     ("share_best", "clean"),
@@ -172,7 +173,11 @@ def _of_perturbations(view: View, rows: Sequence[RobustnessMeasure]) -> Table:
         key=lambda place: (order.get(place[0], 0), *place[1:]),
     )
     metric = view.metric(view.results.headline.metric)
-    names = ("mean_degradation", "corruption_error", "relative_corruption_error")
+    names: tuple[Measure, ...] = (
+        "mean_degradation",
+        "corruption_error",
+        "relative_corruption_error",
+    )
     cells = tuple(
         (
             system,

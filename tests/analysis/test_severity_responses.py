@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from rows_tables import NOISE, Cohort, fail, rows_of, setup_of, table_of
 from scipy.optimize import isotonic_regression
 
-from auditor.analysis import summarise
+from auditor.analysis import AnalysisSetup, summarise
 from auditor.analysis.intervals import bootstrap_weights
 from auditor.analysis.monotone import falling, largest_rise, passing, passing_estimate
-from auditor.analysis.response import main_metric, trapezoid
-from auditor.schema import Response
+from auditor.analysis.response import main_metric, responses, trapezoid
+from auditor.analysis.table import measurements, of_kind
+from auditor.schema import Record, Response, Row
 
 Floats = NDArray[np.float64]
 
@@ -108,7 +109,12 @@ def respond(cohort: Cohort, *, lost: dict[float, list[int]] | None = None) -> Re
         for case in cases:
             rows = fail(rows, "no_effect", case=cohort.cases[case].case, severity=severity)
     setup = replace(setup_of(cohort), response_margin=0.1, response_floor=0.85)
-    return summarise(table_of(rows), setup=setup).responses[0]
+    return read(rows, setup)
+
+
+def read(rows: list[Row], setup: AnalysisSetup) -> Response:
+    measured = of_kind(table_of(rows), Record.MEASUREMENT)
+    return responses(measurements(measured, setup.names), setup)[0]
 
 
 ONE = Cohort(patients=30, systems=("only",), perturbations=(NOISE,))
@@ -203,7 +209,7 @@ def test_a_response_that_rises_has_no_falling_fit() -> None:
         for row in rows_of(cohort)
     ]  # fmt: skip
     setup = replace(setup_of(cohort), response_margin=0.1)
-    (response,) = summarise(table_of(rows), setup=setup).responses
+    response = read(rows, setup)
     assert (response.status, response.monotone) == ("rises", ())
     assert "rises" in response.crossings[0].at.note
     assert response.breakpoints[0].supported == 4.0  # what is assured needs no falling curve
