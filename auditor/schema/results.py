@@ -25,6 +25,7 @@ from auditor.schema.coverage import CoverageRow
 from auditor.schema.decisions import Decision
 from auditor.schema.difficulty import DifficultyAxis, DoseResponse, WindowSweep
 from auditor.schema.estimates import Estimate
+from auditor.schema.measured import MeasuredElsewhere
 from auditor.schema.raters import RaterResults
 from auditor.schema.response import (
     CoefficientOfVariation,
@@ -312,3 +313,5 @@ class Results:
     """Measures of the literature; descriptive."""
     coefficient_of_variation: tuple[CoefficientOfVariation, ...] = ()
     """Over all conditions, clean among them; descriptive."""
+    measured: MeasuredElsewhere | None = None
+    """How a table of measurements was read; None: the audit ran the systems itself."""

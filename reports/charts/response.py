@@ -123,6 +123,8 @@ def _severity_axis(view: View, perturbation: str, across: Scale) -> Markup:
     solved = {s: {f[0]: f[2] for f in c.facts}.get("solved_level") for s, c in cells}
     shown = [(s, c.level if solved[s] is None else solved[s]) for s, c in cells]
     levels = [(s, f"{level:.4g}") for s, level in shown if level is not None]
+    if not unit and all(level == s for s, level in shown):
+        levels, unit = [], "severity"  # a table that knows severities alone
     if any(level is not None for level in solved.values()):
         unit = f"{first.axis_unit}, median of the scans" if first else ""
     nrmse = [(s, f"{c.nrmse:.2f}") for s, c in cells if c.nrmse is not None]
@@ -137,6 +139,8 @@ def _severity_axis(view: View, perturbation: str, across: Scale) -> Markup:
             RIGHT, BOTTOM + 71, f"{words} · worse to the right →", class_="tick", text_anchor="end"
         )
     )
+    if view.results.measured is not None:
+        return Markup("").join(rows)  # no scan was seen that could have a level of its own
     own = native_words(view, perturbation)
     rows.append(svg.text(RIGHT, BOTTOM + 86, own, class_="small", text_anchor="end"))
     return Markup("").join(rows)

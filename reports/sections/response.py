@@ -46,7 +46,8 @@ def response(view: View) -> Section:
         )
         blocks.append(Prose(words))
     if view.perturbations:
-        blocks += [*envelope(view), *_invariant(view), _effects(view)]
+        effects = [] if view.results.measured else [_effects(view)]
+        blocks += [*envelope(view), *_invariant(view), *effects]
         blocks += [*repeatability(view), *literature(view)]
     bands = "Values of one patient." if view.single else "Dark bands are pointwise intervals."
     lead = (
@@ -55,6 +56,11 @@ def response(view: View) -> Section:
         "measured effect on the image (NRMSE and SSIM, medians over scans). Grey lines are "
         "controls."
     )
+    if view.results.measured is not None:
+        lead = (
+            "Each panel shows one kind of condition of the table, from the clean one to its highest severity; "
+            f"what it does to a scan is not known here. {bands}"
+        )
     return Section("response", "Severity-response curves", lead, tuple(blocks))
 
 
