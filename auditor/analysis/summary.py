@@ -18,6 +18,7 @@ from auditor.analysis.dose_response import dose_responses
 from auditor.analysis.envelope import envelope
 from auditor.analysis.groups import stratum_infos
 from auditor.analysis.intervals import FEW
+from auditor.analysis.measured import planned_conditions
 from auditor.analysis.promises import comparisons, conformal_bounds, main_columns
 from auditor.analysis.properties import properties
 from auditor.analysis.rater_systems import rater_results
@@ -82,7 +83,7 @@ def summarise(table: pa.Table, *, setup: AnalysisSetup) -> Results:
         headline=headline(summed, bounds, compared, setup),
         systems=tuple(replace(it, statuses=per_system[it.name]) for it in setup.systems),
         cases=case_rows(scans, setup),
-        conditions=conditions(scans, setup),
+        conditions=conditions(scans, setup) or planned_conditions(setup),
         labels=setup.labels,
         metrics=setup.metrics,
         strata=stratum_infos(setup),
@@ -110,6 +111,7 @@ def summarise(table: pa.Table, *, setup: AnalysisSetup) -> Results:
         repeatability=repeatability(columns, setup),
         robustness=robustness_measures(columns, setup),
         coefficient_of_variation=coefficients_of_variation(columns, setup),
+        measured=setup.measured,
     )
 
 

@@ -59,6 +59,13 @@ from auditor.schema.inputs import (
     WindowSpec,
 )
 from auditor.schema.labels import ScoredLabel
+from auditor.schema.measured import (
+    Gap,
+    MeasuredElsewhere,
+    MeasuredFile,
+    ReadColumn,
+    Replaced,
+)
 from auditor.schema.rater_tests import (
     AnnotatorPosition,
     AnnotatorTest,
@@ -148,10 +155,13 @@ __all__ = [
     "Estimate",
     "ExhibitSelection",
     "FailureSensitivity",
+    "Gap",
     "Geometry",
     "GroupBound",
     "Headline",
     "InputSpec",
+    "MeasuredElsewhere",
+    "MeasuredFile",
     "MetricInfo",
     "MetricSpec",
     "OutputSpec",
@@ -162,11 +172,13 @@ __all__ = [
     "RaterLabel",
     "RaterResults",
     "RaterSystem",
+    "ReadColumn",
     "Record",
     "ReferenceRule",
     "Region",
     "Repeatability",
     "RepeatabilityRow",
+    "Replaced",
     "Response",
     "ResponsePoint",
     "Results",

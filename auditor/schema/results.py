@@ -25,7 +25,9 @@ from auditor.schema.coverage import CoverageRow, StratumBounds
 from auditor.schema.decisions import Decision
 from auditor.schema.difficulty import DifficultyAxis, DoseResponse, WindowSweep
 from auditor.schema.estimates import Estimate
+from auditor.schema.measured import MeasuredElsewhere
 from auditor.schema.raters import RaterResults
+from auditor.schema.ratings import CertificateFacts
 from auditor.schema.response import (
     CoefficientOfVariation,
     EnvelopeRow,
@@ -314,3 +316,7 @@ class Results:
     """Measures of the literature; descriptive."""
     coefficient_of_variation: tuple[CoefficientOfVariation, ...] = ()
     """Over all conditions, clean among them; descriptive."""
+    measured: MeasuredElsewhere | None = None
+    """How a table of measurements was read; None: the audit ran the systems itself."""
+    certificates: tuple[CertificateFacts, ...] = ()
+    """What new scans are rated with, in the order of the configuration; none in a preview."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+from sample_certificates import certificates_of
 from sample_coverage import coverage_of, stratum_bounds_of
 from sample_numbers import (
     LABEL,
@@ -247,6 +248,7 @@ def sample(size: Size | None = None, *, seed: int = 20261123) -> Results:
         coverage=coverage_of(size, scores, cases, strata),
         stratum_bounds=stratum_bounds_of(size, strata),
         decisions=decisions_of() if size.criteria else (),
+        certificates=certificates_of() if size.criteria else (),
     )
 
 
