@@ -358,6 +358,8 @@ def test_joint_condition_of_the_site_is_used_directly(tmp_path: Path) -> None:
     found = recommend(folder, site=site)
     assert found.source == "joint condition"
     assert [(it.perturbation, it.share) for it in found.mix] == [("joint", 1.0)]
+    assert found.interaction.lines == ()
+    assert "act together here" in found.interaction.sentence
     expected = [it for it in read_run(folder).results.comparisons if it.perturbation == "joint"]
     for pair, row in zip(found.pairs, expected, strict=True):
         assert pair.difference.value == pytest.approx(row.difference.value)
