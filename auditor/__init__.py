@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         IntegrityError,
         StoreError,
     )
-    from auditor.pipeline import PairScore, Run, audit, read_run, score
+    from auditor.pipeline import PairScore, RatedScan, Run, audit, rate, read_run, score
 
 __all__ = [
     "AuditError",
@@ -35,14 +35,16 @@ __all__ = [
     "EvidenceInsufficient",
     "IntegrityError",
     "PairScore",
+    "RatedScan",
     "Run",
     "StoreError",
     "audit",
+    "rate",
     "read_run",
     "score",
 ]
 
-_OF_THE_PIPELINE = ("PairScore", "Run", "audit", "read_run", "score")
+_OF_THE_PIPELINE = ("PairScore", "RatedScan", "Run", "audit", "rate", "read_run", "score")
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  # whatever the package exports

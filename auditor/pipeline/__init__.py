@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from auditor.pipeline.pair_score import PairScore, score
     from auditor.pipeline.preflight import Preflight, look
     from auditor.pipeline.profiling import profile, profile_lines
+    from auditor.pipeline.rating import RatedScan, rate
     from auditor.pipeline.run import Run, exit_code_of, read_run
     from auditor.pipeline.scan_files import write_scans
     from auditor.pipeline.screen_contract import Wanted
@@ -30,6 +31,7 @@ __all__ = [
     "Inspection",
     "PairScore",
     "Preflight",
+    "RatedScan",
     "Run",
     "Screening",
     "Wanted",
@@ -45,6 +47,7 @@ __all__ = [
     "look",
     "profile",
     "profile_lines",
+    "rate",
     "read_lock",
     "read_run",
     "score",
@@ -58,6 +61,7 @@ _HOMES = {
     "Inspection": "inspecting",
     "PairScore": "pair_score",
     "Preflight": "preflight",
+    "RatedScan": "rating",
     "Run": "run",
     "Screening": "screening",
     "Wanted": "screen_contract",
@@ -73,6 +77,7 @@ _HOMES = {
     "look": "preflight",
     "profile": "profiling",
     "profile_lines": "profiling",
+    "rate": "rating",
     "read_lock": "folder",
     "read_run": "run",
     "score": "pair_score",
