@@ -24,7 +24,17 @@ if TYPE_CHECKING:
         IntegrityError,
         StoreError,
     )
-    from auditor.pipeline import PairScore, RatedScan, Run, audit, rate, read_run, score
+    from auditor.pipeline import (
+        PairScore,
+        RatedScan,
+        Run,
+        TableOptions,
+        analyse,
+        audit,
+        rate,
+        read_run,
+        score,
+    )
 
 __all__ = [
     "AuditError",
@@ -38,13 +48,17 @@ __all__ = [
     "RatedScan",
     "Run",
     "StoreError",
+    "TableOptions",
+    "analyse",
     "audit",
     "rate",
     "read_run",
     "score",
 ]
 
-_OF_THE_PIPELINE = ("PairScore", "RatedScan", "Run", "audit", "rate", "read_run", "score")
+_OF_THE_PIPELINE = (
+    "PairScore", "RatedScan", "Run", "TableOptions", "analyse", "audit", "rate", "read_run", "score",
+)  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  # whatever the package exports

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from auditor.pipeline.analysing import analyse
     from auditor.pipeline.answers import demo_lines, doubt_lines
     from auditor.pipeline.auditing import audit
     from auditor.pipeline.comparing_raters import compare_raters
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
     from auditor.pipeline.inspecting import Inspection, inspect_checkpoint
     from auditor.pipeline.installation import examine_installation
     from auditor.pipeline.locking import lock
+    from auditor.pipeline.measured_options import DeclaredMetric, TableOptions
     from auditor.pipeline.pair_score import PairScore, score
     from auditor.pipeline.preflight import Preflight, look
     from auditor.pipeline.profiling import profile, profile_lines
     from auditor.pipeline.rating import RatedScan, rate
+    from auditor.pipeline.recommending import recommend
     from auditor.pipeline.run import Run, exit_code_of, read_run
     from auditor.pipeline.scan_files import write_scans
     from auditor.pipeline.screen_contract import Wanted
@@ -28,13 +31,16 @@ if TYPE_CHECKING:
     from auditor.pipeline.state import state_of
 
 __all__ = [
+    "DeclaredMetric",
     "Inspection",
     "PairScore",
     "Preflight",
     "RatedScan",
     "Run",
     "Screening",
+    "TableOptions",
     "Wanted",
+    "analyse",
     "audit",
     "compare_raters",
     "demo_lines",
@@ -50,6 +56,7 @@ __all__ = [
     "rate",
     "read_lock",
     "read_run",
+    "recommend",
     "score",
     "screen",
     "state_of",
@@ -58,13 +65,16 @@ __all__ = [
 ]
 
 _HOMES = {
+    "DeclaredMetric": "measured_options",
     "Inspection": "inspecting",
     "PairScore": "pair_score",
     "Preflight": "preflight",
     "RatedScan": "rating",
     "Run": "run",
     "Screening": "screening",
+    "TableOptions": "measured_options",
     "Wanted": "screen_contract",
+    "analyse": "analysing",
     "audit": "auditing",
     "compare_raters": "comparing_raters",
     "demo_lines": "answers",
@@ -80,6 +90,7 @@ _HOMES = {
     "rate": "rating",
     "read_lock": "folder",
     "read_run": "run",
+    "recommend": "recommending",
     "score": "pair_score",
     "screen": "screening",
     "state_of": "state",

@@ -24,6 +24,7 @@ from auditor.schema.certificates import (
     CertificateSpec,
 )
 from auditor.schema.claims import FailureSensitivity, Waiver
+from auditor.schema.coverage import CoverageRow
 from auditor.schema.decisions import Decision
 from auditor.schema.difficulty import (
     Crossing,
@@ -58,6 +59,13 @@ from auditor.schema.inputs import (
     WindowSpec,
 )
 from auditor.schema.labels import ScoredLabel
+from auditor.schema.measured import (
+    Gap,
+    MeasuredElsewhere,
+    MeasuredFile,
+    ReadColumn,
+    Replaced,
+)
 from auditor.schema.rater_tests import (
     AnnotatorPosition,
     AnnotatorTest,
@@ -136,6 +144,7 @@ __all__ = [
     "ContractField",
     "ContractStatus",
     "ControlRow",
+    "CoverageRow",
     "CriterionResult",
     "CriterionSpec",
     "Crossing",
@@ -146,9 +155,12 @@ __all__ = [
     "Estimate",
     "ExhibitSelection",
     "FailureSensitivity",
+    "Gap",
     "Geometry",
     "Headline",
     "InputSpec",
+    "MeasuredElsewhere",
+    "MeasuredFile",
     "MetricInfo",
     "MetricSpec",
     "OutputSpec",
@@ -159,11 +171,13 @@ __all__ = [
     "RaterLabel",
     "RaterResults",
     "RaterSystem",
+    "ReadColumn",
     "Record",
     "ReferenceRule",
     "Region",
     "Repeatability",
     "RepeatabilityRow",
+    "Replaced",
     "Response",
     "ResponsePoint",
     "Results",

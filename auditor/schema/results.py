@@ -21,10 +21,13 @@ from auditor.schema.audited import (
     SystemRecord,
 )
 from auditor.schema.claims import FailureSensitivity, Waiver
+from auditor.schema.coverage import CoverageRow
 from auditor.schema.decisions import Decision
 from auditor.schema.difficulty import DifficultyAxis, DoseResponse, WindowSweep
 from auditor.schema.estimates import Estimate
+from auditor.schema.measured import MeasuredElsewhere
 from auditor.schema.raters import RaterResults
+from auditor.schema.ratings import CertificateFacts
 from auditor.schema.response import (
     CoefficientOfVariation,
     EnvelopeRow,
@@ -113,6 +116,12 @@ class ConformalBound:
     clean_verdict: str
     """by construction, BROKEN, no evidence of breaking, not certifiable."""
     status: str
+    clean_counted: int = 0
+    """Patients with a score here and on clean scans; 0: the clean bound is not certifiable."""
+    coverage_low: float | None = None
+    """5 % quantile of the coverage over calibration sets, Beta(n + 1 - rank, rank); None at rank 0."""
+    shortfall: float | None = None
+    """Probability that a calibration set of n patients covers less than 1 - alpha; None at rank 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +300,8 @@ class Results:
     """Checkpoints that were audited under several windows."""
     raters: RaterResults | None = None
     """How much raters agree, and systems with them; None: no case has two raters."""
+    coverage: tuple[CoverageRow, ...] = ()
+    """Whether bounds made on clean scans carry over, by severity and stratum."""
     decisions: tuple[Decision, ...] = ()
     """Every choice behind the numbers, and who made it, in the order of the configuration."""
     responses: tuple[Response, ...] = ()
@@ -303,3 +314,7 @@ class Results:
     """Measures of the literature; descriptive."""
     coefficient_of_variation: tuple[CoefficientOfVariation, ...] = ()
     """Over all conditions, clean among them; descriptive."""
+    measured: MeasuredElsewhere | None = None
+    """How a table of measurements was read; None: the audit ran the systems itself."""
+    certificates: tuple[CertificateFacts, ...] = ()
+    """What new scans are rated with, in the order of the configuration; none in a preview."""
