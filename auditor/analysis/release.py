@@ -208,7 +208,14 @@ def _change(
     loss = described(values) if few else _interval(values, found.ends, level)
     needs = f"needs at least {FEW} patients, has {n}"
     none = Estimate(None, n, "none", status="too_few", note=needs)
-    bounds = none if few else Estimate(found.assured, n, "phantom bound, paired", "upper", level)
+    least = unseen_rate(n, level=level) if n else 1.0
+    beyond = f"with {n} patients no loss below {least:.3f} can be assured"
+    note = beyond if least > asked.margin else ""
+    bounds = (
+        none
+        if few
+        else Estimate(found.assured, n, "phantom bound, paired", "upper", level, note=note)
+    )
     flat = not few and np.ptp(values) == 0
     given = none if few else _conditional(found.resampled, n, level, flat=flat)
     return ReleaseChange(
@@ -222,7 +229,7 @@ def _change(
         loss=loss,
         assured=bounds,
         conditional=given,
-        verdict=_verdict(loss, bounds, given, asked.margin, level),
+        verdict=_verdict(loss, bounds, given, asked.margin),
         left_out=left_out,
     )
 
@@ -255,9 +262,7 @@ def _conditional(bound: float, n: int, level: float, *, flat: bool) -> Estimate:
     return Estimate(min(1.0, bound), n, "paired studentized bootstrap", "upper", level, note=note)
 
 
-def _verdict(
-    loss: Estimate, assured: Estimate, given: Estimate, margin: float, level: float
-) -> ReleaseVerdict:
+def _verdict(loss: Estimate, assured: Estimate, given: Estimate, margin: float) -> ReleaseVerdict:
     if assured.value is None or given.value is None:
         return ReleaseVerdict.UNDECIDED
     if assured.value <= margin:
@@ -266,16 +271,14 @@ def _verdict(
         return ReleaseVerdict.INFERIOR
     if given.value <= margin:
         return ReleaseVerdict.CONDITIONAL
-    if unseen_rate(loss.n, level=level) > margin:
-        return ReleaseVerdict.NOT_ATTAINABLE
     return ReleaseVerdict.UNDECIDED
 
 
 def _together(verdicts: Sequence[ReleaseVerdict]) -> ReleaseVerdict:
     """Non-inferior when each is, and only as surely as the weakest; inferior when one is."""
     order = (
-        ReleaseVerdict.INFERIOR, ReleaseVerdict.NOT_ATTAINABLE, ReleaseVerdict.UNDECIDED,
-        ReleaseVerdict.CONDITIONAL, ReleaseVerdict.NON_INFERIOR,
+        ReleaseVerdict.INFERIOR, ReleaseVerdict.UNDECIDED, ReleaseVerdict.CONDITIONAL,
+        ReleaseVerdict.NON_INFERIOR,
     )  # fmt: skip
     return next((it for it in order if it in verdicts), ReleaseVerdict.UNDECIDED)
 

@@ -22,14 +22,16 @@ def sentences(found: ReleaseComparison) -> ReleaseComparison:
     return replace(found, sentences=tuple(told))
 
 
-def limits(same_seed: bool, *, level: float) -> tuple[str, ...]:  # noqa: FBT001  # one fact of the runs
+def limits(*, same_seed: bool, level: float) -> tuple[str, ...]:
     """List what a reader must not conclude."""
     told = [
-        "Non-inferior means within the declared margin, on patients like these, under the simulated "
-        "changes alone; it does not mean better.",
-        f"Each condition is judged at {level:.0%}; non-inferior as a whole needs every one of them, and the "
-        "interval that calls a condition inferior holds for all conditions of a label together.".replace(
-            "%", " %"
+        (
+            "Non-inferior means within the declared margin, on patients like these, under the simulated "
+            "changes alone; it does not mean better."
+        ),
+        (
+            f"Each condition is judged at {100 * level:g} %; non-inferior as a whole needs every one of them, "
+            "and the interval that calls a condition inferior holds for all conditions of a label together."
         ),
         "Flipped cases are counted, not tested: near the threshold a small change flips a case either way.",
     ]
@@ -50,29 +52,29 @@ def _of_pair(pair: ReleasePair, found: ReleaseComparison) -> Iterator[str]:
         )
         return
     margin = f"{found.margin:g}"
-    conditions = len({(it.perturbation, it.severity) for it in pair.changes})
+    conditions = len(pair.changes)
+    inferior = sum(it.verdict is ReleaseVerdict.INFERIOR for it in pair.changes)
+    metric = found.metric.upper() if len(found.metric) <= 4 else found.metric.replace("_", " ")
     what = {
         ReleaseVerdict.NON_INFERIOR: f"is non-inferior within {margin} at all",
         ReleaseVerdict.CONDITIONAL: (
             f"is non-inferior within {margin}, given no unseen collapse, at all"
         ),
-        ReleaseVerdict.INFERIOR: f"is inferior by more than {margin} at some of",
+        ReleaseVerdict.INFERIOR: f"loses more than {margin} at {inferior} of",
         ReleaseVerdict.UNDECIDED: f"is not shown to be non-inferior within {margin} at all",
-        ReleaseVerdict.NOT_ATTAINABLE: (
-            f"cannot be shown to be non-inferior within {margin} with so few patients at all"
-        ),
     }[pair.verdict]
     yield (
         f"{name}: {pair.verdict.value}. It {what} {conditions} condition(s) "
-        f"(n = {found.patients} patients of both runs)."
+        f"of its label(s), n = {found.patients} patients of both runs."
     )
     clean = [it for it in pair.changes if it.perturbation == CLEAN]
     for it in clean:
-        yield f"On clean scans the mean {found.metric} of {it.label} {_moved(it)}."
+        yield f"On clean scans the mean {metric} of {it.label} {_moved(it)}."
     worst = _worst(pair)
     if worst is not None:
         at = f"{worst.perturbation} {worst.level:g} {worst.unit}" if worst.level is not None else ""
-        yield f"The largest loss is under {at.strip()}: the mean {found.metric} of {worst.label} {_moved(worst)}."
+        mean = f"the mean {metric} of {worst.label}"
+        yield f"The largest loss is under {at.strip()}: {mean} {_moved(worst)}."
     losing = [it for it in pair.strata if it.regression]
     if losing:
         listed = ", ".join(f"{it.axis} {it.stratum} ({it.label})" for it in losing)
@@ -85,7 +87,7 @@ def _of_pair(pair: ReleasePair, found: ReleaseComparison) -> Iterator[str]:
 
 
 def _worst(pair: ReleasePair) -> ReleaseChange | None:
-    """The perturbed condition with the largest mean loss; None when nothing is lost."""
+    """Find the perturbed condition with the largest mean loss; None when nothing is lost."""
     lost = [
         it
         for it in pair.changes
@@ -95,7 +97,7 @@ def _worst(pair: ReleasePair) -> ReleaseChange | None:
 
 
 def _moved(it: ReleaseChange) -> str:
-    """'fell by .012 (interval .003 to .021, n = 60)', or rose."""
+    """Say by how much a mean got worse or better, with its interval."""
     loss = it.loss
     if loss.value is None or it.before is None or it.after is None:
         return f"is not comparable: {loss.note}"

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from auditor.pipeline.answers import demo_lines, doubt_lines
     from auditor.pipeline.auditing import audit
     from auditor.pipeline.comparing_raters import compare_raters
+    from auditor.pipeline.comparing_runs import compare_runs
     from auditor.pipeline.drafting import draft
     from auditor.pipeline.folder import read_lock, verify_sums
     from auditor.pipeline.inspecting import Inspection, inspect_checkpoint
@@ -36,6 +37,7 @@ __all__ = [
     "Wanted",
     "audit",
     "compare_raters",
+    "compare_runs",
     "demo_lines",
     "doubt_lines",
     "draft",
@@ -65,6 +67,7 @@ _HOMES = {
     "Wanted": "screen_contract",
     "audit": "auditing",
     "compare_raters": "comparing_raters",
+    "compare_runs": "comparing_runs",
     "demo_lines": "answers",
     "doubt_lines": "answers",
     "draft": "drafting",

@@ -103,7 +103,7 @@ def compare_runs(
         pairs=made,
         not_compared=(*matched.told, *told, *_alone(first.results, second.results, pairs)),
         sentences=(),
-        limits=limits(first.results.audit.seed == second.results.audit.seed, level=level),
+        limits=limits(same_seed=first.results.audit.seed == second.results.audit.seed, level=level),
     )
     return sentences(comparison)
 
@@ -178,10 +178,11 @@ def _pairs(
     common = {name: name for name in old if name in new}
     if common:
         return common, []
-    return {}, [
+    nobody = (
         f"they must have a system of the same name, were {', '.join(old)} and {', '.join(new)}; say which "
         "succeeds which by --system OLD=NEW"
-    ]
+    )
+    return {}, [nobody]
 
 
 def _match(first: RunTables, second: RunTables) -> _Matched:

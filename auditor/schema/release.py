@@ -38,8 +38,8 @@ class ReleaseVerdict(StrEnum):
     INFERIOR = "INFERIOR"
     """The simultaneous interval of the loss lies beyond the margin."""
     UNDECIDED = "UNDECIDED"
-    NOT_ATTAINABLE = "NOT ATTAINABLE"
-    """No data of so many patients could assure the margin, nor did resampling."""
+    """Neither: the note of the assured bound says when no data of so many patients could assure the
+    margin."""
 
 
 @dataclass(frozen=True, slots=True)
