@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from auditor.config import AuditConfig
-from auditor.config.certificates import certificate_seed, mild_copies
+from auditor.config.certificates import calibrated_by, certificate_seed, mild_copies
 from auditor.schema import (
     CLEAN,
     CONTROLS,
@@ -234,9 +234,7 @@ def make_plan(
 
 def _calibrated(config: AuditConfig, system: str, perturbation: str) -> dict[str, object]:
     """Return what the calibration rows of a system depend on beside everything else; nothing without any."""
-    specs = [it for it in config.certificates if it.system == system]
-    if perturbation != CLEAN:
-        specs = [it for it in specs if perturbation in it.perturbations]
+    specs = calibrated_by(config.certificates, system, perturbation)
     if not specs:
         return {}
     shares = [[it.label, it.outer_share, it.inner_share] for it in specs]

@@ -20,6 +20,8 @@ from scipy import stats
 from auditor.analysis.intervals import clopper_pearson_upper
 
 __all__ = [
+    "BROKEN",
+    "UNBROKEN",
     "CoverageLaw",
     "LeaveOneOut",
     "check_alpha",
@@ -37,6 +39,11 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+
+BROKEN = "BROKEN"
+"""Even the upper limit of the share for which a bound held lies below what it promised."""
+UNBROKEN = "no evidence of breaking"
+"""Said with the lower limit: few patients would rarely prove a right bound right."""
 
 
 def check_alpha(alpha: float, delta: float | None = None) -> None:
@@ -232,4 +239,4 @@ def transfer_verdict(found: LeaveOneOut, alpha: float, *, clean: bool, level: fl
     if clean:
         return "by construction"
     upper = clopper_pearson_upper(found.held, found.counted, level=level)
-    return "BROKEN" if upper < 1 - alpha else "no evidence of breaking"
+    return BROKEN if upper < 1 - alpha else UNBROKEN

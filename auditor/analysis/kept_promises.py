@@ -7,17 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.analysis.conformal import check_alpha
+from auditor.analysis.conformal import BROKEN, UNBROKEN, check_alpha
 from auditor.analysis.intervals import clopper_pearson
 
-__all__ = ["BROKEN", "UNBROKEN", "KeptPromises", "kept"]
+__all__ = ["KeptPromises", "kept"]
 
 Floats = NDArray[np.float64]
-
-BROKEN = "BROKEN"
-"""Even the upper limit of the share that held lies below the promise."""
-UNBROKEN = "no evidence of breaking"
-"""Said with the lower limit: a bound that is right would rarely be proven right by few patients."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from auditor.analysis.comparison import Pair, best_set, paired
 from auditor.analysis.conformal import (
+    coverage_law,
     leave_one_out,
     lower_bound,
     marginal_rank,
@@ -23,7 +24,7 @@ from auditor.analysis.summaries import clean_key
 from auditor.analysis.table import Column, Key
 from auditor.schema import CLEAN, Comparison, ConformalBound, Region
 
-__all__ = ["best_at", "comparisons", "conformal_bounds", "main_columns"]
+__all__ = ["best_at", "comparisons", "conformal_bounds", "main_columns", "worst_per_patient"]
 
 Floats = NDArray[np.float64]
 
@@ -56,9 +57,9 @@ def conformal_bounds(
     """Bound the DSC of a new patient, for every system, label and condition."""
     rows = []
     for key, column in main_columns(columns, "dsc").items():
-        scores = _worst_per_patient(column.judged, setup)
+        scores = worst_per_patient(column.judged, setup)
         clean_column = columns.get(clean_key(key))
-        clean = _worst_per_patient(clean_column.judged, setup) if clean_column else scores
+        clean = worst_per_patient(clean_column.judged, setup) if clean_column else scores
         rows.append(_bound(key, column, scores, clean, setup))
     return tuple(sorted(rows, key=lambda it: (it.system, it.label, it.perturbation, it.severity)))
 
@@ -70,10 +71,11 @@ def _bound(
     known = scores[~np.isnan(scores)]
     n = len(known)
     rank, strict = marginal_rank(n, alpha), pac_rank(n, alpha, delta)
-    # both counts speak of the same patients: those with a score here and on the clean scan
-    both = ~np.isnan(scores) & ~np.isnan(clean)
-    held = leave_one_out(scores[both], alpha)
-    carried = transferred(clean[both], scores[both], alpha)
+    held = leave_one_out(known, alpha)
+    # the clean bound is that of all patients with a clean score; who has none here is not counted
+    calibrating = ~np.isnan(clean)
+    carried = transferred(clean[calibrating], scores[calibrating], alpha)
+    law = coverage_law(n, rank)
     return ConformalBound(
         system=key.system,
         label=key.label,
@@ -95,10 +97,13 @@ def _bound(
         clean_held=carried.held,
         clean_verdict=transfer_verdict(carried, alpha, clean=key.perturbation == CLEAN),
         status="ok" if rank else "not_certifiable",
+        clean_counted=carried.counted,
+        coverage_low=None if law is None else law.quantile(0.05),
+        shortfall=None if law is None else law.shortfall(alpha),
     )
 
 
-def _worst_per_patient(values: Floats, setup: AnalysisSetup) -> Floats:
+def worst_per_patient(values: Floats, setup: AnalysisSetup) -> Floats:
     """One score per patient: the smallest of its cases; NaN where none has one."""
     numbers = setup.patient_numbers
     worst = np.full(setup.patients, np.inf)

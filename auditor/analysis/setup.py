@@ -63,6 +63,10 @@ class AnalysisSetup:
     """Every choice behind the numbers, and who made it."""
     rater_margin: float | None = None
     """DSC by which a system may agree less with raters than they do with each other; None: not declared."""
+    response_margin: float | None = None
+    """Largest mean drop of the main metric from clean that counts as none; None: not declared."""
+    response_floor: float | None = None
+    """Smallest mean of the main metric that is enough; None: not declared."""
     invariant: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Perturbation -> systems whose own normalisation takes it away where no background is masked."""
     windows: Mapping[str, str] = field(default_factory=dict)

@@ -11,14 +11,19 @@ from numpy.typing import NDArray
 
 from auditor.analysis.answers import headline, limits, not_assessed
 from auditor.analysis.controls import control_rows
+from auditor.analysis.coverage_audit import coverage_rows
 from auditor.analysis.criteria import Evidence, judge, overall, waived
 from auditor.analysis.difficulty import difficulty
 from auditor.analysis.dose_response import dose_responses
+from auditor.analysis.envelope import envelope
 from auditor.analysis.groups import stratum_infos
 from auditor.analysis.intervals import FEW
 from auditor.analysis.promises import comparisons, conformal_bounds, main_columns
 from auditor.analysis.properties import properties
 from auditor.analysis.rater_systems import rater_results
+from auditor.analysis.repeatability import repeatability
+from auditor.analysis.response import responses
+from auditor.analysis.robustness import coefficients_of_variation, robustness_measures
 from auditor.analysis.scans import case_rows, conditions
 from auditor.analysis.selection import digests, exhibits, worst_cases
 from auditor.analysis.setup import AnalysisSetup
@@ -96,7 +101,13 @@ def summarise(table: pa.Table, *, setup: AnalysisSetup) -> Results:
         not_assessed=not_assessed(setup),
         limits=limits(setup),
         raters=rater_results(measured, known, setup),
+        coverage=coverage_rows(columns, setup) if has_dsc else (),
         decisions=setup.decisions,
+        responses=(responded := responses(columns, setup)),
+        envelope=envelope(responded, setup),
+        repeatability=repeatability(columns, setup),
+        robustness=robustness_measures(columns, setup),
+        coefficient_of_variation=coefficients_of_variation(columns, setup),
     )
 
 

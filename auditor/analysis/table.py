@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -72,6 +72,8 @@ class Column:
     """(cases, replicates); empty text where there is no row."""
     reasons: Texts
     """(cases,), of the first replicate that gives one."""
+    draws: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    """(cases, replicates), as `judged`, before replicates are averaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +211,8 @@ def measurements(rows: Rows, cases: Sequence[str]) -> dict[Key, Column]:
 
     value = spread(columns["value"])
     worst = spread(columns["worst"])
-    judged = _mean_of_known(np.where(np.isnan(value), worst, value))
+    draws = np.where(np.isnan(value), worst, value)
+    judged = _mean_of_known(draws)
     mean = _mean_of_known(value)
     statuses = spread(columns["status"], blank="", kind=object)
     ends = columns.coded["status"]
@@ -228,6 +231,7 @@ def measurements(rows: Rows, cases: Sequence[str]) -> dict[Key, Column]:
             first=value[i, :, 0],
             statuses=statuses[i],
             reasons=reasons[i],
+            draws=draws[i],
         )
         for i, start in enumerate(starts)
     }

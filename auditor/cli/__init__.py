@@ -37,6 +37,7 @@ _COMMANDS = {
     "ls": "auditor.cli.listing:ls",
     "schema": "auditor.cli.exploring:schema",
     "doctor": "auditor.cli.exploring:doctor",
+    "qualify": "auditor.cli.qualifying:qualify",
 }
 
 _SUMMARIES = {
@@ -60,6 +61,7 @@ _SUMMARIES = {
     "ls": "List perturbations, metrics or presets.",
     "schema": "Print the JSON Schema of audit.yaml.",
     "doctor": "Check this installation.",
+    "qualify": "Check that the bounds of this installation hold as promised.",
 }
 
 

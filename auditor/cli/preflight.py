@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from auditor.cli.axes import lines_of_axes
+from auditor.cli.certificates import lines_of_certificates
 from auditor.cli.progress import duration
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def look_as_json(found: Preflight) -> dict[str, object]:
         "units": len(found.plan.units),
         "plan_digest": found.plan.digest,
         "strata": [asdict(it) for it in found.strata],
+        "certificates": [asdict(it) for it in found.certificates],
         "undecided": [asdict(it) for it in found.undecided],
     }
 
@@ -74,7 +76,7 @@ def print_look(found: Preflight) -> None:
         f"precision  with {patients} patients a 95 % interval of a mean DSC with SD 0.10 is about "
         f"± {size.half_width:.3f}"
     )
-    for line in lines_of_axes(found.strata):
+    for line in (*lines_of_axes(found.strata), *lines_of_certificates(found.certificates)):
         click.echo(line)
     _print_claims(found)
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from auditor.schema.site import Placement, SeverityAxis, Side
 
-__all__ = ["BINS", "axis_of", "hidden_up_to", "place", "severity_bin"]
+__all__ = ["BINS", "axis_of", "hidden_up_to", "place", "reached_by", "severity_bin"]
 
 _TAIL = 0.05
 """Share of the clean test scans, over all axes together, that may count as more than clean."""
@@ -69,8 +69,8 @@ def axis_of(
         severities=severities,
         levels=tuple(float(levels[severity]) for severity in severities),
         median=median,
-        low=_rising([_order_statistic(column, 1.0 - share) for column in columns]),
-        high=_rising([_order_statistic(column, share) for column in columns]),
+        low=_rising([reached_by(column, 1.0 - share) for column in columns]),
+        high=_rising([reached_by(column, share) for column in columns]),
         n=min(column.size for column in columns),
         share=share,
     )
@@ -157,7 +157,7 @@ def _rising(values: Sequence[float]) -> tuple[float, ...]:
     return tuple(float(value) for value in np.maximum.accumulate(values))
 
 
-def _order_statistic(ordered: NDArray[np.float64], share: float) -> float:
+def reached_by(ordered: NDArray[np.float64], share: float) -> float:
     """Return the value with at least `share` of all below or at it; the extremes when they are few."""
     rank = int(np.ceil(share * ordered.size - 1e-9)) - 1
     return float(ordered[min(max(rank, 0), ordered.size - 1)])

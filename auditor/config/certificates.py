@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from auditor.config.problems import Problems, must_be_one_of
 from auditor.config.shape import BoundsShape, CertificateShape
 from auditor.schema import (
+    CLEAN,
     CertificateSpec,
     PerturbationSpec,
     ReferenceRule,
@@ -23,7 +24,14 @@ from auditor.schema import (
 from perturbations import derive_seed
 from perturbations.catalog import ESTIMATED, get
 
-__all__ = ["MILD", "Audited", "certificate_seed", "mild_copies", "read_certificates"]
+__all__ = [
+    "MILD",
+    "Audited",
+    "calibrated_by",
+    "certificate_seed",
+    "mild_copies",
+    "read_certificates",
+]
 
 MILD = 1.0
 """Severity of the copies."""
@@ -74,6 +82,17 @@ def mild_copies(planned: Sequence[PerturbationSpec], count: int) -> tuple[Pertur
             continue
         found.append(replace(spec, severities=(MILD,), levels=(spec.levels[at],), replicates=1))
     return tuple(found[:count])
+
+
+def calibrated_by(
+    certificates: Sequence[CertificateSpec], system: str, perturbation: str
+) -> tuple[CertificateSpec, ...]:
+    """Choose the certificates that scans under a perturbation calibrate: all of a system when clean."""
+    return tuple(
+        spec
+        for spec in certificates
+        if spec.system == system and (perturbation == CLEAN or perturbation in spec.perturbations)
+    )
 
 
 def certificate_seed(audit_seed: int) -> int:
@@ -171,11 +190,6 @@ def _numbers(shape: CertificateShape, audited: Audited) -> list[str]:
     elif len(shape.grades) != 2 or not 1.0 > shape.grades[0] > shape.grades[1] > 0.0:
         found.append(
             f"grades: must be two falling numbers between 0 and 1, as [0.85, 0.70], was {shape.grades}"
-        )
-    alpha = audited.bounds.alpha if shape.alpha is None else shape.alpha
-    if alpha > 0.5:
-        found.append(
-            f"alpha: must be at most 0.5, a bound that fails more often says nothing, was {alpha:g}"
         )
     edges = shape.edges
     rising = all(low < high for low, high in itertools.pairwise(edges))

@@ -8,6 +8,7 @@ from typing import Literal
 from auditor.config.records import AuditConfig
 from auditor.schema import (
     Certainty,
+    CertificateSpec,
     CriterionSpec,
     Decision,
     MetricSpec,
@@ -58,6 +59,7 @@ def decisions(config: AuditConfig) -> tuple[Decision, ...]:
         ),
         *(it for spec in config.strata for it in _of_stratum(spec, config)),
         *(_of_criterion(spec) for spec in config.criteria),
+        *(_of_certificate(spec) for spec in config.certificates),
         *_levels(config),
     )
 
@@ -161,9 +163,26 @@ def _of_criterion(spec: CriterionSpec) -> Decision:
     return Decision(f"criteria.{spec.id}", told, "declared", "scientific")
 
 
+def _of_certificate(spec: CertificateSpec) -> Decision:
+    first, second = spec.grades
+    edges = ", ".join(f"{edge:g}" for edge in spec.edges)
+    told = (
+        f"A from a bound of {first:g}, B from {second:g}; alpha {spec.alpha:g}, delta {spec.delta:g}; the "
+        f"outer mask holds {spec.outer_share:g} of the reference, {spec.inner_share:g} of the inner mask "
+        f"belongs to it; severities of {', '.join(spec.perturbations) or 'none'}; at most {spec.copies} "
+        f"mild copies" + (f"; groups at {edges}" if edges else "")
+    )
+    return Decision(f"certificate: {spec.system}, {spec.label}", told, "declared", "scientific")
+
+
 def _levels(config: AuditConfig) -> Iterator[Decision]:
-    if config.rater_margin is not None:
-        yield Decision("raters.margin", f"{config.rater_margin:g}", "declared", "scientific")
+    for key, limit in (
+        ("raters.margin", config.rater_margin),
+        ("response.margin", config.response_margin),
+        ("response.floor", config.response_floor),
+    ):
+        if limit is not None:
+            yield Decision(key, f"{limit:g}", "declared", "scientific")
     for key, value in (
         ("confidence.criteria", config.criteria_level),
         ("confidence.intervals", config.interval_level),

@@ -117,6 +117,10 @@ class AuditConfig:
     """Dotted keys that the file names: what was declared, apart from what is a default."""
     certificates: tuple[CertificateSpec, ...] = ()
     """What new scans shall be rated with; none: nothing is calibrated for that."""
+    response_margin: float | None = None
+    """Largest drop of the mean DSC from clean that counts as none; None: not declared."""
+    response_floor: float | None = None
+    """Smallest mean DSC that is enough; None: not declared."""
 
     @property
     def scored(self) -> tuple[ScoredLabel, ...]:
@@ -177,7 +181,14 @@ def canonical(config: AuditConfig) -> Mapping[str, Any]:
             if config.certificates
             else {}
         ),
+        **({"response": limits} if (limits := _limits(config)) else {}),
     }
+
+
+def _limits(config: AuditConfig) -> dict[str, float]:
+    """Write the limits of the operating envelope that are declared; as before where none is."""
+    declared = {"margin": config.response_margin, "floor": config.response_floor}
+    return {name: value for name, value in declared.items() if value is not None}
 
 
 def with_systems(config: AuditConfig, systems: tuple[SystemSpec, ...]) -> AuditConfig:

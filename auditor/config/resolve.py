@@ -102,6 +102,12 @@ def resolve(
     )
     certificates = read_certificates(shape.certificate, audited, problems=problems)
     warnings += blind_claims(criteria)
+    if (
+        shape.response is not None
+        and shape.response.margin is None
+        and shape.response.floor is None
+    ):
+        problems.append("response: must declare margin, floor, or both; or leave the block out")
     if problems:
         return None, sorted(set(problems))
     config = AuditConfig(
@@ -123,6 +129,8 @@ def resolve(
         delta=shape.bounds.delta,
         keep=Keep(shape.keep.predictions, shape.keep.exhibits),
         rater_margin=None if shape.raters is None else shape.raters.margin,
+        response_margin=None if shape.response is None else shape.response.margin,
+        response_floor=None if shape.response is None else shape.response.floor,
         warnings=tuple(warnings),
         given=given_keys(shape),
         certificates=certificates,

@@ -250,6 +250,15 @@ class RatersShape(_Strict):
     within their range."""
 
 
+class ResponseShape(_Strict):
+    """What counts as a drop, for breakpoints and the operating envelope."""
+
+    margin: Rate | None = None
+    """Largest drop of the mean DSC from clean that counts as none."""
+    floor: Rate | None = None
+    """Smallest mean DSC that is enough."""
+
+
 class ConfidenceShape(_Strict):
     """Levels of confidence."""
 
@@ -286,7 +295,7 @@ class CertificateShape(_Strict):
     """Which label, or group of labels; may be left out when there is one."""
     perturbations: list[str] = []
     """Planned perturbations whose severities are calibrated beside the clean scans."""
-    alpha: Annotated[float, Field(gt=0.0, le=0.5)] | None = None
+    alpha: FewOf | None = None
     """Share of new scans for which the bound may fail; that of `bounds` by default."""
     delta: Rate | None = None
     """Probability that the calibration set is a bad one; that of `bounds` by default."""
@@ -368,6 +377,8 @@ class Shape(_Strict):
     """Claims with thresholds."""
     raters: RatersShape | None = None
     """Margin of the comparison with the raters."""
+    response: ResponseShape | None = None
+    """Limits of the operating envelope; without them no breakpoint is assessed."""
     confidence: ConfidenceShape = ConfidenceShape()
     """Levels of confidence."""
     bounds: BoundsShape = BoundsShape()

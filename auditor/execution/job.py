@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from auditor.config import AuditConfig
+from auditor.config.certificates import calibrated_by
 from auditor.plan import AuditPlan, Unit
 from auditor.schema import CLEAN, CONTROLS, CaseRecord, Record, Region, Row, Status
 from auditor.strata.window_rules import property_names, window_rules
@@ -71,6 +72,7 @@ def failed_rows(job: Job, unit: Unit, system: str, status: Status, reason: str) 
         a scan row per severity and label, and for the clean scan a row of each property.
     """
     # this process shall not load torch, unless something failed
+    from auditor.execution.calibration import lost_calibration
     from auditor.execution.scoring import without_probability
     from auditor.metrics.measure import undefined
     from perturbations import CATALOG
@@ -80,6 +82,7 @@ def failed_rows(job: Job, unit: Unit, system: str, status: Status, reason: str) 
     regions = (Region.RETAINED, Region.WHOLE) if geometric else (Region.WHOLE,)
     outputs = {spec.name: spec.output for spec in job.config.systems}
     rows: list[Row] = []
+    calibrated = calibrated_by(job.config.certificates, system, name)
     for condition in condition_rows(unit):
         for label in job.config.scored:
             row = Row(
@@ -102,6 +105,8 @@ def failed_rows(job: Job, unit: Unit, system: str, status: Status, reason: str) 
                 if name == CLEAN:
                     rows += _lost_properties(job, row)
                 continue
+            own = [it for it in calibrated if it.label == label.name]
+            rows += lost_calibration(row, own, status, reason)
             rows += [
                 replace(
                     row,

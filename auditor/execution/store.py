@@ -182,7 +182,8 @@ def stray_shards(run: Path, keys: Iterable[str]) -> tuple[str, ...]:
 def compact(run: Path, table: pa.Table) -> None:
     """Write ``measurements.parquet``, ``evaluations``, ``scans`` and ``properties``.
 
-    Columns that a kind of row does not use are left out; measurements are also written as CSV.
+    And ``calibration``, where there is a certificate. Columns that a kind of row does not use are left
+    out; measurements are also written as CSV.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -194,9 +195,13 @@ def compact(run: Path, table: pa.Table) -> None:
         Record.EVALUATION: "evaluations",
         Record.SCAN: "scans",
         Record.PROPERTY: "properties",
+        Record.CALIBRATION: "calibration",
     }
     for record, name in names.items():
         part = table.filter(pc.equal(table["record"].cast(pa.string()), record.value))
+        if record is Record.CALIBRATION and not len(part):
+            (run / f"{name}.parquet").unlink(missing_ok=True)
+            continue
         used = [
             column
             for column in ROW_COLUMNS

@@ -13,12 +13,14 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 
 from torch import Tensor
 
 from auditor.cases import LoadedCase, load_case, write_mask
 from auditor.errors import AuditError, IntegrityError
 from auditor.execution.averaging import MeanScorer
+from auditor.execution.calibration import Calibrator
 from auditor.execution.clean_masks import CleanMasks
 from auditor.execution.controls import clean_controls, otsu_mask, warped_reference
 from auditor.execution.job import ConditionRow, Job, failed_rows
@@ -60,6 +62,7 @@ class UnitRunner(Closing):
         self._panel: RaterPanel | None = None
         self._apart: Mapping[str, RaterDisagreement] | None = None
         self._clean = CleanMasks()
+        self._calibrator = Calibrator(job.config)
 
     def close(self) -> None:
         """End every child process."""
@@ -167,6 +170,11 @@ class UnitRunner(Closing):
             self._clean.put(key, outcome.labels if isinstance(outcome, Prediction) else None)
         return self._clean.get(key)
 
+    def _again(self, name: str, case: LoadedCase, image: Tensor) -> Prediction | Failure:
+        """Ask a system that runs for one more image of a case."""
+        asked = [Asked(case.record.case)]
+        return self.system(name).predict([image], case.geometry, asked=asked)[0]
+
     def _clean_unit(self, case: str) -> Unit:
         return next(
             unit
@@ -216,6 +224,14 @@ class UnitRunner(Closing):
         for item in scanned:
             template = self._template(unit, spec.name, item.condition)
             outcome = outcomes.get(id(item), Failure(item.status, item.reason))
+            rows += self._calibrator.rows(
+                template,
+                item.scan,
+                outcome,
+                reference=case.references["reference"],
+                output=spec.output,
+                predict=partial(self._again, spec.name, case),
+            )
             if isinstance(outcome, Failure):
                 rows += scorer.failed(
                     template,

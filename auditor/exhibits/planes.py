@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MAX_SIDE", "Plane", "contours_of", "cut", "cut_disputed", "display_window", "png_of"]
+__all__ = ["MAX_SIDE", "Plane", "contours_of", "crop", "cut", "cut_disputed", "display_window", "png_of"]
 
 MAX_SIDE = 128
 """Longest side of a crop, pixels: evidence, not a viewer."""
@@ -159,7 +159,7 @@ def _plane(
     window: tuple[float, float],
     where: int,
 ) -> Plane:
-    rows, columns = _crop(np.logical_or.reduce(list(masks.values())))
+    rows, columns = crop(np.logical_or.reduce(list(masks.values())))
     low, high = window
     shown = np.clip((image[rows, columns] - low) / (high - low), 0.0, 1.0)
     return Plane(
@@ -171,7 +171,7 @@ def _plane(
     )
 
 
-def _crop(shown: NDArray[np.bool_]) -> tuple[slice, slice]:
+def crop(shown: NDArray[np.bool_]) -> tuple[slice, slice]:
     """Bounding box of what is outlined, with a margin, at most `MAX_SIDE` a side."""
     parts = []
     for axis in (0, 1):

@@ -18,6 +18,7 @@ from auditor.execution.local import Progress, pending_units, run_local
 from auditor.execution.store import compact, read_rows, write_bytes
 from auditor.execution.unit import UnitRunner
 from auditor.exhibits import make_exhibits
+from auditor.pipeline.certifying import make_certificates, write_certificates
 from auditor.pipeline.examination import examine_systems
 from auditor.pipeline.folder import lock_run, write_manifest, write_provenance, write_sums
 from auditor.pipeline.locking import prepare
@@ -119,8 +120,10 @@ def audit(
     if not len(table):
         msg = f"the run {run.name} stored no row: the plan is empty"
         raise NothingEvaluated(msg)
-    results = summarise(table, setup=analysis_setup(job, lock, records, prepared.geometries, table))
+    setup = analysis_setup(job, lock, records, prepared.geometries, table)
+    results = summarise(table, setup=setup)
     compact(run, table)
+    write_certificates(run, make_certificates(job, lock, table=table, setup=setup))
     irreproducible = make_exhibits(job, results.exhibits, callables=calls)
     write_bytes(run / "failures.csv", _failures(results))
     write_bytes(run / "results.json", encode(results).encode())

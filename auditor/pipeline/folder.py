@@ -182,7 +182,7 @@ def lock_run(
         "results_existed": any((run / "units").glob("*/*.parquet")),
         "claims_changed": any(
             key.startswith(_COLUMN)
-            or key.split(".")[0] in ("criteria", "confidence", "strata", "metrics")
+            or key.split(".")[0] in ("criteria", "confidence", "strata", "metrics", "response")
             for key in changed
         ),
     }

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from auditor.analysis.breakpoint import least_margin, patients_for
 from auditor.cases import Checked, check_cases, left_out, load_case, read_manifest
 from auditor.config import AuditConfig
 from auditor.config.decisions import decisions, undecided
@@ -21,6 +22,11 @@ from auditor.metrics.catalog import METRICS
 from auditor.metrics.discretisation import below_voxel_size
 from auditor.pipeline.attaining import Unattainable, unattainable_claims
 from auditor.pipeline.axis_proposals import axis_proposals
+from auditor.pipeline.certificate_look import (
+    CertificateLook,
+    extra_passes,
+    look_at_certificates,
+)
 from auditor.pipeline.examination import Looked, completed, examine_systems
 from auditor.pipeline.grouping import grouping_problems
 from auditor.pipeline.identities import identities
@@ -66,7 +72,7 @@ class Estimates:
 
     evaluations: int
     seconds: float | None
-    """Forward passes of one worker; None when no dry run worked."""
+    """Forward passes of one worker, those of certificates among them; None when no dry run worked."""
     disk_mb: float
     free_mb: float
     half_width: float
@@ -94,6 +100,8 @@ class Preflight:
     """Where the axes of groups could be cut, with the patients in every group."""
     undecided: tuple[Decision, ...] = ()
     """Scientific choices that nobody made: defaults of segaudit count."""
+    certificates: tuple[CertificateLook, ...] = ()
+    """What declared certificates cost, and what they can promise at best."""
 
 
 def require(config: AuditConfig) -> tuple[tuple[CaseRecord, ...], Checked]:
@@ -208,6 +216,7 @@ def look(
             *checked.warnings,
             *too_fine(config, cases, checked),
             *_unused_margin(config, cases),
+            *_limits_of_envelope(config, patients),
             *_unattainable_groups(config, patients),
             *_refused(config, cases[0]),
             *(line for record in records for line in _doubts(record, looked)),
@@ -218,6 +227,7 @@ def look(
         excluded=len(config.cases.excluded),
         strata=strata,
         undecided=undecided(decisions(config)),
+        certificates=look_at_certificates(config, plan, patients=patients, seconds=_timed(dry)),
     )
 
 
@@ -248,6 +258,29 @@ def _unused_margin(config: AuditConfig, cases: Sequence[CaseRecord]) -> tuple[st
     if config.rater_margin is None or any(len(case.raters) > 1 for case in cases):
         return ()
     return ("raters.margin: decides nothing, as no case has two raters",)
+
+
+def _limits_of_envelope(config: AuditConfig, patients: int) -> tuple[str, ...]:
+    """Tell which limits of the operating envelope decide nothing, and which no data could meet."""
+    limits = {"margin": config.response_margin, "floor": config.response_floor}
+    declared = {name: value for name, value in limits.items() if value is not None}
+    fits = [METRICS[spec.name] for spec in config.metrics]
+    if declared and not any((it.low, it.high) == (0.0, 1.0) and it.higher_is_better for it in fits):
+        return ("response: decides nothing, as no metric in [0, 1] is declared; add dsc",)
+    level = config.criteria_level
+    told = []
+    for name, value in declared.items():
+        margin = value if name == "margin" else 1 - value
+        least = least_margin(patients, level=level)
+        if least <= margin:
+            continue
+        needed = patients_for(margin, level=level)
+        best = f"drop below {least:.3g}" if name == "margin" else f"mean above {1 - least:.3g}"
+        told.append(
+            f"response.{name}: {value:g} is NOT ATTAINABLE: with {patients} patient(s) no {best} can be "
+            f"assured; at least {needed} are needed"
+        )
+    return tuple(told)
 
 
 def _unattainable_groups(config: AuditConfig, patients: int) -> tuple[str, ...]:
@@ -282,14 +315,20 @@ def _refused(config: AuditConfig, first: CaseRecord) -> tuple[str, ...]:
     return tuple(told)
 
 
+def _timed(dry: Sequence[Dry]) -> dict[str, float]:
+    return {it.system: it.seconds for it in dry if not it.problem}
+
+
 def _estimates(
     config: AuditConfig, plan: AuditPlan, dry: Sequence[Dry], patients: int
 ) -> Estimates:
     each = sum(unit.evaluations for unit in plan.units)
-    timed = [it.seconds for it in dry if not it.problem]
+    timed = _timed(dry)
+    copies = extra_passes(config, plan)
+    planned = sum((each + copies.get(system, 0)) * one for system, one in timed.items())
     return Estimates(
         evaluations=plan.evaluations,
-        seconds=each * sum(timed) if timed else None,
+        seconds=planned if timed else None,
         disk_mb=len(plan.keys) * SHARD_KB / 1024,
         free_mb=shutil.disk_usage(config.folder).free / 2**20,
         half_width=1.96 * 0.10 / math.sqrt(max(1, patients)),

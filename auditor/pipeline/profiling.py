@@ -22,7 +22,7 @@ from auditor.schema.site import (
 )
 from perturbations import Scan
 
-__all__ = ["profile", "profile_lines"]
+__all__ = ["estimated_on", "profile", "profile_lines"]
 
 
 def profile(
@@ -133,22 +133,29 @@ def measure_scan(
         measured=tuple(
             Measured(it.name, it.value, it.unit, it.reason) for it in estimate.estimate_all(scan)
         ),
-        placements=tuple(_placed(axis, scan) for axis in axes),
+        placements=tuple(place(axis, *estimated_on(axis, scan)) for axis in axes),
     )
 
 
-def _placed(axis: SeverityAxis, scan: Scan) -> Placement:
-    """Place a scan on an axis whose levels are in the unit of its own."""
+def estimated_on(axis: SeverityAxis, scan: Scan) -> tuple[float | None, str]:
+    """Estimate where a scan lies on an axis whose levels are in the unit of the scan's own.
+
+    Returns
+    -------
+    estimate : float, optional
+        In the unit of the axis.
+    reason : str
+        Why there is none, where that is known.
+    """
     from perturbations import estimate, levels_for
 
     _, unit = levels_for(axis.perturbation, scan.modality, scan.unit)
     if unit != axis.unit:
-        reason = (
+        return None, (
             f"its lengths are in {scan.unit}, so that it is measured in {unit}; the axis of the run is in "
             f"{axis.unit}"
         )
-        return place(axis, None, reason)
-    return place(axis, estimate.estimate_level(axis.perturbation, scan))
+    return estimate.estimate_level(axis.perturbation, scan), ""
 
 
 def profile_lines(profile: SiteProfile) -> list[str]:

@@ -87,6 +87,8 @@ def analysis_setup(
         planned=job.plan.evaluations,
         rater_margin=config.rater_margin,
         decisions=decisions(config),
+        response_margin=config.response_margin,
+        response_floor=config.response_floor,
         windows=system_windows(config),
     )
 

@@ -76,9 +76,9 @@ class CalibrationScan:
     foreground_ratio: float | None
     """Of the prediction: its voxels over those of the scan; None without a prediction."""
     estimate: float | None
-    """Estimated level of the scan on the axis of `perturbation`; None on clean scans, see `estimates`."""
+    """Estimated level of the scan on the axis of `perturbation`; None on clean scans."""
     estimates: tuple[tuple[str, float | None], ...]
-    """Clean scans: (axis, estimate) of every calibrated axis."""
+    """(axis, estimate) of every axis of the audit that has an estimator; None where it gives nothing."""
     outer_distance: float | None
     """Of `auditor.metrics.mask_scores`, as the three below. None: no distance reaches the share, as where
     the prediction is empty or failed."""

@@ -7,7 +7,7 @@ identical audits give identical bytes. Lists are sorted by their identifying fie
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
@@ -21,10 +21,18 @@ from auditor.schema.audited import (
     SystemRecord,
 )
 from auditor.schema.claims import FailureSensitivity, Waiver
+from auditor.schema.coverage import CoverageRow
 from auditor.schema.decisions import Decision
 from auditor.schema.difficulty import DifficultyAxis, DoseResponse, WindowSweep
 from auditor.schema.estimates import Estimate
 from auditor.schema.raters import RaterResults
+from auditor.schema.response import (
+    CoefficientOfVariation,
+    EnvelopeRow,
+    Repeatability,
+    Response,
+    RobustnessMeasure,
+)
 
 RESULTS_VERSION = 3
 """Raised when a field is added or its meaning changes."""
@@ -108,6 +116,12 @@ class ConformalBound:
     clean_verdict: str
     """by construction, BROKEN, no evidence of breaking, not certifiable."""
     status: str
+    clean_counted: int = 0
+    """Patients with a score here and on clean scans; 0: the clean bound is not certifiable."""
+    coverage_low: float | None = None
+    """5 % quantile of the coverage over calibration sets, Beta(n + 1 - rank, rank); None at rank 0."""
+    shortfall: float | None = None
+    """Probability that a calibration set of n patients covers less than 1 - alpha; None at rank 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,5 +300,17 @@ class Results:
     """Checkpoints that were audited under several windows."""
     raters: RaterResults | None = None
     """How much raters agree, and systems with them; None: no case has two raters."""
+    coverage: tuple[CoverageRow, ...] = ()
+    """Whether bounds made on clean scans carry over, by severity and stratum."""
     decisions: tuple[Decision, ...] = ()
     """Every choice behind the numbers, and who made it, in the order of the configuration."""
+    responses: tuple[Response, ...] = ()
+    """Response of the main metric to every perturbation, by system, label and perturbation."""
+    envelope: tuple[EnvelopeRow, ...] = ()
+    """What is supported of the declared limits, axis by axis."""
+    repeatability: Repeatability = field(default_factory=Repeatability)
+    """Independent draws of the same condition, apart from patients."""
+    robustness: tuple[RobustnessMeasure, ...] = ()
+    """Measures of the literature; descriptive."""
+    coefficient_of_variation: tuple[CoefficientOfVariation, ...] = ()
+    """Over all conditions, clean among them; descriptive."""

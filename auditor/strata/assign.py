@@ -35,6 +35,8 @@ __all__ = [
     "freeze",
     "halves",
     "pair_name",
+    "place_between",
+    "range_names",
     "tertiles",
 ]
 
@@ -143,8 +145,8 @@ def freeze(
             groups = {case: _side(number, edges) for case, number in numbers.items()}
             ranges: tuple[str, ...] = (INSIDE, OUTSIDE)
         else:
-            ranges = _range_names(edges, spec.axis, unit)
-            groups = {case: ranges[_place(number, edges)] for case, number in numbers.items()}
+            ranges = range_names(edges, spec.axis, unit)
+            groups = {case: ranges[place_between(number, edges)] for case, number in numbers.items()}
         groups |= texts
         names = (*(ranges if numbers else ()), *sorted(set(texts.values())))
     membership = {case: groups.get(case, MISSING) for case in values}
@@ -352,11 +354,12 @@ def _short_number_between(low: float, high: float) -> float:
     return low
 
 
-def _place(number: float, edges: Sequence[float]) -> int:
+def place_between(number: float, edges: Sequence[float]) -> int:
+    """Return the number of the group in `range_names`; an edge belongs to the group below it."""
     return sum(number > edge for edge in edges)
 
 
-def _range_names(edges: Sequence[float], axis: str, unit: str) -> tuple[str, ...]:
+def range_names(edges: Sequence[float], axis: str, unit: str) -> tuple[str, ...]:
     """Name the groups between edges by their ranges."""
     if not edges:
         return ("all",)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from markupsafe import Markup
 
-from auditor.schema import ConformalBound
+from auditor.schema import ConformalBound, CoverageRow
 from reports import svg
 from reports.charts.axes import Scale, vertical_axis
 from reports.svg import Mark
@@ -15,8 +16,13 @@ from reports.wording import digits, heading
 
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 362.0, 30.0, 204.0
 
-Height = Callable[[ConformalBound], float | None]
-"""What is drawn of a bound, in [0, 1]; None: nothing can be."""
+Row = TypeVar("Row", ConformalBound, CoverageRow)
+
+Height = Callable[[Row], float | None]
+"""What is drawn of a row, in [0, 1]; None: nothing can be."""
+
+_APART = 5.0
+"""Between the intervals of two systems at the same severity."""
 
 
 def bounds(view: View, perturbation: str, label: str) -> Markup:
@@ -33,21 +39,27 @@ def bounds(view: View, perturbation: str, label: str) -> Markup:
     )
 
 
-def kept(view: View, perturbation: str, label: str) -> Markup:
-    """Draw for how many patients the bound made on clean scans held, beside the nominal share."""
-    rows = view.bounds(perturbation, label)
+def kept(view: View, rows: Sequence[CoverageRow], perturbation: str, label: str) -> Markup:
+    """Draw for which share of patients the bound made on clean scans held, beside the nominal share.
+
+    Parameters
+    ----------
+    rows
+        All patients of one label, clean scans included, by system and severity.
+    """
     up = Scale(0.0, 1.0, BOTTOM, TOP)
     nominal = [up(1.0 - row.alpha) for row in rows[:1]]
     lines = [svg.line(LEFT, y, RIGHT, y, class_="nominal") for y in nominal]
     lines += [
         svg.text(RIGHT - 4, y - 4, "nominal", class_="small", text_anchor="end") for y in nominal
     ]
-    counted = (f"{_where(row)}: {row.clean_held} of {row.counted}" for row in rows if row.counted)
+    counted = (f"{_where(row)}: {row.held} of {row.counted}" for row in rows if row.counted)
     words = "; ".join(counted) or "Nothing was counted"
     return svg.drawing(
         380,
         244,
-        _panel(view, perturbation, rows, _share),
+        _panel(view, perturbation, rows, lambda row: row.share.value, apart=_APART),
+        _intervals(view, perturbation, rows, up),
         *lines,
         svg.text(RIGHT, 14, "share of patients", class_="tick", text_anchor="end"),
         title=f"{heading(perturbation)}: patients above the bound on {label} made on clean scans",
@@ -55,11 +67,29 @@ def kept(view: View, perturbation: str, label: str) -> Markup:
     )
 
 
-def _share(row: ConformalBound) -> float | None:
-    return row.clean_held / row.counted if row.counted else None
+def _intervals(view: View, perturbation: str, rows: Sequence[CoverageRow], up: Scale) -> Markup:
+    across = _across(view, perturbation)
+    bars = []
+    for place, name in enumerate(view.systems):
+        for row in rows:
+            if row.system == name and row.share.low is not None and row.share.high is not None:
+                x = across(row.severity) + _shift(view, place, _APART)
+                look = f"whisker s{view.marks[name].index}"
+                bars.append(svg.line(x, up(row.share.low), x, up(row.share.high), class_=look))
+    return Markup("").join(bars)
 
 
-def _where(row: ConformalBound) -> str:
+def _shift(view: View, place: int, apart: float) -> float:
+    """Move a system sideways, so that its marks stand beside those of the others."""
+    return (place - (len(view.systems) - 1) / 2) * apart
+
+
+def _across(view: View, perturbation: str) -> Scale:
+    severities = (0.0, *view.severities(perturbation))
+    return Scale(0.0, max(severities[-1], 1.0), LEFT + 26, RIGHT - 16)
+
+
+def _where(row: ConformalBound | CoverageRow) -> str:
     return f"{row.system} at severity {row.severity:g}"
 
 
@@ -67,9 +97,16 @@ def _bound(row: ConformalBound) -> str:
     return "not certifiable" if row.bound is None else digits(row.bound)
 
 
-def _panel(view: View, perturbation: str, rows: Sequence[ConformalBound], height: Height) -> Markup:
+def _panel(
+    view: View,
+    perturbation: str,
+    rows: Sequence[Row],
+    height: Height[Row],
+    *,
+    apart: float = 0.0,
+) -> Markup:
     severities = (0.0, *view.severities(perturbation))
-    across = Scale(0.0, max(severities[-1], 1.0), LEFT + 26, RIGHT - 16)
+    across = _across(view, perturbation)
     up = Scale(0.0, 1.0, BOTTOM, TOP)
     parts = [vertical_axis(up, LEFT, RIGHT), svg.line(LEFT, BOTTOM, RIGHT, BOTTOM, class_="axis")]
     for severity in severities:
@@ -77,9 +114,9 @@ def _panel(view: View, perturbation: str, rows: Sequence[ConformalBound], height
         words = "clean" if cell is None or cell.level is None else f"{cell.level:.4g}"
         place = across(severity)
         parts.append(svg.text(place, BOTTOM + 14, words, class_="tick", text_anchor="middle"))
-    for name in view.systems:
+    for order, name in enumerate(view.systems):
         mine = [
-            (across(row.severity), up(value))
+            (across(row.severity) + _shift(view, order, apart), up(value))
             for row in rows
             if row.system == name and (value := height(row)) is not None
         ]

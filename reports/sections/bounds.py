@@ -8,8 +8,9 @@ from auditor.schema import ConformalBound
 from reports.charts import promises
 from reports.charts import response as curves
 from reports.document import Block, Column, Figure, Gallery, Prose, Section, Table, Text
+from reports.sections.carried import carried, complement, held_of
 from reports.view import View
-from reports.wording import count, heading, level, number
+from reports.wording import count, heading, level, number, percent
 
 
 def bounds(view: View) -> Section:
@@ -27,20 +28,28 @@ def bounds(view: View) -> Section:
     promise = Markup(
         "The marginal bound holds for {} of new cases on average over calibrations; the PAC bound "
         "holds for at least that share with {} confidence in the calibration."
-    ).format(_complement(first.alpha), _complement(first.delta))
+    ).format(complement(first.alpha), complement(first.delta))
     blocks: list[Block] = [Prose(promise)]
+    clean = [r for r in rows if not r.severity and r.label == view.results.headline.label]
+    blocks += [Prose(luck(row)) for row in clean[:1] if row.coverage_low is not None]
     labels = sorted(view.results.labels, key=lambda name: name != view.results.headline.label)
     head = view.results.headline.label
     have = [label for label in labels if any(row.label == label for row in rows)]
     blocks += [_gallery(view, label, is_open=label == head) for label in have]
-    blocks += [_kept(view, label, is_open=label == head) for label in have if view.perturbations]
+    for label in have:
+        blocks += carried(view, label, is_open=label == head)
     return Section("bounds", "Conformal bounds", lead, tuple(blocks))
 
 
-def _complement(share: float) -> Markup:
-    """Say an error rate as the share that it leaves: .10 -> 90 %."""
-    return Markup('<data value="{}">{}</data>\u00a0%').format(
-        f"{share:.7g}", f"{100 - share * 100:.4g}"
+def luck(row: ConformalBound) -> Markup:
+    """Say in plain words how much the coverage hangs on the calibration set."""
+    low, short = row.coverage_low or 0.0, row.shortfall or 0.0
+    return Markup(
+        "Which patients happened to calibrate a bound matters: a {} bound from {} patients has a 5 % "
+        "chance to cover less than {} of new cases, and covers less than {} with probability {}. Show "
+        "the marginal bound, certify the PAC bound."
+    ).format(
+        complement(row.alpha), count(row.n), percent(low), complement(row.alpha), number(short)
     )
 
 
@@ -64,36 +73,6 @@ def _gallery(view: View, label: str, *, is_open: bool) -> Gallery:
     )
 
 
-def _kept(view: View, label: str, *, is_open: bool) -> Gallery:
-    """Show whether a promise made on clean scans still holds under each perturbation."""
-    figures = tuple(
-        Figure(promises.kept(view, name, label), heading(name)) for name in view.perturbations
-    )
-    rows: list[tuple[Text, ...]] = []
-    for name in view.perturbations:
-        for row in view.bounds(name, label):
-            if row.severity and row.system in view.systems:
-                where = level(row.level, row.unit)
-                share = _held(row.clean_held, row.counted)
-                nominal = _complement(row.alpha)
-                words = row.clean_verdict
-                rows.append((heading(name), where, row.system, share, nominal, words))
-    columns = (
-        *(Column("Perturbation"), Column("Level", "number"), Column("System")),
-        *(Column("Clean bound held", "number"), Column("Nominal", "number", fold=True)),
-        Column("Does it carry over?"),
-    )
-    caption = f"Patients whose DSC of {label} stayed above the bound calibrated on clean scans."
-    title = f"Does the promise made on clean scans carry over? {label}"
-    return Gallery(
-        figures,
-        legend=curves.legend(view),
-        table=Table(caption, columns, tuple(rows), summary="Numbers of these figures"),
-        title=title if is_open else "",
-        summary="" if is_open else title,
-    )
-
-
 def _table(
     view: View,
     label: str,
@@ -106,9 +85,8 @@ def _table(
         *(Column("System"), Column("Level", "number"), Column("Bound", "number")),
         *(Column("PAC bound", "number"), Column("n", "number"), Column("Rank", "number")),
         Column("Promises held", "number"),
-        Column("Nominal", "number"),
-        Column("Clean bound held here", "number"),
-        Column("Does the clean bound carry over?"),
+        Column("Nominal", "number", fold=True),
+        Column("5 % chance to cover less than", "number", fold=True),
     )
     body = tuple(_row(row) for row in rows if row.system in view.systems)
     return Table(
@@ -129,18 +107,11 @@ def _row(row: ConformalBound) -> tuple[Text, ...]:
         number(row.pac_bound) if row.pac_bound is not None else _needs(row.needed_pac),
         count(row.n),
         count(row.rank),
-        _held(row.held, row.counted),
-        _complement(row.alpha),
-        _held(row.clean_held, row.counted),
-        row.clean_verdict,
+        held_of(row.held, row.counted),
+        complement(row.alpha),
+        percent(row.coverage_low) if row.coverage_low is not None else "not certifiable",
     )
 
 
 def _needs(needed: int) -> Markup:
     return Markup("not certifiable: needs n ≥ {}").format(count(needed))
-
-
-def _held(held: int, counted: int) -> Text:
-    if not counted:
-        return "not counted"
-    return Markup("{} of {}").format(count(held), count(counted))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from auditor.analysis.kept_promises import BROKEN, UNBROKEN, kept
+from auditor.analysis.conformal import BROKEN, UNBROKEN
+from auditor.analysis.kept_promises import kept
 
 NAN = float("nan")
 

@@ -109,3 +109,11 @@ def test_a_waived_claim_names_who_and_why(folder: Path) -> None:
 
 def test_a_file_without_a_state_of_the_scans_leaves_it_undecided(folder: Path) -> None:
     assert table(folder, without("cases/state"))["cases.state"].made_by == "default"
+
+
+def test_a_certificate_is_one_choice(folder: Path) -> None:
+    found = table(folder, {**valid_data(), "certificate": {"grades": [0.85, 0.7], "copies": 3}})
+    told = found["certificate: vendor-a, spleen"]
+    assert (told.made_by, told.kind) == ("declared", "scientific")
+    assert told.value.startswith("A from a bound of 0.85, B from 0.7; alpha 0.1, delta 0.1; ")
+    assert told.value.endswith("severities of none; at most 3 mild copies")

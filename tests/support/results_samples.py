@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+from sample_coverage import coverage_of
 from sample_numbers import (
     LABEL,
     LEVELS,
@@ -243,6 +244,7 @@ def sample(size: Size | None = None, *, seed: int = 20261123) -> Results:
         not_assessed=(*missing, "scans of other modalities than CT", "adversarial changes"),
         limits=("The references of one site; other reading habits may differ.",),
         raters=raters_of(size, cases) if size.raters > 1 else None,
+        coverage=coverage_of(size, scores, cases, strata),
         decisions=decisions_of() if size.criteria else (),
     )
 

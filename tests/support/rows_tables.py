@@ -35,7 +35,7 @@ HD95 = MetricInfo(*("hd95", "HD95", "mm", 0.0, None, False), "percentile", "Hutt
 WORST = {"dsc": 0.0, "hd95": 250.0}
 
 _TEXT = {"record", "system", "case", "patient", "perturbation", "unit", "status", "reason", "label",
-         "metric", "region", "reference", "mask_digest"}  # fmt: skip
+         "metric", "region", "reference", "mask_digest", "facts"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def fail(rows: Sequence[Row], status: str = "crashed", **where: Any) -> list[Row
         here = row.record != "scan" and all(getattr(row, k) == v for k, v in where.items())
         changed.append(
             replace(row, value=None, status=status, reason="it broke", mask_digest=None,
-                    self_dsc=None, worst=None if status == "no_effect" else row.worst)
+                    self_dsc=None, clean_agreement=None, worst=None if status == "no_effect" else row.worst)
             if here
             else row
         )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import stats
 
 from auditor.schema import (
     CaseRow,
@@ -233,6 +234,9 @@ def conformal_of(
                 clean_held=broken,
                 clean_verdict=verdict,
                 status="ok" if rank else "not_certifiable",
+                clean_counted=n if rank else 0,
+                coverage_low=rounded(stats.beta.ppf(0.05, n + 1 - rank, rank)) if rank else None,
+                shortfall=rounded(stats.beta.cdf(0.9, n + 1 - rank, rank)) if rank else None,
             )
         )
     return tuple(rows)
