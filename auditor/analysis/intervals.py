@@ -29,6 +29,7 @@ __all__ = [
     "clopper_pearson",
     "clopper_pearson_lower",
     "clopper_pearson_upper",
+    "half_width",
     "order_statistic",
     "seed_of",
     "studentized_bounds",
@@ -158,7 +159,7 @@ def studentized_interval(
     low, high : (columns,)
         Equal to the mean where all patients have the same value.
     """
-    tail = (1 - level) / 2
+    tail = (1 - checked_level(level)) / 2
     low, high = _studentized(values, weights, 1 - tail, tail)
     if bounded:
         low, high = np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
@@ -167,6 +168,7 @@ def studentized_interval(
 
 def studentized_bounds(values: Floats, weights: Floats, *, level: float) -> tuple[Floats, Floats]:
     """One-sided lower and upper studentized bounds, each at the level."""
+    checked_level(level)
     return _studentized(values, weights, level, 1 - level)
 
 
@@ -264,7 +266,7 @@ def clopper_pearson_upper(successes: int, n: int, *, level: float) -> float:
 
 def clopper_pearson(successes: int, n: int, *, level: float) -> tuple[float, float]:
     """Two-sided interval of a share: both bounds at (1 + level) / 2."""
-    side = (1 + level) / 2
+    side = (1 + checked_level(level)) / 2
     return (
         clopper_pearson_lower(successes, n, level=side),
         clopper_pearson_upper(successes, n, level=side),
@@ -273,4 +275,16 @@ def clopper_pearson(successes: int, n: int, *, level: float) -> tuple[float, flo
 
 def unseen_rate(n: int, *, level: float) -> float:
     """Largest rate of failures that n patients without one do not exclude: 1 - (1 - level)^(1/n)."""
-    return float(1 - (1 - level) ** (1 / n))
+    return float(1 - (1 - checked_level(level)) ** (1 / n))
+
+
+def half_width(spread: float, n: int, *, level: float) -> float:
+    """Half the width of a normal-theory interval of a mean: z spread / sqrt(n), for planning.
+
+    Parameters
+    ----------
+    spread : standard deviation over patients, expected
+    n : patients, at least 1
+    level : in [.5, 1)
+    """
+    return float(stats.norm.ppf((1 + checked_level(level)) / 2)) * spread / math.sqrt(n)

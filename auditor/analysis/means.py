@@ -66,7 +66,9 @@ def described(sample: Floats, *, level: float, few: int = FEW) -> Estimate:
     n = len(sample)
     if n == 0:
         return Estimate(None, 0, "none", status="not_assessable", note="no value")
-    note = f"{n} patient(s): described, not inferred from (needs n >= {few}); {unseen(n, level=level)}"
+    note = (
+        f"{n} patient(s): described, not inferred from (needs n >= {few}); {unseen(n, level=level)}"
+    )
     return Estimate(float(sample.mean()), n, "descriptive", status="too_few", note=note)
 
 

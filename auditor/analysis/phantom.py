@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from auditor.analysis.blocks import by_blocks
+from auditor.analysis.intervals import checked_level
 
 __all__ = ["paired_bounds", "phantom_lower", "phantom_upper"]
 
@@ -69,8 +70,9 @@ def phantom_lower(values: Floats, *, level: float, counts: Floats | None = None)
     Raises
     ------
     ValueError
-        When a value lies outside [0, 1].
+        When a value lies outside [0, 1], or the level outside [.5, 1).
     """
+    checked_level(level)
     if values.size and not (values.min() >= 0 and values.max() <= 1):
         low, high = float(values.min()), float(values.max())
         msg = f"values must lie in [0, 1], got {low:g} to {high:g}"

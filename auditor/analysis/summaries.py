@@ -112,9 +112,7 @@ def summaries(columns: Mapping[Key, Column], setup: AnalysisSetup) -> tuple[Summ
     proven = _proven_bounds(jobs, lowers, setup)
     made = [
         replace(_summary(job, mean, lower, change, setup), proven=also)
-        for job, mean, lower, change, also in zip(
-            jobs, means, lowers, changes, proven, strict=True
-        )
+        for job, mean, lower, change, also in zip(jobs, means, lowers, changes, proven, strict=True)
     ]
     return tuple(
         sorted(
@@ -159,7 +157,7 @@ def _intervals(
 def _of_one_size(
     samples: Sequence[Floats], chosen: Iterable[int]
 ) -> Iterator[tuple[int, list[int], Floats]]:
-    """Samples with the same number of patients as columns: n, their places, (patients, samples)."""
+    """Group samples of the same number of patients as columns: n, their places, (patients, samples)."""
     together: dict[int, list[int]] = defaultdict(list)
     for i in chosen:
         together[len(samples[i])].append(i)

@@ -14,7 +14,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MAX_SIDE", "Plane", "contours_of", "crop", "cut", "cut_disputed", "display_window", "png_of"]
+__all__ = [
+    "MAX_SIDE",
+    "Plane",
+    "contours_of",
+    "crop",
+    "cut",
+    "cut_disputed",
+    "display_window",
+    "png_of",
+]
 
 MAX_SIDE = 128
 """Longest side of a crop, pixels: evidence, not a viewer."""

@@ -146,7 +146,9 @@ def freeze(
             ranges: tuple[str, ...] = (INSIDE, OUTSIDE)
         else:
             ranges = range_names(edges, spec.axis, unit)
-            groups = {case: ranges[place_between(number, edges)] for case, number in numbers.items()}
+            groups = {
+                case: ranges[place_between(number, edges)] for case, number in numbers.items()
+            }
         groups |= texts
         names = (*(ranges if numbers else ()), *sorted(set(texts.values())))
     membership = {case: groups.get(case, MISSING) for case in values}
