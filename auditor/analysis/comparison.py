@@ -20,7 +20,7 @@ from auditor.analysis.intervals import FEW, studentized_draws
 from auditor.analysis.means import unseen
 from auditor.schema import Estimate
 
-__all__ = ["NO_WINNER", "Pair", "best_set", "paired"]
+__all__ = ["NO_WINNER", "Pair", "best_set", "judged", "paired", "simultaneous"]
 
 Floats = NDArray[np.float64]
 
@@ -63,33 +63,62 @@ def paired(
     if not pairs:
         return []
     differences = np.stack([values[a] - values[b] for a, b in pairs], axis=1)
-    estimates = _estimates(differences, weights, level, reach)
+    n = len(differences)
+    drawn = studentized_draws(differences, weights) if n >= FEW else (differences.mean(axis=0),) * 3
+    estimates = simultaneous(drawn, n, level=level, reach=reach)
+    return judged(pairs, estimates, higher_is_better=higher_is_better)
+
+
+def judged(
+    pairs: Sequence[tuple[str, str]], differences: Sequence[Estimate], *, higher_is_better: bool
+) -> list[Pair]:
+    """Name the preferred system of each pair, where its interval favours one."""
     sign = 1.0 if higher_is_better else -1.0
     return [
         Pair(a, b, estimate, _preferred(a, b, estimate, sign))
-        for (a, b), estimate in zip(pairs, estimates, strict=True)
+        for (a, b), estimate in zip(pairs, differences, strict=True)
     ]
 
 
-def _estimates(
-    differences: Floats, weights: Floats, level: float, reach: float | None
+def simultaneous(
+    drawn: tuple[Floats, Floats, Floats],
+    n: int,
+    *,
+    level: float,
+    reach: float | None,
+    method: str = "paired studentized bootstrap, max-T over pairs",
 ) -> list[Estimate]:
-    """Mean difference of each pair with its simultaneous interval, where there can be one."""
-    n = len(differences)
-    mean = differences.mean(axis=0)
+    """Give each mean difference its simultaneous interval, where there can be one.
+
+    Parameters
+    ----------
+    drawn : mean (pairs,), standard error (pairs,), draws of T (draws, pairs)
+        See `studentized_draws`; only the means are used of fewer than `FEW` patients.
+    n : patients
+    level : simultaneous confidence level
+    reach : largest difference that the metric allows; None: unbounded
+    method : as printed
+    """
+    mean, error, draws = drawn
     if n < FEW:
         note = f"{n} patient(s) are too few to compare; at least {FEW} are needed"
         return [Estimate(float(m), n, "descriptive", status="too_few", note=note) for m in mean]
-    _, error, draws = studentized_draws(differences, weights)
+    # nothing is claimed of a pair that differs in too few patients, so it must not widen the others
     times, usable = largest_t(draws, error, level=level)
     return [
-        _estimate(float(m), float(e), times if ok else math.inf, n, level, reach)
+        _estimate(float(m), float(e), times if ok else math.inf, n, level, reach, method)
         for m, e, ok in zip(mean, error, usable, strict=True)
     ]
 
 
 def _estimate(
-    mean: float, error: float, times: float, n: int, level: float, reach: float | None
+    mean: float,
+    error: float,
+    times: float,
+    n: int,
+    level: float,
+    reach: float | None,
+    method: str,
 ) -> Estimate:
     if error == 0:
         note = "the difference is the same in all patients; resampling says nothing of others"
@@ -100,7 +129,6 @@ def _estimate(
     low, high = mean - times * error, mean + times * error
     if reach is not None:
         low, high = max(-reach, low), min(reach, high)
-    method = "paired studentized bootstrap, max-T over pairs"
     told = unseen(n, level=level)
     return Estimate(mean, n, method, "two-sided", level, low, high, note=told)
 

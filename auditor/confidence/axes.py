@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,24 @@ from auditor.confidence.placement import axis_of
 from auditor.errors import DataError
 from auditor.schema.site import SeverityAxis
 
-__all__ = ["axes_of_run"]
+__all__ = ["AxisEstimates", "axes_of_run", "estimates_of_run"]
 
 _COLUMNS = (
     "case", "perturbation", "severity", "level", "unit", "label", "status",
     "native_level", "estimated_level",
 )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class AxisEstimates:
+    """What the estimator of one axis gives on the scans of a run."""
+
+    perturbation: str
+    unit: str
+    levels: Mapping[float, float]
+    """Severity -> level, without 0."""
+    of_cases: Mapping[float, Mapping[str, float]]
+    """Severity, 0 included -> case -> estimate; replicates as their median."""
 
 
 def axes_of_run(run: Path) -> tuple[SeverityAxis, ...]:
@@ -39,9 +53,14 @@ def axes_of_run(run: Path) -> tuple[SeverityAxis, ...]:
     DataError
         When the run holds no scans, or nothing in it can be estimated.
     """
+    found = estimates_of_run(run)
+    return tuple(_axis(it, len(found)) for it in found)
+
+
+def estimates_of_run(run: Path) -> tuple[AxisEstimates, ...]:
+    """Read what the estimators give on every scan of a finished run; parameters and errors as `axes_of_run`."""
     rows = _rows(run)
-    clean: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    added: dict[str, dict[float, dict[str, list[float]]]] = defaultdict(
+    gathered: dict[str, dict[float, dict[str, list[float]]]] = defaultdict(
         lambda: defaultdict(lambda: defaultdict(list))
     )
     levels: dict[str, dict[float, float]] = defaultdict(dict)
@@ -56,15 +75,23 @@ def axes_of_run(run: Path) -> tuple[SeverityAxis, ...]:
             equal.add(name)  # levels of equal effect differ from scan to scan
             continue
         severity = float(row["severity"])  # type: ignore[arg-type]  # never null in a stored row
-        clean[name][case].append(float(native))  # type: ignore[arg-type]  # a number of parquet
-        added[name][severity][case].append(float(estimated))  # type: ignore[arg-type]
+        gathered[name][0.0][case].append(float(native))  # type: ignore[arg-type]  # a number of parquet
+        gathered[name][severity][case].append(float(estimated))  # type: ignore[arg-type]
         levels[name][severity] = float(row["level"])  # type: ignore[arg-type]
         units[name] = str(row["unit"])
-    if not clean:
+    if not gathered:
         raise DataError(_nothing(run, equal))
     return tuple(
-        _axis(name, units[name], levels[name], clean[name], added[name], len(clean))
-        for name in sorted(clean)
+        AxisEstimates(
+            perturbation=name,
+            unit=units[name],
+            levels=levels[name],
+            of_cases={
+                severity: {case: float(np.median(values)) for case, values in cases.items()}
+                for severity, cases in gathered[name].items()
+            },
+        )
+        for name in sorted(gathered)
     )
 
 
@@ -83,20 +110,12 @@ def _nothing(run: Path, equal: set[str]) -> str:
     )
 
 
-def _axis(
-    name: str,
-    unit: str,
-    levels: dict[float, float],
-    clean: dict[str, list[float]],
-    added: dict[float, dict[str, list[float]]],
-    axes: int,
-) -> SeverityAxis:
+def _axis(found: AxisEstimates, axes: int) -> SeverityAxis:
     from perturbations.catalog import get
 
-    estimates = {0.0: [float(np.median(values)) for values in clean.values()]}
-    for severity, cases in added.items():
-        estimates[severity] = [float(np.median(values)) for values in cases.values()]
-    return axis_of(name, unit, {0.0: get(name).neutral, **levels}, estimates, axes=axes)
+    estimates = {severity: list(cases.values()) for severity, cases in found.of_cases.items()}
+    levels = {0.0: get(found.perturbation).neutral, **found.levels}
+    return axis_of(found.perturbation, found.unit, levels, estimates, axes=axes)
 
 
 def _rows(run: Path) -> list[dict[str, object]]:

@@ -8,9 +8,9 @@ from auditor.schema.encoding import decode
 from auditor.schema.site import ProfiledScan, SeverityAxis, Side, SiteProfile
 from perturbations.catalog import get, interpolated
 
-__all__ = ["rows_of_site"]
+__all__ = ["SAME_PROPERTY", "rows_of_site"]
 
-_SAME = (("rician_noise", "noncentral_chi_noise", "gaussian_noise"),)
+SAME_PROPERTY = (("rician_noise", "noncentral_chi_noise", "gaussian_noise"),)
 """Axes of one property, the most physical first: a scan has its noise once, whichever law it is told by."""
 
 
@@ -48,7 +48,7 @@ def rows_of_site(
         )
         raise ValueError(msg)
     axes = {axis.perturbation: axis for axis in profile.axes if axis.usable}
-    for same in _SAME:
+    for same in SAME_PROPERTY:
         for other in [name for name in same if name in axes][1:]:
             del axes[other]
     if not axes or not profile.scans:

@@ -16,7 +16,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from auditor.errors import StoreError
+from auditor.errors import DataError, StoreError
 from auditor.schema import ROW_COLUMNS, SHARD_VERSION, Record, Row
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ __all__ = [
     "compact",
     "digest_file",
     "has_shard",
+    "read_compacted",
     "read_rows",
     "shard_path",
     "stray_shards",
@@ -41,6 +42,14 @@ _REQUIRED = (
     "record", "system", "case", "patient", "perturbation", "severity", "unit", "replicate",
     "status",
 )  # fmt: skip
+_TABLES = {
+    Record.MEASUREMENT: "measurements",
+    Record.EVALUATION: "evaluations",
+    Record.SCAN: "scans",
+    Record.PROPERTY: "properties",
+    Record.CALIBRATION: "calibration",
+}
+"""Name of the compacted table of each kind."""
 _MAGIC = b"PAR1"
 
 
@@ -190,14 +199,7 @@ def compact(run: Path, table: pa.Table) -> None:
     import pyarrow.csv as pv
     import pyarrow.parquet as pq
 
-    names = {
-        Record.MEASUREMENT: "measurements",
-        Record.EVALUATION: "evaluations",
-        Record.SCAN: "scans",
-        Record.PROPERTY: "properties",
-        Record.CALIBRATION: "calibration",
-    }
-    for record, name in names.items():
+    for record, name in _TABLES.items():
         part = table.filter(pc.equal(table["record"].cast(pa.string()), record.value))
         if record is Record.CALIBRATION and not len(part):
             (run / f"{name}.parquet").unlink(missing_ok=True)
@@ -219,6 +221,49 @@ def compact(run: Path, table: pa.Table) -> None:
             )
             pv.write_csv(plain, text)
             write_bytes(run / f"{name}.csv", text.getvalue().to_pybytes())
+
+
+def read_compacted(run: Path, record: Record) -> pa.Table:
+    """Read one table of a finished run as the analysis takes it: with every column of `ROW_COLUMNS`.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of the run.
+    record : Record
+        Kind of the rows: a measurement, an evaluation, a scan or a property.
+
+    Raises
+    ------
+    DataError
+        When the table is missing, cannot be read, or lacks a column that every row has.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    name = f"{_TABLES[record]}.parquet"
+    try:
+        table = pq.read_table(run / name, memory_map=False)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        msg = (
+            f"{run.name} must be the folder of a finished run; its {name} cannot be read. Run "
+            "`segaudit run` with this folder to finish it"
+        )
+        raise DataError(msg) from error
+    lacking = [it for it in _REQUIRED if it != "record" and it not in table.column_names]
+    if lacking:
+        msg = f"{name} of {run.name} must have the columns of a run, and lacks {', '.join(lacking)}"
+        raise DataError(msg)
+    schema, n = _schema(), len(table)
+    columns = [
+        pa.array([record.value] * n).dictionary_encode()
+        if it == "record"
+        else table[it]
+        if it in table.column_names
+        else pa.nulls(n, schema.field(it).type)
+        for it in ROW_COLUMNS
+    ]
+    return pa.Table.from_arrays(columns, names=list(ROW_COLUMNS))
 
 
 def digest_file(path: Path) -> str:

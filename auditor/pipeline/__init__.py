@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from auditor.pipeline.pair_score import PairScore, score
     from auditor.pipeline.preflight import Preflight, look
     from auditor.pipeline.profiling import profile, profile_lines
+    from auditor.pipeline.recommending import recommend
     from auditor.pipeline.run import Run, exit_code_of, read_run
     from auditor.pipeline.scan_files import write_scans
     from auditor.pipeline.screen_contract import Wanted
@@ -47,6 +48,7 @@ __all__ = [
     "profile_lines",
     "read_lock",
     "read_run",
+    "recommend",
     "score",
     "screen",
     "state_of",
@@ -75,6 +77,7 @@ _HOMES = {
     "profile_lines": "profiling",
     "read_lock": "folder",
     "read_run": "run",
+    "recommend": "recommending",
     "score": "pair_score",
     "screen": "screening",
     "state_of": "state",
