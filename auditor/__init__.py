@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         IntegrityError,
         StoreError,
     )
-    from auditor.pipeline import PairScore, Run, audit, read_run, score
+    from auditor.pipeline import PairScore, Run, TableOptions, analyse, audit, read_run, score
 
 __all__ = [
     "AuditError",
@@ -37,12 +37,14 @@ __all__ = [
     "PairScore",
     "Run",
     "StoreError",
+    "TableOptions",
+    "analyse",
     "audit",
     "read_run",
     "score",
 ]
 
-_OF_THE_PIPELINE = ("PairScore", "Run", "audit", "read_run", "score")
+_OF_THE_PIPELINE = ("PairScore", "Run", "TableOptions", "analyse", "audit", "read_run", "score")
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  # whatever the package exports

@@ -189,7 +189,7 @@ def _expanded(node: yaml.Node, known: dict[int, int]) -> int:
     return known[id(node)]
 
 
-def json_content(text: str | bytes, *, what: str) -> Any:  # noqa: ANN401  # any JSON value
+def json_content(text: str | bytes, *, what: str, finite: bool = True) -> Any:  # noqa: ANN401  # any JSON value
     """Read JSON.
 
     Parameters
@@ -198,6 +198,8 @@ def json_content(text: str | bytes, *, what: str) -> Any:  # noqa: ANN401  # any
         Of the file; bytes must be UTF-8.
     what : str
         How it is called in messages: "plans.json".
+    finite : bool
+        False: NaN and Infinity, which are no JSON but which Python writes, are read as numbers.
 
     Raises
     ------
@@ -208,8 +210,8 @@ def json_content(text: str | bytes, *, what: str) -> Any:  # noqa: ANN401  # any
         return json.loads(
             _decoded(text, what) if isinstance(text, bytes) else text,
             object_pairs_hook=_once,
-            parse_constant=_not_a_number,
-            parse_float=_finite,
+            parse_constant=_not_a_number if finite else float,
+            parse_float=_finite if finite else float,
             parse_int=_short_whole,
         )
     except RecursionError as error:

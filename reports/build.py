@@ -9,33 +9,49 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from auditor.errors import DataError, StoreError
 from auditor.schema import RESULTS_VERSION, Results, decode
 from reports import html
-from reports.document import Exhibit, Page
+from reports.document import Exhibit, Page, Section
 from reports.exhibits import read_exhibits
 from reports.sections.bounds import bounds
+from reports.sections.certificates import certificates
 from reports.sections.clean import clean
 from reports.sections.comparison import comparison
 from reports.sections.data import accounting
 from reports.sections.difficulty import difficulty
 from reports.sections.evidence import controls, worst
 from reports.sections.front import front
+from reports.sections.measured import conditions, measured
 from reports.sections.methods import limits, methods
 from reports.sections.provenance import glossary, provenance
 from reports.sections.raters import raters
 from reports.sections.response import response
 from reports.sections.strata import strata
-from reports.view import view_of
+from reports.view import View, view_of
 
 SECTIONS = (
-    *(accounting, clean, response, difficulty, raters, strata, bounds, comparison, worst),
+    *(
+        accounting,
+        clean,
+        response,
+        difficulty,
+        raters,
+        strata,
+        bounds,
+        certificates,
+        comparison,
+        worst,
+    ),
     *(controls, methods, limits, provenance, glossary),
 )
 """In the order of the report."""
+
+_NEEDS_A_RUN = frozenset({accounting, raters, controls})
+"""Sections that say nothing where the measurements were made elsewhere."""
 
 
 def build(run: Path, *, images: bool = True, out: Path | None = None) -> Path:
@@ -92,7 +108,17 @@ def render(
         False: no pixel is embedded.
     """
     view = view_of(results, provenance, exhibits, images=images)
-    return html.write(Page(front(view), tuple(make(view) for make in SECTIONS)))
+    return html.write(Page(front(view), tuple(make(view) for make in _sections(results))))
+
+
+def _sections(results: Results) -> tuple[Callable[[View], Section], ...]:
+    """Return the sections of an audit, or those of a table of measurements."""
+    if results.measured is None:
+        return SECTIONS
+    kept = [make for make in SECTIONS if make not in _NEEDS_A_RUN]
+    if not any(axis.points for axis in results.difficulty):
+        kept.remove(difficulty)  # no column of the table holds a property of the cases
+    return (measured, kept[0], conditions, *kept[1:])
 
 
 def read_results(run: Path) -> Results:

@@ -281,6 +281,8 @@ class Front:
     """'2 of 3 declared claims are supported'."""
     verdicts: Table | None
     """None: no criteria."""
+    envelope: Table | None = None
+    """Operating envelope; None: no limit was declared."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,6 +157,10 @@ def condition(perturbation: str, severity: float, value: float | None, unit: str
     """Write a condition: perturbation, level and severity."""
     if perturbation == "clean":
         return Markup("clean")
+    if value is None or (not unit and value == severity):  # no level of its own
+        return Markup("{} (severity {})").format(
+            plain(perturbation), number(severity, text=f"{severity:g}")
+        )
     return Markup("{} of {} (severity {})").format(
         plain(perturbation), level(value, unit), number(severity, text=f"{severity:g}")
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from auditor.analysis.intervals import unseen_rate
+from auditor.analysis.measured import limits_elsewhere, not_assessed_elsewhere
 from auditor.analysis.promises import best_at
 from auditor.analysis.setup import AnalysisSetup
 from auditor.schema import (
@@ -153,6 +154,8 @@ def _level(spec: PerturbationSpec | None, severity: float) -> tuple[float | None
 
 def not_assessed(setup: AnalysisSetup) -> tuple[str, ...]:
     """List what this audit says nothing about, from what it holds."""
+    if setup.measured is not None:
+        return not_assessed_elsewhere(setup)
     told = []
     if all(len(record.raters) < 2 for record in setup.cases):
         told.append("Inter-rater disagreement: the cases have fewer than two raters.")
@@ -181,6 +184,11 @@ def not_assessed(setup: AnalysisSetup) -> tuple[str, ...]:
         for it in setup.systems
         if it.contract.sensitivity is not None and not it.contract.sensitivity.cases
     ]
+    if setup.response_margin is None and setup.response_floor is None and setup.perturbations:
+        told.append(
+            "Up to which severity a drop is small enough: no limit was declared (response.margin, "
+            "response.floor)."
+        )
     if setup.patients < 10:
         told.append(
             f"Anything beyond these {setup.patients} patient(s): they are too few to infer from."
@@ -209,11 +217,20 @@ def not_assessed(setup: AnalysisSetup) -> tuple[str, ...]:
 
 def limits(setup: AnalysisSetup) -> tuple[str, ...]:
     """List what a reader must not conclude."""
+    if setup.measured is not None:
+        return (*limits_elsewhere(setup.measured, setup), *_shared_limits(setup))
     return (
         (
             "Simulated perturbations are no clinical validation; promises under them cover the simulated "
             "kind of change only."
         ),
+        *_shared_limits(setup),
+    )
+
+
+def _shared_limits(setup: AnalysisSetup) -> tuple[str, ...]:
+    """List the limits of the statistics, wherever was measured."""
+    return (
         (
             "Intervals and bounds speak of patients like these: they assume that tomorrow's patients are "
             "exchangeable with them."

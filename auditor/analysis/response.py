@@ -279,12 +279,20 @@ def _intervals(
         interval_estimate(column, pair, least, level)
         for column, pair in zip(values.T, ends, strict=True)
     ]
-    low, high = simultaneous_band(values, weights, level=level)
+    low, high = _band(values, weights, level)
     together = [
         _banded(column, a, b, least, level)
         for column, a, b in zip(values.T, low.tolist(), high.tolist(), strict=True)
     ]
     return alone, together
+
+
+def _band(values: Floats, weights: Floats, level: float) -> tuple[Floats, Floats]:
+    """Lower and upper band, each at (1 + level) / 2: skewed like the pointwise intervals, which it holds."""
+    side = (1 + level) / 2
+    low, _ = simultaneous_band(values, weights, level=side, side="lower")
+    high, _ = simultaneous_band(-values, weights, level=side, side="lower")
+    return low, -high
 
 
 def _banded(sample: Floats, low: float, high: float, least: float, level: float) -> Estimate:

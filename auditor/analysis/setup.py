@@ -16,6 +16,7 @@ from auditor.schema import (
     CriterionSpec,
     Decision,
     Geometry,
+    MeasuredElsewhere,
     MetricInfo,
     PerturbationSpec,
     SystemRecord,
@@ -72,6 +73,8 @@ class AnalysisSetup:
     windows: Mapping[str, str] = field(default_factory=dict)
     """System -> name of the property that holds the share of foreground in its windows; systems that run
     outside, in windows of their own, are not in it."""
+    measured: MeasuredElsewhere | None = None
+    """How a table of measurements was read; None: the systems ran here."""
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:

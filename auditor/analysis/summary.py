@@ -18,6 +18,7 @@ from auditor.analysis.dose_response import dose_responses
 from auditor.analysis.envelope import envelope
 from auditor.analysis.groups import stratum_infos
 from auditor.analysis.intervals import FEW
+from auditor.analysis.measured import planned_conditions
 from auditor.analysis.promises import comparisons, conformal_bounds, main_columns
 from auditor.analysis.properties import properties
 from auditor.analysis.rater_systems import rater_results
@@ -27,6 +28,7 @@ from auditor.analysis.robustness import coefficients_of_variation, robustness_me
 from auditor.analysis.scans import case_rows, conditions
 from auditor.analysis.selection import digests, exhibits, worst_cases
 from auditor.analysis.setup import AnalysisSetup
+from auditor.analysis.stratum_bounds import stratum_bounds
 from auditor.analysis.summaries import clean_key, summaries, worst_drops
 from auditor.analysis.table import Column, Key, Rows, counted, measurements, of_kind, over_patients
 from auditor.analysis.window_sweep import window_sweeps
@@ -81,7 +83,7 @@ def summarise(table: pa.Table, *, setup: AnalysisSetup) -> Results:
         headline=headline(summed, bounds, compared, setup),
         systems=tuple(replace(it, statuses=per_system[it.name]) for it in setup.systems),
         cases=case_rows(scans, setup),
-        conditions=conditions(scans, setup),
+        conditions=conditions(scans, setup) or planned_conditions(setup),
         labels=setup.labels,
         metrics=setup.metrics,
         strata=stratum_infos(setup),
@@ -102,12 +104,14 @@ def summarise(table: pa.Table, *, setup: AnalysisSetup) -> Results:
         limits=limits(setup),
         raters=rater_results(measured, known, setup),
         coverage=coverage_rows(columns, setup) if has_dsc else (),
+        stratum_bounds=stratum_bounds(columns, setup) if has_dsc else (),
         decisions=setup.decisions,
         responses=(responded := responses(columns, setup)),
         envelope=envelope(responded, setup),
         repeatability=repeatability(columns, setup),
         robustness=robustness_measures(columns, setup),
         coefficient_of_variation=coefficients_of_variation(columns, setup),
+        measured=setup.measured,
     )
 
 

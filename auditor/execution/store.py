@@ -30,6 +30,7 @@ __all__ = [
     "read_rows",
     "shard_path",
     "stray_shards",
+    "table_of",
     "write_bytes",
     "write_shard",
 ]
@@ -116,15 +117,24 @@ def write_shard(run: Path, key: str, rows: Sequence[Row]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = _schema()
-    columns = zip(*(astuple(row) for row in rows), strict=True)
-    table = pa.Table.from_arrays(
-        [pa.array(column, type=field.type) for column, field in zip(columns, schema, strict=True)],
-        schema=schema.with_metadata({"segaudit.key": key, "segaudit.version": str(SHARD_VERSION)}),
+    table = table_of(rows).replace_schema_metadata(
+        {"segaudit.key": key, "segaudit.version": str(SHARD_VERSION)}
     )
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     write_bytes(shard_path(run, key), sink.getvalue().to_pybytes())
+
+
+def table_of(rows: Sequence[Row]) -> pa.Table:
+    """Make one table of rows, with the columns `ROW_COLUMNS` in the types of the store."""
+    import pyarrow as pa
+
+    schema = _schema()
+    columns = list(zip(*(astuple(row) for row in rows), strict=True)) or [()] * len(schema)
+    return pa.Table.from_arrays(
+        [pa.array(column, type=field.type) for column, field in zip(columns, schema, strict=True)],
+        schema=schema,
+    )
 
 
 def read_rows(run: Path, keys: Iterable[str]) -> pa.Table:

@@ -9,14 +9,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from auditor.pipeline.analysing import analyse
     from auditor.pipeline.answers import demo_lines, doubt_lines
     from auditor.pipeline.auditing import audit
     from auditor.pipeline.comparing_raters import compare_raters
+    from auditor.pipeline.comparing_runs import compare_runs
     from auditor.pipeline.drafting import draft
     from auditor.pipeline.folder import read_lock, verify_sums
     from auditor.pipeline.inspecting import Inspection, inspect_checkpoint
     from auditor.pipeline.installation import examine_installation
     from auditor.pipeline.locking import lock
+    from auditor.pipeline.measured_options import DeclaredMetric, TableOptions
     from auditor.pipeline.pair_score import PairScore, score
     from auditor.pipeline.preflight import Preflight, look
     from auditor.pipeline.profiling import profile, profile_lines
@@ -28,14 +31,18 @@ if TYPE_CHECKING:
     from auditor.pipeline.state import state_of
 
 __all__ = [
+    "DeclaredMetric",
     "Inspection",
     "PairScore",
     "Preflight",
     "Run",
     "Screening",
+    "TableOptions",
     "Wanted",
+    "analyse",
     "audit",
     "compare_raters",
+    "compare_runs",
     "demo_lines",
     "doubt_lines",
     "draft",
@@ -57,14 +64,18 @@ __all__ = [
 ]
 
 _HOMES = {
+    "DeclaredMetric": "measured_options",
     "Inspection": "inspecting",
     "PairScore": "pair_score",
     "Preflight": "preflight",
     "Run": "run",
     "Screening": "screening",
+    "TableOptions": "measured_options",
     "Wanted": "screen_contract",
+    "analyse": "analysing",
     "audit": "auditing",
     "compare_raters": "comparing_raters",
+    "compare_runs": "comparing_runs",
     "demo_lines": "answers",
     "doubt_lines": "answers",
     "draft": "drafting",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,15 +17,21 @@ from auditor.execution.local import Progress, pending_units, run_local
 from auditor.execution.store import compact, read_rows, write_bytes
 from auditor.execution.unit import UnitRunner
 from auditor.exhibits import make_exhibits
-from auditor.pipeline.certifying import make_certificates, write_certificates
+from auditor.pipeline.certifying import facts_of_all, make_certificates, write_certificates
 from auditor.pipeline.examination import examine_systems
-from auditor.pipeline.folder import lock_run, write_manifest, write_provenance, write_sums
+from auditor.pipeline.folder import (
+    lock_run,
+    write_failures,
+    write_manifest,
+    write_provenance,
+    write_sums,
+)
 from auditor.pipeline.locking import prepare
 from auditor.pipeline.prediction_files import look_at_predictions
 from auditor.pipeline.run import Run
 from auditor.pipeline.setup import analysis_setup
 from auditor.plan import make_plan, preview
-from auditor.schema import Results, encode
+from auditor.schema import encode
 from auditor.systems.numeric_floor import NumericFloor
 from auditor.systems.runners import CallableSystem
 
@@ -123,9 +128,11 @@ def audit(
     setup = analysis_setup(job, lock, records, prepared.geometries, table)
     results = summarise(table, setup=setup)
     compact(run, table)
-    write_certificates(run, make_certificates(job, lock, table=table, setup=setup))
+    certificates = make_certificates(job, lock, table=table, setup=setup)
+    write_certificates(run, certificates)
+    results = replace(results, certificates=facts_of_all(certificates))
     irreproducible = make_exhibits(job, results.exhibits, callables=calls)
-    write_bytes(run / "failures.csv", _failures(results))
+    write_failures(run, results)
     write_bytes(run / "results.json", encode(results).encode())
     write_provenance(
         run,
@@ -220,18 +227,3 @@ def _execute(
             seconds = time.monotonic() - started
             left = len(todo) - count
             progress(Progress(total - left, total, seconds, seconds / count * left))
-
-
-def _failures(results: Results) -> bytes:
-    sink = io.StringIO()
-    writer = csv.writer(sink, lineterminator="\n")
-    writer.writerow(
-        ("system", "case", "patient", "perturbation", "severity", "level", "unit", "label",
-         "metric", "value", "status", "reason")
-    )  # fmt: skip
-    for it in results.worst:
-        writer.writerow(
-            (it.system, it.case, it.patient, it.perturbation, it.severity, it.level, it.unit,
-             it.label, it.metric, it.value, it.status, it.reason)
-        )  # fmt: skip
-    return sink.getvalue().encode()

@@ -27,7 +27,7 @@ from auditor.errors import DataError, IntegrityError, StoreError
 from auditor.execution.store import digest_file, write_bytes
 from auditor.pipeline.grouping import columns_of
 from auditor.plan import digest_of
-from auditor.schema import CaseRecord
+from auditor.schema import CaseRecord, Results
 
 __all__ = [
     "LOCK",
@@ -35,8 +35,11 @@ __all__ = [
     "lock_run",
     "manifest_digest",
     "read_lock",
+    "refuse_foreign",
     "tool_version",
     "verify_sums",
+    "write_failures",
+    "write_lock",
     "write_manifest",
     "write_provenance",
     "write_sums",
@@ -165,8 +168,8 @@ def lock_run(
     )
     old = read_lock(run)
     if old is None:
-        _refuse_foreign(run)
-        return _write_lock(run, new)
+        refuse_foreign(run)
+        return write_lock(run, new)
     changed = _changed(old, new)
     if not changed:
         return old
@@ -186,7 +189,7 @@ def lock_run(
             for key in changed
         ),
     }
-    return _write_lock(
+    return write_lock(
         run,
         Lock(
             config_digest=new.config_digest,
@@ -213,6 +216,16 @@ def write_identities(folder: Path, cases: Sequence[CaseRecord]) -> None:
     names = [(case.display_case, case.display_patient, case.case, case.patient) for case in cases]
     header = ("display_case", "display_patient", "case", "patient")
     write_bytes(folder / "identities.csv", _csv(header, names))
+
+
+def write_failures(run: Path, results: Results) -> None:
+    """Write ``failures.csv``: the worst single evaluations under their display ids."""
+    header = (
+        "system", "case", "patient", "perturbation", "severity", "level", "unit", "label",
+        "metric", "value", "status", "reason",
+    )  # fmt: skip
+    rows = [tuple(getattr(it, name) for name in header) for it in results.worst]
+    write_bytes(run / "failures.csv", _csv(header, rows))
 
 
 def write_provenance(run: Path, facts: Mapping[str, Any]) -> None:
@@ -296,7 +309,8 @@ def _summed_files(run: Path) -> list[Path]:
     )
 
 
-def _write_lock(run: Path, lock: Lock) -> Lock:
+def write_lock(run: Path, lock: Lock) -> Lock:
+    """Write the lock of a run, and return it."""
     content = {
         "config_digest": lock.config_digest,
         "manifest_digest": lock.manifest_digest,
@@ -311,7 +325,14 @@ def _write_lock(run: Path, lock: Lock) -> Lock:
     return lock
 
 
-def _refuse_foreign(run: Path) -> None:
+def refuse_foreign(run: Path) -> None:
+    """Refuse a folder that holds other files than a run.
+
+    Raises
+    ------
+    IntegrityError, StoreError
+        When it does, or is no folder.
+    """
     if run.exists() and not run.is_dir():
         msg = f"the folder of a run must be a folder, {run.name} is a file; give another with -o"
         raise StoreError(msg)
@@ -350,7 +371,7 @@ def _differences(old: Any, new: Any, path: str = "") -> list[str]:  # noqa: ANN4
     return [] if old == new else [path]
 
 
-def _csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
+def _csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
     writer.writerow(header)

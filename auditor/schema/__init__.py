@@ -24,7 +24,7 @@ from auditor.schema.certificates import (
     CertificateSpec,
 )
 from auditor.schema.claims import FailureSensitivity, Waiver
-from auditor.schema.coverage import CoverageRow
+from auditor.schema.coverage import CoverageRow, GroupBound, StratumBounds
 from auditor.schema.decisions import Decision
 from auditor.schema.difficulty import (
     Crossing,
@@ -59,6 +59,13 @@ from auditor.schema.inputs import (
     WindowSpec,
 )
 from auditor.schema.labels import ScoredLabel
+from auditor.schema.measured import (
+    Gap,
+    MeasuredElsewhere,
+    MeasuredFile,
+    ReadColumn,
+    Replaced,
+)
 from auditor.schema.rater_tests import (
     AnnotatorPosition,
     AnnotatorTest,
@@ -148,9 +155,13 @@ __all__ = [
     "Estimate",
     "ExhibitSelection",
     "FailureSensitivity",
+    "Gap",
     "Geometry",
+    "GroupBound",
     "Headline",
     "InputSpec",
+    "MeasuredElsewhere",
+    "MeasuredFile",
     "MetricInfo",
     "MetricSpec",
     "OutputSpec",
@@ -161,11 +172,13 @@ __all__ = [
     "RaterLabel",
     "RaterResults",
     "RaterSystem",
+    "ReadColumn",
     "Record",
     "ReferenceRule",
     "Region",
     "Repeatability",
     "RepeatabilityRow",
+    "Replaced",
     "Response",
     "ResponsePoint",
     "Results",
@@ -177,6 +190,7 @@ __all__ = [
     "Status",
     "StatusCount",
     "StepVerdict",
+    "StratumBounds",
     "StratumInfo",
     "StratumSpec",
     "Summary",

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from auditor.schema import MetricInfo, Summary
 from reports import svg
 from reports.charts.axes import Scale, value_scale, vertical_axis
+from reports.charts.envelope import floor_line, supported_bars, wide_band
 from reports.view import View
 from reports.wording import digits, heading, is_complete, short, status_words
 
@@ -48,6 +49,7 @@ def panel(view: View, perturbation: str, label: str, metric: MetricInfo) -> Mark
         _severity_axis(view, perturbation, across),
         _controls(view, perturbation, label, metric, (across, scale)),
         _raters(view, label, metric, (across, scale), curves),
+        *_limits(view, perturbation, label, metric, (across, scale)),
         *(_band(curve, across, scale, view) for curve in curves),
         *(_worst_cases(curve, across, scale, view) for curve in curves),
         *(_line(curve, across, scale, view) for curve in curves),
@@ -55,6 +57,28 @@ def panel(view: View, perturbation: str, label: str, metric: MetricInfo) -> Mark
     ]
     title = f"{heading(perturbation)}: {short(metric)} of {label} by severity"
     return svg.drawing(WIDTH, HEIGHT, *parts, title=title, description=_describe(curves, metric))
+
+
+def _limits(
+    view: View, perturbation: str, label: str, metric: MetricInfo, scales: tuple[Scale, Scale]
+) -> list[Markup]:
+    """Simultaneous bands, and how far the declared limits are supported, of the metric that has them."""
+    across, scale = scales
+    found = [
+        (view.marks[name].index, response)
+        for name in view.systems
+        if (response := view.response(name, perturbation, label)) is not None
+        and response.metric == metric.name
+    ]
+    rows = [
+        row
+        for row in view.results.envelope
+        if (row.perturbation, row.label, row.metric) == (perturbation, label, metric.name)
+    ]
+    bands = [wide_band(response.points, across, scale, index) for index, response in found]
+    if not found:
+        return bands
+    return [*bands, floor_line(rows, scale, LEFT, RIGHT), supported_bars(view, rows, across)]
 
 
 def _values(curves: list[Curve]) -> list[float]:
@@ -99,6 +123,8 @@ def _severity_axis(view: View, perturbation: str, across: Scale) -> Markup:
     solved = {s: {f[0]: f[2] for f in c.facts}.get("solved_level") for s, c in cells}
     shown = [(s, c.level if solved[s] is None else solved[s]) for s, c in cells]
     levels = [(s, f"{level:.4g}") for s, level in shown if level is not None]
+    if not unit and all(level == s for s, level in shown):
+        levels, unit = [], "severity"  # a table that knows severities alone
     if any(level is not None for level in solved.values()):
         unit = f"{first.axis_unit}, median of the scans" if first else ""
     nrmse = [(s, f"{c.nrmse:.2f}") for s, c in cells if c.nrmse is not None]
@@ -113,6 +139,8 @@ def _severity_axis(view: View, perturbation: str, across: Scale) -> Markup:
             RIGHT, BOTTOM + 71, f"{words} · worse to the right →", class_="tick", text_anchor="end"
         )
     )
+    if view.results.measured is not None:
+        return Markup("").join(rows)  # no scan was seen that could have a level of its own
     own = native_words(view, perturbation)
     rows.append(svg.text(RIGHT, BOTTOM + 86, own, class_="small", text_anchor="end"))
     return Markup("").join(rows)
@@ -305,6 +333,16 @@ def legend(view: View) -> Markup:
         )
         entries.append(Markup('<span class="key">{}{}</span>').format(sample, name))
     return Markup("").join(entries)
+
+
+def limits_key(view: View) -> Markup:
+    """Explain the light bands, and the bars above a panel where limits were declared."""
+    if not view.results.responses or view.single:
+        return Markup("")
+    words = ["light band: holds at all severities at once, what failed at its worst value"]
+    if any(row.claims for row in view.results.envelope):
+        words.append("bar above: declared limits supported up to there; cross: broken from there")
+    return Markup("").join(Markup('<span class="key">{}</span>').format(it) for it in words)
 
 
 def missing_key(view: View) -> Markup:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from auditor.schema import CriterionResult, Estimate, Verdict
 from reports.document import Answer, Column, Front, Table, Text
 from reports.sections.clean import left_out, with_worst
+from reports.sections.envelope import small
 from reports.view import View
 from reports.wording import (
     badge,
@@ -38,6 +39,8 @@ _STAMPS = {
     "WITNESSED": "criteria were locked before the first result, confirmed by an outside token",
 }
 
+_TABLE_STAMP = "the measurements existed before anything was declared here"
+
 _EVALUATED = {"ok", "no_effect", "both_empty", "reference_empty", "prediction_empty"}
 """Statuses of evaluations that gave a mask, or had nothing new to look at."""
 
@@ -51,7 +54,7 @@ def front(view: View) -> Front:
     return Front(
         name=audit.name,
         stamp=audit.stamp,
-        stamp_meaning=_STAMPS.get(audit.stamp, ""),
+        stamp_meaning=_STAMPS.get(audit.stamp, "") if results.measured is None else _TABLE_STAMP,
         overall=badge(results.overall) if results.overall != audit.stamp else "",
         facts=_facts(view),
         identities=_identities(view),
@@ -60,6 +63,7 @@ def front(view: View) -> Front:
         not_assessed=tuple(results.not_assessed),
         claims=_claims(view),
         verdicts=_verdicts(view) if results.criteria else None,
+        envelope=small(view),
     )
 
 
@@ -72,14 +76,35 @@ def _facts(view: View) -> tuple[tuple[Text, Text], ...]:
         (count(cases), "case" if cases == 1 else "cases"),
         (count(people), "patient" if people == 1 else "patients"),
         (count(len(results.systems)), "system" if len(results.systems) == 1 else "systems"),
+        *_size(view),
+        (statuses(missing) if missing else "none", "without a result"),
+    )
+
+
+def _size(view: View) -> tuple[tuple[Text, Text], ...]:
+    """Say how much was evaluated, here or elsewhere."""
+    results = view.results
+    if results.measured is not None:
+        conditions = len(results.conditions)
+        return (
+            (count(conditions), "condition" if conditions == 1 else "conditions"),
+            (count(results.planned), "evaluations, made elsewhere"),
+        )
+    return (
         (count(len(view.perturbations)), "simulated perturbations"),
         (count(results.planned), "planned evaluations"),
-        (statuses(missing) if missing else "none", "without a result"),
     )
 
 
 def _identities(view: View) -> tuple[tuple[str, Text], ...]:
     audit = view.results.audit
+    if view.results.measured is not None:
+        return (
+            ("tables", digest(audit.manifest_digest)),
+            ("options", digest(audit.config_digest)),
+            ("measurements", digest(audit.plan_digest)),
+            ("segaudit", audit.tool_version),
+        )
     systems = [Markup("{} {}").format(s.name, digest(s.sha256)) for s in view.results.systems]
     return (
         ("systems", Markup(", ").join(systems)),
@@ -92,6 +117,11 @@ def _identities(view: View) -> tuple[tuple[str, Text], ...]:
 
 def _banners(view: View) -> tuple[tuple[str, Text], ...]:
     shown = [("info", "Simulated perturbations – not clinical validation.")]
+    if view.results.measured is not None:
+        told = (
+            "Measured elsewhere: nothing was run here, and no scan, reference or system was seen."
+        )
+        shown = [("warning", told)]
     if view.images and view.exhibits:
         shown.append(("info", "This file embeds pixel data of the exhibits."))
     else:
@@ -177,6 +207,8 @@ def _fails(view: View) -> Answer:
             head.hardest[place][0],
             patients(worst[1].n),
         )
+    elif any(it.kind == "descriptive" for it in view.results.strata):
+        sentence = "Groups of cases are descriptive: they were named after results existed."
     else:
         sentence = "Groups of cases are not assessable: no stratum has enough patients."
     worst_case = next((w for w in view.results.worst if w.perturbation == "clean"), None)

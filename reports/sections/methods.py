@@ -256,6 +256,7 @@ def _decisions(view: View) -> Table:
 def limits(view: View) -> Section:
     """Say what must not be concluded."""
     always = "Perturbations are simulated; they do not replace scans from other scanners and sites."
-    items = [always, *view.results.limits]
+    # what the conditions of a table are is not known here
+    items = [*([always] if view.results.measured is None else []), *view.results.limits]
     lead = "What a reader must not conclude from this audit."
     return Section("limits", "Limits", lead, (Items(tuple(items)),))

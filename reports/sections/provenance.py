@@ -41,17 +41,24 @@ _GLOSSARY = (
 def provenance(view: View) -> Section:
     """Print digests, versions, sandbox layers and every contract."""
     audit = view.results.audit
+    elsewhere = view.results.measured is not None
+    names = ("configuration", "plan", "cases")
+    if elsewhere:
+        names = ("options", "measurements", "tables")
     digests = (
-        *(("configuration", audit.config_digest), ("plan", audit.plan_digest)),
-        *(("cases", audit.manifest_digest), ("segaudit", audit.tool_version)),
+        *zip(names, (audit.config_digest, audit.plan_digest, audit.manifest_digest), strict=True),
+        ("segaudit", audit.tool_version),
         ("results format", str(view.results.version)),
     )
     rows = tuple(
         (name, Markup('<code class="digest">{}</code>').format(v or "none")) for name, v in digests
     )
     blocks: list[Block] = [Table("Digests (SHA-256).", (Column("What"), Column("Value")), rows)]
-    blocks.append(_systems(view))
-    blocks += [_contract(system) for system in view.results.systems]
+    if elsewhere:
+        blocks.append(_named(view))
+    else:
+        blocks.append(_systems(view))
+        blocks += [_contract(system) for system in view.results.systems]
     noise = _noise(view)
     if noise is not None:
         blocks.append(noise)
@@ -66,7 +73,25 @@ def provenance(view: View) -> Section:
     else:
         blocks.append(Prose("No provenance was stored with this run.", "empty"))
     lead = "What was run, by which software, and who says how each system wants to be run."
+    if elsewhere:
+        lead = (
+            "What was read, and by which software; what ran elsewhere is known by its name alone."
+        )
     return Section("provenance", "Provenance", lead, tuple(blocks))
+
+
+def _named(view: View) -> Table:
+    """List systems of which a table says no more than names and training runs."""
+    rows = tuple(
+        (
+            it.name,
+            it.family or "not stated",
+            "not stated" if it.training_seed is None else str(it.training_seed),
+        )
+        for it in view.results.systems
+    )
+    columns = (Column("System"), Column("Family"), Column("Training run"))
+    return Table("Systems, as the table names them.", columns, rows)
 
 
 _WITHOUT_SANDBOX = {
