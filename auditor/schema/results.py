@@ -21,7 +21,7 @@ from auditor.schema.audited import (
     SystemRecord,
 )
 from auditor.schema.claims import FailureSensitivity, Waiver
-from auditor.schema.coverage import CoverageRow
+from auditor.schema.coverage import CoverageRow, StratumBounds
 from auditor.schema.decisions import Decision
 from auditor.schema.difficulty import DifficultyAxis, DoseResponse, WindowSweep
 from auditor.schema.estimates import Estimate
@@ -85,6 +85,8 @@ class Summary:
     share: Estimate | None = None
     """Share of patients within the metric's declared value, failed ones beyond it; None: none is
     declared."""
+    proven: tuple[Estimate, ...] = ()
+    """Lower bounds of the same mean that rest on no conjecture (betting, Hoeffding), on all cases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +304,8 @@ class Results:
     """How much raters agree, and systems with them; None: no case has two raters."""
     coverage: tuple[CoverageRow, ...] = ()
     """Whether bounds made on clean scans carry over, by severity and stratum."""
+    stratum_bounds: tuple[StratumBounds, ...] = ()
+    """Bounds on clean scans for each group of cases, or pooled where groups are too small."""
     decisions: tuple[Decision, ...] = ()
     """Every choice behind the numbers, and who made it, in the order of the configuration."""
     responses: tuple[Response, ...] = ()
