@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from auditor.pipeline.answers import demo_lines, doubt_lines
     from auditor.pipeline.auditing import audit
     from auditor.pipeline.comparing_raters import compare_raters
+    from auditor.pipeline.comparing_runs import compare_runs
     from auditor.pipeline.drafting import draft
     from auditor.pipeline.folder import read_lock, verify_sums
     from auditor.pipeline.inspecting import Inspection, inspect_checkpoint
@@ -41,6 +42,7 @@ __all__ = [
     "analyse",
     "audit",
     "compare_raters",
+    "compare_runs",
     "demo_lines",
     "doubt_lines",
     "draft",
@@ -73,6 +75,7 @@ _HOMES = {
     "analyse": "analysing",
     "audit": "auditing",
     "compare_raters": "comparing_raters",
+    "compare_runs": "comparing_runs",
     "demo_lines": "answers",
     "doubt_lines": "answers",
     "draft": "drafting",
