@@ -41,10 +41,12 @@ def envelope(view: View) -> list[Block]:
         return []
     if not any(row.claims for row in rows):
         why = next((row.note for row in rows if row.note), "no margin was declared")
-        words = (
-            f"Operating envelope: not assessed, {why}. A limit is declared as response: {{margin: 0.10}} "
-            "in the configuration, before there are results."
-        )
+        words = f"Operating envelope: not assessed, {why}."
+        if view.results.measured is None:
+            words += (
+                " A limit is declared as response: {margin: 0.10} in the configuration, before there are "
+                "results."
+            )
         return [Prose(words, "empty"), areas(view)]
     return [_table(view, rows), _steps(view), areas(view)]
 
@@ -244,7 +246,7 @@ def areas(view: View) -> Table:
         columns=(
             *(Column("System"), Column("Label", fold=True), Column("Perturbation")),
             *(Column("Area", "number"), Column("Share of the clean mean", "number")),
-            *(Column("Falling fit passes (descriptive)"), Column("n", "number")),
+            *(Column("Falling fit passes (descriptive)", fold=True), Column("n", "number")),
             *(Column("Left out", "number"), Column("Level and method", fold=True)),
         ),
         rows=tuple(rows),
