@@ -205,7 +205,7 @@ def _change(
         _mean(it[key].judged, inside, paired.patients) for it in (paired.before, paired.after)
     )
     few = n < FEW
-    loss = described(values) if few else _interval(values, found.ends, level)
+    loss = described(values, level=level) if few else _interval(values, found.ends, level)
     needs = f"needs at least {FEW} patients, has {n}"
     none = Estimate(None, n, "none", status="too_few", note=needs)
     least = unseen_rate(n, level=level) if n else 1.0
@@ -311,7 +311,7 @@ def _strata(
 
 def _of_group(sample: Floats, minimum: int, shared: float, asked: Asked) -> Estimate:
     if len(sample) < max(minimum, FEW):
-        return described(sample, few=max(minimum, FEW))
+        return described(sample, level=asked.level, few=max(minimum, FEW))
     weights = bootstrap_weights(len(sample), asked.seed)
     low, high = simultaneous_band(sample[:, None], weights, level=shared)
     found = _interval(sample, (float(low[0]), float(high[0])), asked.level)
