@@ -294,8 +294,9 @@ def _band(values: Floats, weights: Floats, level: float) -> tuple[Floats, Floats
     below, fits_below = largest_t(draws, error, level=side, side="lower")
     above, fits_above = largest_t(-draws, error, level=side, side="lower")
     low, high = np.full(len(mean), -np.inf), np.full(len(mean), np.inf)
-    low[fits_below] = (mean - below * error)[fits_below]
-    high[fits_above] = (mean + above * error)[fits_above]
+    # nothing is claimed of the other columns, whose times may be infinite
+    low[fits_below] = mean[fits_below] - below * error[fits_below]
+    high[fits_above] = mean[fits_above] + above * error[fits_above]
     return low, high
 
 
