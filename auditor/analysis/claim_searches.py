@@ -22,7 +22,13 @@ from auditor.analysis.claim_bounds import (
 )
 from auditor.schema import CriterionSpec, Verdict
 
-__all__ = ["MOST_PATIENTS", "misses_survived", "needed_patients", "needed_without_misses"]
+__all__ = [
+    "MOST_PATIENTS",
+    "misses_survived",
+    "most_misses",
+    "needed_patients",
+    "needed_without_misses",
+]
 
 Floats = NDArray[np.float64]
 
@@ -89,6 +95,11 @@ def needed_without_misses(
     return _first(_sizes(1, MOST_PATIENTS * len(scored)), met)
 
 
+def most_misses(patients: int) -> int:
+    """Most further misses that are tried: a claim that bears so many asks for next to nothing."""
+    return 4 * patients + 1
+
+
 def misses_survived(spec: CriterionSpec, scored: Floats, *, level: float, seed: int) -> int:
     """How many further patients could be total misses, and the claim would still be met.
 
@@ -96,6 +107,11 @@ def misses_survived(spec: CriterionSpec, scored: Floats, *, level: float, seed: 
     ----------
     spec, scored, level, seed
         As for `needed_patients`, of a claim that is met.
+
+    Returns
+    -------
+    int
+        At most `most_misses`, beyond which none was tried.
     """
     miss = total_miss(spec)
 
@@ -105,8 +121,9 @@ def misses_survived(spec: CriterionSpec, scored: Floats, *, level: float, seed: 
         return decide(spec, bounds) not in PASSED
 
     # as many misses as patients halve every mean and share, and leave a drop of at least a half
-    first = _first(list(range(1, 4 * len(scored) + 2)), lost)
-    return 4 * len(scored) + 1 if first is None else first - 1
+    most = most_misses(len(scored))
+    first = _first(list(range(1, most + 1)), lost)
+    return most if first is None else first - 1
 
 
 def _like(spec: CriterionSpec, scored: Floats, size: int) -> tuple[Floats, Floats]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.analysis.claim_bounds import PASSED, ClaimBounds, resampled
-from auditor.analysis.claim_searches import MOST_PATIENTS
+from auditor.analysis.claim_searches import MOST_PATIENTS, most_misses
 from auditor.analysis.intervals import unseen_rate
 from auditor.metrics.catalog import METRICS
 from auditor.schema import CriterionSpec, FailureSensitivity, Verdict
@@ -116,15 +116,19 @@ def sensitivity_text(
             "or there was nothing to find."
         )
     if verdict in PASSED and found.misses_survived is not None:
-        yield _survived(found, found.misses_survived)
+        yield _survived(found, found.misses_survived, most_misses(len(scored)))
 
 
-def _survived(found: FailureSensitivity, survived: int) -> str:
+def _survived(found: FailureSensitivity, survived: int, most: int) -> str:
     """How many misses among patients without a number, or among further ones, a met claim bears."""
     unknown = found.left_out + found.excluded
     if unknown and survived >= unknown:
         who = "the patient" if unknown == 1 else f"all {unknown} patients"
         return f"It would still be met if {who} left out or excluded were total misses."
+    if survived >= most:
+        return (
+            f"It would still be met with {survived} further total misses, the most that were tried."
+        )
     if unknown:
         return (
             f"It would not be met if {survived + 1} of the {unknown} patient(s) left out or excluded were "

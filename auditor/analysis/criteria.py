@@ -103,8 +103,7 @@ def judge(spec: CriterionSpec, evidence: Evidence, *, level: float, seed: int) -
     if verdict is Verdict.INSUFFICIENT:
         needed = needed_patients(spec, scored, level=level, seed=seed)
         without_misses = needed_without_misses(spec, scored, level=level, seed=seed)
-    if verdict is Verdict.FAIL and evidence.contract is ContractStatus.IN_DOUBT:
-        verdict = Verdict.CONTRACT_IN_DOUBT
+    verdict = _with_contract(verdict, evidence)
     told = change_text(
         spec, verdict, bounds, n, needed=needed, without_misses=without_misses, level=level
     )
@@ -133,6 +132,12 @@ def _bounded(
     return bounds, verdict
 
 
+def _with_contract(verdict: Verdict, evidence: Evidence) -> Verdict:
+    """Take a failure back where the system may not have been run as meant."""
+    doubted = evidence.contract is ContractStatus.IN_DOUBT
+    return Verdict.CONTRACT_IN_DOUBT if verdict is Verdict.FAIL and doubted else verdict
+
+
 def _sensitivity(
     spec: CriterionSpec,
     evidence: Evidence,
@@ -156,7 +161,9 @@ def _sensitivity(
     )
     without = ""
     if evidence.failed and n:
-        without = _bounded(spec, own, level, seed)[1].value
+        few = n < evidence.minimum
+        found = Verdict.INSUFFICIENT if few else _bounded(spec, own, level, seed)[1]
+        without = _with_contract(found, evidence).value
     survived = None
     if verdict in PASSED:
         survived = misses_survived(spec, scored, level=level, seed=seed)

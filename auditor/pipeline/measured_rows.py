@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from auditor.errors import DataError
+from auditor.metrics.policy import FAILURES
 from auditor.pipeline.measured_metrics import TableMetric
 from auditor.pipeline.measured_options import TableOptions
 from auditor.pipeline.measured_values import Lines, Measured
@@ -226,7 +227,10 @@ def _averaged(
     metrics: Mapping[str, TableMetric],
     replaced: list[Replaced],
 ) -> dict[Place, Measured]:
-    """Average the replicates of metrics with a cap, and cap the means that are not finite."""
+    """Average the replicates of metrics with a cap, and cap the means that are not finite.
+
+    A mean of which one replicate failed does not exist: the place counts as failed, and is not averaged away.
+    """
     kept: dict[Place, Measured] = {}
     grouped: dict[Place, list[Measured]] = defaultdict(list)
     for at, it in values.items():
@@ -244,6 +248,8 @@ def _averaged(
         if mean is not None and not math.isfinite(mean):
             counts[at.metric] += 1
             kept[at] = _capped(replace(other, value=mean), cap)
+        elif failed := [it for it in several if it.value is None and it.status in FAILURES]:
+            kept[at] = failed[0]
         else:
             kept[at] = replace(other, value=mean)
     replaced += [

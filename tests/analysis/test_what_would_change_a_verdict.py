@@ -145,3 +145,34 @@ def test_no_number_of_patients_is_needed_for_what_none_can_assure() -> None:
     assert needed_at_best(replace(MEAN, threshold=1.0), 0.95) is None
     # .05^(1/n) >= .8 from n = 14: log .05 / log .8 = 13.4
     assert needed_at_best(MEAN, 0.95) == 14
+
+
+def test_a_doubted_system_would_not_fail_without_its_failures_either() -> None:
+    own = np.random.default_rng(1).beta(5, 5, 60)  # far below .8, whether two more failed or not
+    evidence = Evidence(
+        np.append(own, [0.0, 0.0]), 2, ContractStatus.IN_DOUBT, preview=False, measured=own
+    )
+    result = judge(MEAN, evidence, level=0.95, seed=7)
+    assert result.verdict is Verdict.CONTRACT_IN_DOUBT
+    assert result.sensitivity is not None
+    assert result.sensitivity.verdict_without_failed == "CONTRACT IN DOUBT"
+    assert not result.sensitivity.fragile
+    assert "Without them" not in result.change
+
+
+def test_a_group_that_is_too_small_without_its_failures_is_not_judged_on_the_rest() -> None:
+    own = np.full(59, 0.99)
+    evidence = Evidence(np.append(own, 0.0), 1, CONFIRMED, preview=False, measured=own, minimum=60)
+    result = judge(MEAN, evidence, level=0.95, seed=7)
+    assert result.verdict is Verdict.PASS
+    assert result.sensitivity is not None
+    assert result.sensitivity.verdict_without_failed == "INSUFFICIENT EVIDENCE"
+    assert "Without them it would be INSUFFICIENT EVIDENCE." in result.change
+
+
+@pytest.mark.parametrize("left_out", [0, 200])
+def test_no_number_of_misses_is_named_that_was_not_tried(left_out: int) -> None:
+    # 30 of .9 and 4 x 30 + 1 misses: mean 27 / 151 = .18, and with one more 27 / 152: still far above .05
+    result = judged(replace(MEAN, threshold=0.05), np.full(30, 0.9), left_out=left_out)
+    assert "still be met with 121 further total misses, the most that were tried" in result.change
+    assert "122" not in result.change

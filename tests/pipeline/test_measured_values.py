@@ -135,6 +135,19 @@ def test_a_cap_after_the_mean_over_replicates(tmp_path: Path) -> None:
     assert "after replicates are averaged" in info.worst
 
 
+def test_a_failed_replicate_is_not_averaged_away_by_a_cap_after_the_mean(tmp_path: Path) -> None:
+    # p crashed once and was 2 once: its mean does not exist, and counts as the worst value, not as 2
+    read = read_lines(
+        tmp_path, "system,patient,replicate,hd,status", "unet,p,1,,crashed", "unet,p,2,2,ok",
+        "unet,q,1,,crashed", "unet,q,2,inf,ok", "unet,r,1,4,ok", "unet,r,2,6,ok",
+        length_unit="px", cap={"hd": 100.0}, cap_order="after",
+    )  # fmt: skip
+    found = {row.case: (row.value, row.worst, row.status) for row in rows_of_metric(read, "hd100")}
+    assert found["p"] == (None, 100.0, "crashed")
+    assert found["q"][:2] == (100.0, 100.0)
+    assert found["r"] == (5.0, 100.0, "ok")
+
+
 def test_the_order_of_a_cap_is_asked_for_only_where_it_matters(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--cap-order before"):
         read_lines(tmp_path, *REPLICATES, length_unit="px", cap={"hd": 100.0})
