@@ -45,7 +45,7 @@ def limits(*, same_seed: bool, level: float) -> tuple[str, ...]:
 
 def _of_pair(pair: ReleasePair, found: ReleaseComparison) -> Iterator[str]:
     name = pair.after if pair.before == pair.after else f"{pair.after} after {pair.before}"
-    if pair.compared_predictions and pair.same_predictions == pair.compared_predictions:
+    if _identical(pair):
         yield (
             f"{name}: identical predictions in all {pair.compared_predictions} evaluations that both runs "
             "have; there is nothing to compare."
@@ -84,6 +84,13 @@ def _of_pair(pair: ReleasePair, found: ReleaseComparison) -> Iterator[str]:
             f"{pair.lost} evaluation(s) fell below {found.threshold:g} that had reached it, {pair.gained} "
             "reached it that had not."
         )
+
+
+def _identical(pair: ReleasePair) -> bool:
+    """Tell whether nothing differs; what failed in one run has no prediction to be compared with."""
+    same = pair.compared_predictions > 0 and pair.same_predictions == pair.compared_predictions
+    moved = any(it.loss.value not in (None, 0.0) for it in pair.changes)
+    return same and not moved and not pair.lost and not pair.gained
 
 
 def _worst(pair: ReleasePair) -> ReleaseChange | None:

@@ -187,15 +187,8 @@ def _pairs(
 
 def _match(first: RunTables, second: RunTables) -> _Matched:
     """Find the cases whose images and references are the same files, whatever they are called."""
-    known: dict[tuple[tuple[str, str], ...], StoredCase] = {}
-    for case in first.cases:
-        if case.images in known:
-            msg = (
-                f"cases must differ in their images; {known[case.images].row.case} and {case.row.case} of "
-                f"{first.folder.name} are the same"
-            )
-            raise DataError(msg)
-        known[case.images] = case
+    known = _by_images(first)
+    _by_images(second)  # twins there would be compared with one case twice
     both, changed = [], []
     for case in second.cases:
         twin = known.get(case.images)
@@ -222,6 +215,20 @@ def _match(first: RunTables, second: RunTables) -> _Matched:
         )
         raise ConfigError(msg, told)
     return _Matched(tuple(a for a, _ in both), tuple(b for _, b in both), tuple(told))
+
+
+def _by_images(tables: RunTables) -> dict[tuple[tuple[str, str], ...], StoredCase]:
+    """Cases by the content of their images, which must tell them apart."""
+    known: dict[tuple[tuple[str, str], ...], StoredCase] = {}
+    for case in tables.cases:
+        twin = known.setdefault(case.images, case)
+        if twin is not case:
+            msg = (
+                f"cases must differ in their images; {twin.row.case} and {case.row.case} of "
+                f"{tables.folder.name} are the same"
+            )
+            raise DataError(msg)
+    return known
 
 
 def _conditions(

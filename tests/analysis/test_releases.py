@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -239,3 +240,17 @@ def test_the_answer_is_told_in_plain_sentences_and_survives_its_file() -> None:
     )
     assert any("different seeds" in it for it in found.limits)
     assert decode(encode(found), ReleaseComparison) == found
+
+
+def test_a_scan_that_failed_in_one_run_alone_is_no_identical_prediction() -> None:
+    # 80 evaluations before, 75 after: those have the same masks, the other five crashed
+    one = scores()
+    after = one.copy()
+    after[:5] = 0.0
+    pair = compared(
+        {CLEAN_ORGAN: column(one)}, {CLEAN_ORGAN: column(after, failed=(0, 1, 2, 3, 4))}
+    )
+    told = whole(replace(pair, same_predictions=75, compared_predictions=75)).sentences
+    assert not any("identical" in it for it in told)
+    assert told[0].startswith("v2 after v1: ")
+    assert any("5 evaluation(s) fell below 0.8" in it for it in told)

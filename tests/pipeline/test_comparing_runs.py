@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ import auditor
 from auditor.cli.comparing import compare as command
 from auditor.demo import write_cohort
 from auditor.errors import ConfigError, DataError
-from auditor.pipeline import compare_runs
+from auditor.pipeline import compare_runs, comparing_runs
+from auditor.pipeline.run_tables import read_tables
 from auditor.schema import decode
 from auditor.schema.release import ReleaseComparison, ReleaseVerdict
 from reports.release import render_release
@@ -163,6 +165,19 @@ def test_what_cannot_be_asked_is_said(
 ) -> None:
     with pytest.raises(ConfigError, match=part):
         compare_runs(before, after, **asked)
+
+
+@pytest.mark.parametrize("which", ["before", "after"])
+def test_a_case_that_stands_twice_is_refused_in_either_run(
+    before: Path, tmp_path: Path, which: str
+) -> None:
+    # its twin would be compared with one case of the other run twice, and one of them be lost
+    tables = read_tables(before)
+    twin = replace(tables.cases[1], images=tables.cases[0].images)
+    doubled = replace(tables, folder=tmp_path / which, cases=(tables.cases[0], twin))
+    runs = (doubled, tables) if which == "before" else (tables, doubled)
+    with pytest.raises(DataError, match=f"C001 and C002 of {which} are the same"):
+        comparing_runs._match(*runs)
 
 
 def test_a_run_without_its_tables_is_refused(before: Path, after: Path, tmp_path: Path) -> None:
