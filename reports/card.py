@@ -13,6 +13,7 @@ from auditor.schema.ratings import (
     Rating,
     RatingCard,
     RatingPicture,
+    bound_text,
 )
 from auditor.schema.site import Side
 from reports import html
@@ -133,7 +134,7 @@ def _bound(rating: Rating) -> Text:
     if rating.bound.value is None:
         return "Not rated"
     return Markup("DSC above {}").format(
-        number(rating.bound.value, text=f"{rating.bound.value:.2f}")
+        number(rating.bound.value, text=bound_text(rating.bound.value))
     )
 
 

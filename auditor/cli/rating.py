@@ -164,10 +164,12 @@ def _lines(rating: Rating) -> list[str]:
     if rating.bound.value is None:
         first, *rest = rating.reasons
         return [f"{rating.scan:6} NR  {first}", *(f"{'':10} {it}" for it in rest), *_notes(rating)]
+    from auditor.schema.ratings import bound_text
+
     strict = rating.pac_bound
-    second = strict.note if strict.value is None else f"{strict.value:.3f}"
+    second = strict.note if strict.value is None else bound_text(strict.value, 3)
     words = (
-        f"{rating.scan:6} {rating.grade.value:2}  DSC above {rating.bound.value:.3f} (for "
+        f"{rating.scan:6} {rating.grade.value:2}  DSC above {bound_text(rating.bound.value, 3)} (for "
         f"{rating.bound.level:.0%} of scans like it, n = {rating.bound.n}, {rating.bound.method}; PAC rank: "
         f"{second})"
     )

@@ -16,6 +16,7 @@ from auditor.confidence.scan_places import (
     proxy_on,
 )
 from auditor.schema import Certificate, Status
+from auditor.schema.ratings import bound_text
 from auditor.schema.site import SeverityAxis
 
 __all__ = [
@@ -163,7 +164,7 @@ def sentence(calibration: Calibration, found: ScanBound | None) -> str:
     return (
         f"Of 100 scans like those of the {found.patients} patients used for calibration{where}, about "
         f"{100 * (1 - spec.alpha):.0f} have a DSC above the bound shown for them; for this scan it is "
-        f"{found.bound:.2f}. This is not a probability for this patient, and not a treatment margin."
+        f"{bound_text(found.bound)}. This is not a probability for this patient, and not a treatment margin."
     )
 
 

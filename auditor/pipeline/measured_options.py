@@ -140,10 +140,14 @@ def check_options(options: TableOptions) -> list[str]:
         if name not in options.strata
     ]
     problems += [
-        f"--{key.replace('_', '-')}: must lie between 0 and 1, was {value!r}"
-        for key in ("interval_level", "criteria_level", "alpha", "delta")
-        if not 0.0 < (value := getattr(options, key)) < 1.0
+        f"--{key.replace('_', '-')}: must lie from 0.5 to below 1, was {value!r}"
+        for key in ("interval_level", "criteria_level")
+        if not 0.5 <= (value := getattr(options, key)) < 1.0
     ]
+    if not 0.0 < options.alpha <= 0.5:
+        problems.append(f"--alpha: must lie above 0 and up to 0.5, was {options.alpha!r}")
+    if not 0.0 < options.delta < 1.0:
+        problems.append(f"--delta: must lie between 0 and 1, was {options.delta!r}")
     if options.systems and len(options.metrics) != 1:
         problems.append(
             "--systems: a table with one column per system holds one metric; name it, as --metrics dsc"

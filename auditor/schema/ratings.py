@@ -7,6 +7,7 @@ spacing.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -26,10 +27,23 @@ __all__ = [
     "RatingCard",
     "RatingContours",
     "RatingPicture",
+    "bound_text",
 ]
 
 RATING_VERSION = 1
 """Raised when a field is added or its meaning changes."""
+
+
+def bound_text(bound: float, digits: int = 2) -> str:
+    """Write a lower bound without promising more than it does: rounded downwards.
+
+    Examples
+    --------
+    >>> bound_text(0.7999), bound_text(0.8), bound_text(0.29)
+    ('0.79', '0.80', '0.29')
+    """
+    # .29 times 100 is 28.999999999999996
+    return f"{math.floor(round(bound * 10**digits, 9)) / 10**digits:.{digits}f}"
 
 
 class Grade(StrEnum):

@@ -231,6 +231,9 @@ def test_both_limits_must_hold_and_the_first_violation_of_either_counts() -> Non
     _, row = audit((0.01, 0.02, 0.20), margin=0.5, floor=0.82)
     assert row.claims == (("drop", 0.5), ("mean", 0.82))
     assert (row.supported, row.degraded) == (2.0, 4.0)
+    # drops of .3 break the margin at severity 2, a mean of .3 the floor at 4: the first of both counts
+    _, row = audit((0.01, 0.3, 0.6), margin=0.1, floor=0.5)
+    assert (row.supported, row.degraded) == (1.0, 2.0)
     # a floor that even clean scans miss: nothing is supported, and clean is where it begins
     _, row = audit((0.01, 0.02, 0.03), floor=0.95)
     assert (row.supported, row.degraded, row.status) == (None, 0.0, V)

@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from auditor.analysis.bands import simultaneous_band
+from auditor.analysis.intervals import bootstrap_weights
 from auditor.analysis.release import Asked, Condition, Group, Paired, compare_systems
 from auditor.analysis.release_words import limits, sentences
 from auditor.analysis.table import Column
@@ -42,12 +44,13 @@ def compared(
     patients: object = None,
     groups: tuple[Group, ...] = (),
     margin: float = 0.05,
+    higher_is_better: bool = True,
 ) -> ReleasePair:
     n = len(next(iter(before.values())).judged)
     numbers = np.arange(n) if patients is None else np.asarray(patients)
     paired = Paired(
         before, after, numbers.astype(np.intp), tuple(f"C{i:03d}" for i in range(n)),
-        tuple(f"P{i:03d}" for i in numbers), higher_is_better=True,
+        tuple(f"P{i:03d}" for i in numbers), higher_is_better=higher_is_better,
     )  # fmt: skip
     return compare_systems(
         ("v1", "v2"), paired, groups, asked=Asked(margin, 0.8, 0.95, 7), same_predictions=(0, n)
@@ -254,3 +257,55 @@ def test_a_scan_that_failed_in_one_run_alone_is_no_identical_prediction() -> Non
     assert not any("identical" in it for it in told)
     assert told[0].startswith("v2 after v1: ")
     assert any("5 evaluation(s) fell below 0.8" in it for it in told)
+
+
+def test_where_less_is_better_a_rise_is_the_loss() -> None:
+    one = 1 - scores()  # about .1, all below .8
+    two = one + np.random.default_rng(2).normal(0.75, 0.02, 80)
+    pair = compared({CLEAN_ORGAN: column(one)}, {CLEAN_ORGAN: column(two)}, higher_is_better=False)
+    assert pair.changes[0].loss.value == pytest.approx(float((two - one).mean()))
+    assert pair.verdict is ReleaseVerdict.INFERIOR
+    # values up to .8 reach it
+    assert (pair.lost, pair.gained) == (int((two > 0.8).sum()), 0)
+
+
+def test_a_loss_within_the_margin_is_not_inferior_though_it_is_certain() -> None:
+    one = scores(20)
+    two = one - np.random.default_rng(3).normal(0.03, 0.004, 20)
+    change = compared({CLEAN_ORGAN: column(one)}, {CLEAN_ORGAN: column(two)}).changes[0]
+    assert change.loss.low is not None
+    assert 0.02 < change.loss.low < 0.05
+    assert change.verdict is ReleaseVerdict.CONDITIONAL
+
+
+def test_conditions_with_other_patients_share_the_level_of_the_interval() -> None:
+    one = scores()
+    clean = one - np.random.default_rng(4).normal(0.1, 0.03, 80)
+    noisy = clean - 0.1
+    noisy[:8] = np.nan  # 72 patients: two intervals, each at 1 - .05 / 2
+    pair = compared(
+        {CLEAN_ORGAN: column(one), NOISE: column(one, level=9.0)},
+        {CLEAN_ORGAN: column(clean), NOISE: column(noisy, level=9.0)},
+    )
+    for change, kept, after in zip(pair.changes, (one, one[8:]), (clean, noisy[8:]), strict=True):
+        lost = (kept - after)[:, None]
+        low, high = simultaneous_band(lost, bootstrap_weights(len(lost), 7), level=0.975)
+        assert (change.loss.low, change.loss.high) == (float(low[0]), float(high[0]))
+
+
+def test_groups_of_a_label_share_the_level_of_their_intervals() -> None:
+    one = scores()
+    two = one - np.random.default_rng(5).normal(0.02, 0.03, 80)
+    inside = np.arange(80) < 40
+    groups = (Group("site", "north", "", inside), Group("site", "south", "", ~inside))
+    pair = compared({CLEAN_ORGAN: column(one)}, {CLEAN_ORGAN: column(two)}, groups=groups)
+    for found, kept in zip(pair.strata, (inside, ~inside), strict=True):
+        lost = (one - two)[kept][:, None]
+        low, _ = simultaneous_band(lost, bootstrap_weights(40, 7), level=0.975)
+        assert found.loss.low == float(low[0])
+
+
+def test_a_case_with_a_failure_does_not_reach_the_threshold_by_its_other_replicates() -> None:
+    one = np.linspace(0.85, 0.95, 40)
+    pair = compared({CLEAN_ORGAN: column(one)}, {CLEAN_ORGAN: column(one, failed=(6,))})
+    assert [(it.case, it.way) for it in pair.flips] == [("C006", "lost")]

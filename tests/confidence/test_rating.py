@@ -24,7 +24,7 @@ from auditor.confidence.calibration import Calibration, calibrated, group_of
 from auditor.confidence.grading import Graded, left_out_outcomes, outcomes_of
 from auditor.confidence.rating import rate
 from auditor.schema import CalibrationScan, Certificate, decode, encode
-from auditor.schema.ratings import Grade, Rating
+from auditor.schema.ratings import Grade, Rating, bound_text
 
 PLAIN = replace(SPEC, perturbations=())
 RISING = [0.60, 0.70, 0.72, 0.74, 0.76, 0.78, 0.80, 0.82, 0.84]
@@ -382,3 +382,12 @@ def test_bounds_hold_for_their_share_of_further_patients_at_every_severity() -> 
     for severity in SEVERITIES:
         assert given[severity] > 350
         assert held[severity] > 0.9 * given[severity] - 27
+
+
+@pytest.mark.parametrize(
+    ("bound", "shown"),
+    [(0.7999, "0.79"), (0.8, "0.80"), (0.29, "0.29"), (1.0, "1.00"), (0.0, "0.00")],
+)
+def test_a_bound_is_never_shown_higher_than_it_is(bound: float, shown: str) -> None:
+    # rounded to the nearest, a bound of .7999 would read as the .80 that grade A asks for
+    assert bound_text(bound) == shown

@@ -129,6 +129,23 @@ def test_options_that_contradict_themselves(tmp_path: Path) -> None:
         assert part in text
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("interval_level", 0.05, "from 0.5 to below 1, was 0.05"),
+        ("criteria_level", 95.0, "from 0.5 to below 1, was 95.0"),
+        ("alpha", 0.9, "above 0 and up to 0.5, was 0.9"),
+        ("alpha", float("nan"), "above 0 and up to 0.5, was nan"),
+        ("delta", 1.0, "between 0 and 1, was 1.0"),
+    ],
+)
+def test_levels_that_no_bound_is_made_for_are_refused(
+    tmp_path: Path, option: str, value: float, told: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"--{option.replace('_', '-')}: must lie {told}"):
+        read_lines(tmp_path, *LONG, **{option: value})
+
+
 def test_metadata_stay_away_unless_they_are_asked_for(tmp_path: Path) -> None:
     lines = ("system,patient,dice,site,file", "a,p,0.9,x,/data/p.nii.gz")
     read = read_lines(tmp_path, *lines, strata=("site",))
