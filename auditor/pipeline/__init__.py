@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from auditor.pipeline.pair_score import PairScore, score
     from auditor.pipeline.preflight import Preflight, look
     from auditor.pipeline.profiling import profile, profile_lines
+    from auditor.pipeline.rating import RatedScan, rate
     from auditor.pipeline.recommending import recommend
     from auditor.pipeline.run import Run, exit_code_of, read_run
     from auditor.pipeline.scan_files import write_scans
@@ -35,6 +36,7 @@ __all__ = [
     "Inspection",
     "PairScore",
     "Preflight",
+    "RatedScan",
     "Run",
     "Screening",
     "TableOptions",
@@ -53,6 +55,7 @@ __all__ = [
     "look",
     "profile",
     "profile_lines",
+    "rate",
     "read_lock",
     "read_run",
     "recommend",
@@ -68,6 +71,7 @@ _HOMES = {
     "Inspection": "inspecting",
     "PairScore": "pair_score",
     "Preflight": "preflight",
+    "RatedScan": "rating",
     "Run": "run",
     "Screening": "screening",
     "TableOptions": "measured_options",
@@ -86,6 +90,7 @@ _HOMES = {
     "look": "preflight",
     "profile": "profiling",
     "profile_lines": "profiling",
+    "rate": "rating",
     "read_lock": "folder",
     "read_run": "run",
     "recommend": "recommending",
