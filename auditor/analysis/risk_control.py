@@ -22,10 +22,11 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from auditor.analysis.conformal import check_alpha, needed_marginal, needed_pac
 from auditor.analysis.intervals import clopper_pearson_upper
+from auditor.analysis.proven import betting_lower
 
 __all__ = [
     "RiskBound",
@@ -53,6 +54,8 @@ class RiskBound(StrEnum):
     """For losses anywhere in [0, 1]."""
     BINOMIAL = "binomial"
     """Exact, for losses that can only be 0 or 1 (Clopper & Pearson 1934)."""
+    BETTING = "betting"
+    """For losses anywhere in [0, 1], closer where they vary little, see `auditor.analysis.proven`."""
 
 
 class RiskStatus(StrEnum):
@@ -186,11 +189,14 @@ def risk_upper(losses: Floats, *, level: float, bound: RiskBound) -> Floats:
         return np.ones(losses.shape[1])
     if bound is RiskBound.HOEFFDING_BENTKUS:
         return hoeffding_bentkus_upper(losses.mean(axis=0), n, level=level)
+    if bound is RiskBound.BETTING:
+        return 1 - betting_lower(1 - losses, level=level)
     if not bool(np.isin(losses, (0.0, 1.0)).all()):
-        msg = "the binomial bound needs losses of 0 and 1 only; shares take hoeffding-bentkus"
+        msg = "the binomial bound needs losses of 0 and 1 only; shares take hoeffding-bentkus or betting"
         raise ValueError(msg)
-    counts = losses.sum(axis=0).astype(int)
-    return np.asarray([clopper_pearson_upper(int(count), n, level=level) for count in counts])
+    counts, places = np.unique(losses.sum(axis=0).astype(int), return_inverse=True)
+    upper = [clopper_pearson_upper(int(count), n, level=level) for count in counts]
+    return np.asarray(upper)[places]
 
 
 def hoeffding_bentkus_upper(means: Floats, n: int, *, level: float) -> Floats:
@@ -228,7 +234,7 @@ def _hoeffding_bentkus(means: Floats, risk: Floats, n: int) -> Floats:
         one = np.where(least > 0, least * np.log(least / risk), 0.0)
         other = np.where(least < 1, (1 - least) * np.log((1 - least) / (1 - risk)), 0.0)
     hoeffding = np.exp(-n * (one + other))
-    bentkus = np.e * stats.binom.cdf(np.ceil(np.round(n * means, 9)), n, risk)
+    bentkus = np.e * special.bdtr(np.ceil(np.round(n * means, 9)), n, risk)
     return np.asarray(np.minimum(hoeffding, bentkus))
 
 

@@ -252,18 +252,16 @@ def _reaching(margins: Floats, share: float) -> float:
 def _surviving(levels: Floats, hits: NDArray[np.bool_], share: float) -> float:
     """Give the largest level at which less than a share of the voxels at or above it are hits."""
     _check_share(share)
-    n = levels.size
-    if n == 0 or bool(hits.all()):
+    misses = np.sort(levels[~hits])
+    if misses.size == 0:
         return 0.0
-    order = np.argsort(levels, kind="stable")[::-1]
-    ordered = levels[order]
-    held = np.cumsum(hits[order])
-    count = np.arange(1, n + 1)
-    # a set holds all voxels of a level, so that it is judged where the level ends
-    last = np.ones(n, dtype=np.bool_)
-    last[:-1] = ordered[1:] != ordered[:-1]
-    failing = last & (held < np.round(share * count, 9))
-    return float(ordered[failing][0]) if failing.any() else 0.0
+    # only where a miss lies can the share fall on the way down, and misses are few
+    steps, first = np.unique(misses, return_index=True)
+    missed = misses.size - first
+    below = np.searchsorted(steps, levels[hits], side="right")
+    held = np.cumsum(np.bincount(below, minlength=len(steps) + 1)[::-1])[::-1][1:]
+    failing = held < np.round(share * (held + missed), 9)
+    return float(steps[failing][-1]) if failing.any() else 0.0
 
 
 def _check_share(share: float) -> None:

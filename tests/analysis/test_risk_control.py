@@ -62,7 +62,7 @@ def test_where_no_threshold_keeps_the_risk_there_is_none() -> None:
     ("alpha", "delta", "needed"),
     [(0.05, 0.05, 59), (0.1, 0.05, 29), (0.1, 0.1, 22), (0.01, 0.05, 299)],  # Wilks
 )
-@pytest.mark.parametrize("bound", list(RiskBound))
+@pytest.mark.parametrize("bound", [RiskBound.HOEFFDING_BENTKUS, RiskBound.BINOMIAL])
 def test_risk_controlling_sets_need_as_many_patients_as_a_pac_bound(
     alpha: float, delta: float, needed: int, bound: RiskBound
 ) -> None:
@@ -103,6 +103,17 @@ def test_hoeffding_bentkus_covers_every_binary_law_exactly(n: int) -> None:
     for p in np.linspace(0.01, 0.99, 99):
         missed = stats.binom.pmf(np.arange(n + 1), n, p)[upper < p].sum()
         assert missed <= 1 - level + 1e-12
+
+
+def test_the_betting_bound_is_closer_for_losses_that_vary_little() -> None:
+    # five losses around a twentieth, forty times
+    losses = np.tile([[0.03], [0.04], [0.05], [0.06], [0.07]], (40, 1))
+    betting, other = (
+        risk_upper(losses, level=0.9, bound=bound)[0]
+        for bound in (RiskBound.BETTING, RiskBound.HOEFFDING_BENTKUS)
+    )
+    assert 0.05 < betting < other
+    assert rcps_threshold(losses, alpha=0.07, delta=0.1, bound=RiskBound.BETTING).column == 0
 
 
 def test_a_bound_is_never_below_the_mean_and_tightens_with_patients() -> None:

@@ -173,10 +173,14 @@ def test_a_grown_box_holds_all_that_the_radius_reaches(
 
 
 def test_lengths_that_differ_by_rounding_are_the_same_radius() -> None:
-    # 3 voxels of 0.1 mm are 0.30000000000000004 mm in double precision, and less in single
+    distance = torch.tensor([1.0000005, 1.0001, -1.0000005, -1.0001])
+    assert outer_by_distance(distance, 1.0).tolist() == [True, False, True, True]
+    assert inner_by_distance(distance, 1.0).tolist() == [False, False, False, True]
+    # 3 voxels of 0.1 mm are a little more than 0.3 mm, in the box too
     row = torch.zeros(1, 9, dtype=torch.bool)
-    row[0, 0] = True
-    assert int(outer_by_distance(signed_distance(row, (1.0, 0.1)), 0.3).sum()) == 4
+    row[0, 4] = True
+    assert int(outer_by_distance(signed_distance(row, (1.0, 0.1)), 0.3).sum()) == 7
+    assert grown_box(union_box(row), (1, 9), (1.0, 0.1), 0.3)[1].start <= 1
 
 
 def test_a_box_of_several_masks_holds_each_and_ignores_empty_ones() -> None:
