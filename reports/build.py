@@ -18,6 +18,7 @@ from reports import html
 from reports.document import Exhibit, Page, Section
 from reports.exhibits import read_exhibits
 from reports.sections.bounds import bounds
+from reports.sections.certificates import certificates
 from reports.sections.clean import clean
 from reports.sections.comparison import comparison
 from reports.sections.data import accounting
@@ -33,7 +34,18 @@ from reports.sections.strata import strata
 from reports.view import View, view_of
 
 SECTIONS = (
-    *(accounting, clean, response, difficulty, raters, strata, bounds, comparison, worst),
+    *(
+        accounting,
+        clean,
+        response,
+        difficulty,
+        raters,
+        strata,
+        bounds,
+        certificates,
+        comparison,
+        worst,
+    ),
     *(controls, methods, limits, provenance, glossary),
 )
 """In the order of the report."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from auditor.schema import Condition, ConformalBound, MetricInfo, Results, Summary
+from auditor.schema import Condition, ConformalBound, MetricInfo, Response, Results, Summary
 from auditor.schema.rows import CLEAN
 from reports.document import Exhibit
 from reports.svg import Mark, mark_of
@@ -37,6 +37,8 @@ class View:
     """Conditions by perturbation and severity."""
     perturbations: tuple[str, ...]
     """Without clean, in the order of the results."""
+    responses: Mapping[tuple[str, str, str], Response]
+    """Responses by (system, perturbation, label)."""
 
     @property
     def systems(self) -> tuple[str, ...]:
@@ -69,6 +71,10 @@ class View:
             for name, severity in steps
         ]
         return tuple((severity, summary) for severity, summary in found if summary is not None)
+
+    def response(self, system: str, perturbation: str, label: str) -> Response | None:
+        """Response of one system to one perturbation, of the metric that responses are about."""
+        return self.responses.get((system, perturbation, label))
 
     def bounds(self, perturbation: str, label: str) -> tuple[ConformalBound, ...]:
         """Conformal bounds of one perturbation and of clean, by system and severity."""
@@ -112,4 +118,5 @@ def view_of(
         index=index,
         grid=grid,
         perturbations=tuple(names),
+        responses={(it.system, it.perturbation, it.label): it for it in results.responses},
     )

@@ -184,6 +184,11 @@ def not_assessed(setup: AnalysisSetup) -> tuple[str, ...]:
         for it in setup.systems
         if it.contract.sensitivity is not None and not it.contract.sensitivity.cases
     ]
+    if setup.response_margin is None and setup.response_floor is None and setup.perturbations:
+        told.append(
+            "Up to which severity a drop is small enough: no limit was declared (response.margin, "
+            "response.floor)."
+        )
     if setup.patients < 10:
         told.append(
             f"Anything beyond these {setup.patients} patient(s): they are too few to infer from."

@@ -10,40 +10,19 @@ be broken, since the pooled bound holds for the hard group less often and no eas
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor.analysis.conformal import check_alpha, lower_bound, marginal_rank, pac_rank
+from auditor.schema import GroupBound
 
-__all__ = ["ENOUGH", "GroupBound", "group_lowers"]
+__all__ = ["ENOUGH", "group_lowers"]
 
 Floats = NDArray[np.float64]
 
 ENOUGH = 30
 """Patients that each group needs, unless something else is declared."""
-
-
-@dataclass(frozen=True, slots=True)
-class GroupBound:
-    """Bound of the score of a new patient of one group."""
-
-    group: str
-    """Its name."""
-    patients: int
-    """Of the group."""
-    own: bool
-    """False: the bound is pooled over all groups, and holds for all patients together only."""
-    n: int
-    """Patients that the bound is made of."""
-    rank: int
-    bound: float | None
-    """None: not certifiable."""
-    pac_rank: int
-    pac_bound: float | None
-    note: str
-    """Why it is pooled; empty for a bound of its own."""
 
 
 def group_lowers(
@@ -53,6 +32,7 @@ def group_lowers(
     alpha: float,
     delta: float,
     least: int = ENOUGH,
+    whole: Floats | None = None,
 ) -> Mapping[str, GroupBound]:
     """Bound the score of a new patient of each group.
 
@@ -63,6 +43,9 @@ def group_lowers(
     alpha : in (0, .5]
     delta : in (0, 1)
     least : patients that every group must have for bounds of their own
+    whole : (all patients,)
+        One score each, where some patients have scans in several groups, and so several scores above; None:
+        the scores are those of all patients.
 
     Returns
     -------
@@ -86,10 +69,10 @@ def group_lowers(
     if small:
         told = ", ".join(f"{name} has {counts[name]}" for name in small)
         note = f"pooled over all groups: each needs {least} patients, {told}"
-    pooled = bool(small)
+    pooled, together = bool(small), scores if whole is None else whole
     found = {}
     for name in names:
-        used = scores if pooled else scores[member == name]
+        used = together if pooled else scores[member == name]
         n = len(used)
         rank, strict = marginal_rank(n, alpha), pac_rank(n, alpha, delta)
         found[name] = GroupBound(

@@ -143,11 +143,7 @@ def passing_estimate(
     at = passing(severities, falling(np.concatenate([whole, drawn])), limit)
     here = float(at[0])
     if math.isinf(here):
-        note = (
-            "the fit passes the limit nowhere within the tested severities"
-            if here > 0
-            else "the fit is beyond the limit at every severity, clean among them"
-        )
+        note = "at no tested severity" if here > 0 else "at every severity, clean among them"
         return Estimate(None, n, FIT_METHOD, status="not_assessable", note=note)
     tail = (1 - level) / 2
     low, high = (float(order_statistic(at[1:, None], p)[0]) for p in (tail, 1 - tail))

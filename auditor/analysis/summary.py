@@ -28,6 +28,7 @@ from auditor.analysis.robustness import coefficients_of_variation, robustness_me
 from auditor.analysis.scans import case_rows, conditions
 from auditor.analysis.selection import digests, exhibits, worst_cases
 from auditor.analysis.setup import AnalysisSetup
+from auditor.analysis.stratum_bounds import stratum_bounds
 from auditor.analysis.summaries import clean_key, summaries, worst_drops
 from auditor.analysis.table import Column, Key, Rows, counted, measurements, of_kind, over_patients
 from auditor.analysis.window_sweep import window_sweeps
@@ -103,6 +104,7 @@ def summarise(table: pa.Table, *, setup: AnalysisSetup) -> Results:
         limits=limits(setup),
         raters=rater_results(measured, known, setup),
         coverage=coverage_rows(columns, setup) if has_dsc else (),
+        stratum_bounds=stratum_bounds(columns, setup) if has_dsc else (),
         decisions=setup.decisions,
         responses=(responded := responses(columns, setup)),
         envelope=envelope(responded, setup),

@@ -185,7 +185,8 @@ class Scorer:
                     record=Record.EVALUATION.value,
                     label=label.name,
                     predicted_volume_ml=float(mask.sum()) * self.voxel_ml,
-                    self_dsc=None if probability is None else self_dsc(probability),
+                    # label maps are no probabilities: they would always be sure of themselves
+                    self_dsc=(None if probability is None or why_not else self_dsc(probability)),
                     clean_agreement=None if clean is None else agreement(mask, label.mask(clean)),
                     mask_digest=digest,
                     seconds=seconds,

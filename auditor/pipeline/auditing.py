@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,7 +17,7 @@ from auditor.execution.local import Progress, pending_units, run_local
 from auditor.execution.store import compact, read_rows, write_bytes
 from auditor.execution.unit import UnitRunner
 from auditor.exhibits import make_exhibits
-from auditor.pipeline.certifying import make_certificates, write_certificates
+from auditor.pipeline.certifying import facts_of_all, make_certificates, write_certificates
 from auditor.pipeline.examination import examine_systems
 from auditor.pipeline.folder import (
     lock_run,
@@ -127,7 +128,9 @@ def audit(
     setup = analysis_setup(job, lock, records, prepared.geometries, table)
     results = summarise(table, setup=setup)
     compact(run, table)
-    write_certificates(run, make_certificates(job, lock, table=table, setup=setup))
+    certificates = make_certificates(job, lock, table=table, setup=setup)
+    write_certificates(run, certificates)
+    results = replace(results, certificates=facts_of_all(certificates))
     irreproducible = make_exhibits(job, results.exhibits, callables=calls)
     write_failures(run, results)
     write_bytes(run / "results.json", encode(results).encode())

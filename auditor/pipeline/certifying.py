@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from auditor.analysis import AnalysisSetup
 from auditor.confidence.axes import axes_of_run
+from auditor.confidence.calibration import calibrated
 from auditor.confidence.certificate import certificate_name, certificate_text
+from auditor.confidence.certificate_facts import facts_of
 from auditor.confidence.certified_system import system_entry
 from auditor.confidence.certifying import calibration_scans
 from auditor.config.certificates import certificate_seed, mild_copies
@@ -19,12 +21,13 @@ from auditor.execution.store import write_bytes
 from auditor.pipeline.folder import Lock
 from auditor.plan import system_identity
 from auditor.schema import CERTIFICATE_VERSION, Certificate, CertificateSpec, decode
+from auditor.schema.ratings import CertificateFacts
 from auditor.schema.site import SeverityAxis
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FOLDER", "make_certificates", "write_certificates"]
+__all__ = ["FOLDER", "facts_of_all", "make_certificates", "write_certificates"]
 
 FOLDER = "certificates"
 """Of a run, in which they lie."""
@@ -58,6 +61,11 @@ def make_certificates(
     early = not any(key.partition(".")[0] == "certificate" for key in lock.changed_late)
     made = (_made(job, spec, axes, table, setup) for spec in job.config.certificates)
     return tuple(_signed(replace(it, pre_declared=early)) for it in made)
+
+
+def facts_of_all(certificates: Sequence[Certificate]) -> tuple[CertificateFacts, ...]:
+    """Collect what the report tells of certificates, as it is told beside every rating."""
+    return tuple(facts_of(calibrated(certificate)) for certificate in certificates)
 
 
 def write_certificates(run: Path, certificates: Sequence[Certificate]) -> None:
@@ -102,6 +110,7 @@ def _made(
         label_members=label.members,
         label_numbers=label.numbers,
         reference=setup.audit.reference_rule,
+        reference_rule=config.cases.reference,
         pre_declared=True,
         modality=config.cases.modality,
         state=config.cases.state,

@@ -6,12 +6,11 @@ when there is one. Everything costs seconds.
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from auditor.analysis.breakpoint import least_margin, patients_for
+from auditor.analysis.intervals import half_width
 from auditor.cases import Checked, check_cases, left_out, load_case, read_manifest
 from auditor.config import AuditConfig
 from auditor.config.decisions import decisions, undecided
@@ -27,6 +26,7 @@ from auditor.pipeline.certificate_look import (
     extra_passes,
     look_at_certificates,
 )
+from auditor.pipeline.envelope_limits import limits_of_envelope
 from auditor.pipeline.examination import Looked, completed, examine_systems
 from auditor.pipeline.grouping import grouping_problems
 from auditor.pipeline.identities import identities
@@ -216,7 +216,7 @@ def look(
             *checked.warnings,
             *too_fine(config, cases, checked),
             *_unused_margin(config, cases),
-            *_limits_of_envelope(config, patients),
+            *limits_of_envelope(config, patients),
             *_unattainable_groups(config, patients),
             *_refused(config, cases[0]),
             *(line for record in records for line in _doubts(record, looked)),
@@ -258,29 +258,6 @@ def _unused_margin(config: AuditConfig, cases: Sequence[CaseRecord]) -> tuple[st
     if config.rater_margin is None or any(len(case.raters) > 1 for case in cases):
         return ()
     return ("raters.margin: decides nothing, as no case has two raters",)
-
-
-def _limits_of_envelope(config: AuditConfig, patients: int) -> tuple[str, ...]:
-    """Tell which limits of the operating envelope decide nothing, and which no data could meet."""
-    limits = {"margin": config.response_margin, "floor": config.response_floor}
-    declared = {name: value for name, value in limits.items() if value is not None}
-    fits = [METRICS[spec.name] for spec in config.metrics]
-    if declared and not any((it.low, it.high) == (0.0, 1.0) and it.higher_is_better for it in fits):
-        return ("response: decides nothing, as no metric in [0, 1] is declared; add dsc",)
-    level = config.criteria_level
-    told = []
-    for name, value in declared.items():
-        margin = value if name == "margin" else 1 - value
-        least = least_margin(patients, level=level)
-        if least <= margin:
-            continue
-        needed = patients_for(margin, level=level)
-        best = f"drop below {least:.3g}" if name == "margin" else f"mean above {1 - least:.3g}"
-        told.append(
-            f"response.{name}: {value:g} is NOT ATTAINABLE: with {patients} patient(s) no {best} can be "
-            f"assured; at least {needed} are needed"
-        )
-    return tuple(told)
 
 
 def _unattainable_groups(config: AuditConfig, patients: int) -> tuple[str, ...]:
@@ -331,5 +308,5 @@ def _estimates(
         seconds=planned if timed else None,
         disk_mb=len(plan.keys) * SHARD_KB / 1024,
         free_mb=shutil.disk_usage(config.folder).free / 2**20,
-        half_width=1.96 * 0.10 / math.sqrt(max(1, patients)),
+        half_width=half_width(0.10, max(1, patients), level=0.95),
     )

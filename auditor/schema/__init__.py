@@ -24,7 +24,7 @@ from auditor.schema.certificates import (
     CertificateSpec,
 )
 from auditor.schema.claims import FailureSensitivity, Waiver
-from auditor.schema.coverage import CoverageRow
+from auditor.schema.coverage import CoverageRow, GroupBound, StratumBounds
 from auditor.schema.decisions import Decision
 from auditor.schema.difficulty import (
     Crossing,
@@ -157,6 +157,7 @@ __all__ = [
     "FailureSensitivity",
     "Gap",
     "Geometry",
+    "GroupBound",
     "Headline",
     "InputSpec",
     "MeasuredElsewhere",
@@ -189,6 +190,7 @@ __all__ = [
     "Status",
     "StatusCount",
     "StepVerdict",
+    "StratumBounds",
     "StratumInfo",
     "StratumSpec",
     "Summary",

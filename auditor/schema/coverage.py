@@ -1,4 +1,4 @@
-"""How often a promise made on clean scans was kept: by severity and by group of cases."""
+"""Promises for groups of cases, and how often those made on clean scans were kept."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from auditor.schema.estimates import Estimate
 
-__all__ = ["CoverageRow"]
+__all__ = ["CoverageRow", "GroupBound", "StratumBounds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +48,43 @@ class CoverageRow:
     verdict: str
     """by construction, BROKEN, no evidence of breaking, too few patients, nothing to count, not
     certifiable."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupBound:
+    """Lower bound on the score of a new patient of one group."""
+
+    group: str
+    """Its name."""
+    patients: int
+    """Of the group."""
+    own: bool
+    """False: the bound is pooled over all groups, and holds for all patients together only."""
+    n: int
+    """Patients that the bound is made of."""
+    rank: int
+    """0: not certifiable."""
+    bound: float | None
+    pac_rank: int
+    pac_bound: float | None
+    note: str
+    """Why it is pooled; empty for a bound of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class StratumBounds:
+    """Bounds on the DSC of clean scans for the groups of one axis."""
+
+    system: str
+    label: str
+    axis: str
+    """Of strata."""
+    alpha: float
+    delta: float
+    least: int
+    """Patients that every group needs for bounds of its own."""
+    needed: int
+    """Smallest n with a marginal bound."""
+    needed_pac: int
+    groups: tuple[GroupBound, ...]
+    """In the order of the axis; groups without a score are not listed."""

@@ -21,12 +21,13 @@ from auditor.schema.audited import (
     SystemRecord,
 )
 from auditor.schema.claims import FailureSensitivity, Waiver
-from auditor.schema.coverage import CoverageRow
+from auditor.schema.coverage import CoverageRow, StratumBounds
 from auditor.schema.decisions import Decision
 from auditor.schema.difficulty import DifficultyAxis, DoseResponse, WindowSweep
 from auditor.schema.estimates import Estimate
 from auditor.schema.measured import MeasuredElsewhere
 from auditor.schema.raters import RaterResults
+from auditor.schema.ratings import CertificateFacts
 from auditor.schema.response import (
     CoefficientOfVariation,
     EnvelopeRow,
@@ -84,6 +85,8 @@ class Summary:
     share: Estimate | None = None
     """Share of patients within the metric's declared value, failed ones beyond it; None: none is
     declared."""
+    proven: tuple[Estimate, ...] = ()
+    """Lower bounds of the same mean that rest on no conjecture (betting, Hoeffding), on all cases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +304,8 @@ class Results:
     """How much raters agree, and systems with them; None: no case has two raters."""
     coverage: tuple[CoverageRow, ...] = ()
     """Whether bounds made on clean scans carry over, by severity and stratum."""
+    stratum_bounds: tuple[StratumBounds, ...] = ()
+    """Bounds on clean scans for each group of cases, or pooled where groups are too small."""
     decisions: tuple[Decision, ...] = ()
     """Every choice behind the numbers, and who made it, in the order of the configuration."""
     responses: tuple[Response, ...] = ()
@@ -315,3 +320,5 @@ class Results:
     """Over all conditions, clean among them; descriptive."""
     measured: MeasuredElsewhere | None = None
     """How a table of measurements was read; None: the audit ran the systems itself."""
+    certificates: tuple[CertificateFacts, ...] = ()
+    """What new scans are rated with, in the order of the configuration; none in a preview."""

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from auditor.schema import MetricInfo, Summary
 from reports import svg
 from reports.charts.axes import Scale, value_scale, vertical_axis
+from reports.charts.envelope import floor_line, supported_bars, wide_band
 from reports.view import View
 from reports.wording import digits, heading, is_complete, short, status_words
 
@@ -48,6 +49,7 @@ def panel(view: View, perturbation: str, label: str, metric: MetricInfo) -> Mark
         _severity_axis(view, perturbation, across),
         _controls(view, perturbation, label, metric, (across, scale)),
         _raters(view, label, metric, (across, scale), curves),
+        *_limits(view, perturbation, label, metric, (across, scale)),
         *(_band(curve, across, scale, view) for curve in curves),
         *(_worst_cases(curve, across, scale, view) for curve in curves),
         *(_line(curve, across, scale, view) for curve in curves),
@@ -55,6 +57,28 @@ def panel(view: View, perturbation: str, label: str, metric: MetricInfo) -> Mark
     ]
     title = f"{heading(perturbation)}: {short(metric)} of {label} by severity"
     return svg.drawing(WIDTH, HEIGHT, *parts, title=title, description=_describe(curves, metric))
+
+
+def _limits(
+    view: View, perturbation: str, label: str, metric: MetricInfo, scales: tuple[Scale, Scale]
+) -> list[Markup]:
+    """Simultaneous bands, and how far the declared limits are supported, of the metric that has them."""
+    across, scale = scales
+    found = [
+        (view.marks[name].index, response)
+        for name in view.systems
+        if (response := view.response(name, perturbation, label)) is not None
+        and response.metric == metric.name
+    ]
+    rows = [
+        row
+        for row in view.results.envelope
+        if (row.perturbation, row.label, row.metric) == (perturbation, label, metric.name)
+    ]
+    bands = [wide_band(response.points, across, scale, index) for index, response in found]
+    if not found:
+        return bands
+    return [*bands, floor_line(rows, scale, LEFT, RIGHT), supported_bars(view, rows, across)]
 
 
 def _values(curves: list[Curve]) -> list[float]:
@@ -309,6 +333,16 @@ def legend(view: View) -> Markup:
         )
         entries.append(Markup('<span class="key">{}{}</span>').format(sample, name))
     return Markup("").join(entries)
+
+
+def limits_key(view: View) -> Markup:
+    """Explain the light bands, and the bars above a panel where limits were declared."""
+    if not view.results.responses or view.single:
+        return Markup("")
+    words = ["light band: holds at all severities at once, what failed at its worst value"]
+    if any(row.claims for row in view.results.envelope):
+        words.append("bar above: declared limits supported up to there; cross: broken from there")
+    return Markup("").join(Markup('<span class="key">{}</span>').format(it) for it in words)
 
 
 def missing_key(view: View) -> Markup:

@@ -10,7 +10,7 @@ from reports.charts import response as curves
 from reports.document import Block, Column, Figure, Gallery, Prose, Section, Table, Text
 from reports.sections.carried import carried, complement, held_of
 from reports.view import View
-from reports.wording import count, heading, level, number, percent
+from reports.wording import count, heading, level, number, percent, plain
 
 
 def bounds(view: View) -> Section:
@@ -36,6 +36,7 @@ def bounds(view: View) -> Section:
     head = view.results.headline.label
     have = [label for label in labels if any(row.label == label for row in rows)]
     blocks += [_gallery(view, label, is_open=label == head) for label in have]
+    blocks += _by_group(view)
     for label in have:
         blocks += carried(view, label, is_open=label == head)
     return Section("bounds", "Conformal bounds", lead, tuple(blocks))
@@ -111,6 +112,41 @@ def _row(row: ConformalBound) -> tuple[Text, ...]:
         complement(row.alpha),
         percent(row.coverage_low) if row.coverage_low is not None else "not certifiable",
     )
+
+
+def _by_group(view: View) -> list[Block]:
+    """List the bounds of groups on clean scans; one line for an axis whose groups are pooled."""
+    label = view.results.headline.label
+    found = [it for it in view.results.stratum_bounds if it.label == label]
+    rows: list[tuple[Text, ...]] = []
+    for it in found:
+        apart = any(group.own for group in it.groups)
+        for group in it.groups if apart else it.groups[:1]:
+            bound = number(group.bound) if group.bound is not None else _needs(it.needed)
+            pac = number(group.pac_bound) if group.pac_bound is not None else _needs(it.needed_pac)
+            name = plain(group.group) if apart else "all groups together"
+            why = "of its own" if group.own else group.note
+            rows.append((it.system, heading(it.axis), name, bound, pac, count(group.n), why))
+    if not rows:
+        return []
+    columns = (
+        *(Column("System"), Column("Axis"), Column("Group"), Column("Bound", "number")),
+        *(Column("PAC bound", "number"), Column("n", "number"), Column("Made of", "wide")),
+    )
+    note = Markup(
+        "A bound of its own holds within its group. It needs {} patients in every group of the axis: beside "
+        "a pooled bound for a small, hard group, bounds of their own for the others would break the promise "
+        "for all patients together."
+    ).format(count(found[0].least))
+    return [
+        Table(
+            f"Clean scans: lower bound on the DSC of {label} by group of cases.",
+            columns,
+            tuple(rows),
+            note=note,
+            summary=f"Bounds for groups of cases: {label}",
+        )
+    ]
 
 
 def _needs(needed: int) -> Markup:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from auditor.schema import CriterionResult, Estimate, Verdict
 from reports.document import Answer, Column, Front, Table, Text
 from reports.sections.clean import left_out, with_worst
+from reports.sections.envelope import small
 from reports.view import View
 from reports.wording import (
     badge,
@@ -62,6 +63,7 @@ def front(view: View) -> Front:
         not_assessed=tuple(results.not_assessed),
         claims=_claims(view),
         verdicts=_verdicts(view) if results.criteria else None,
+        envelope=small(view),
     )
 
 

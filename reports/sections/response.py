@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from markupsafe import Markup
+
 from auditor.schema import Condition, MetricInfo
 from reports.charts import response as chart
 from reports.document import Block, Column, Figure, Gallery, Prose, Section, Table, Text
+from reports.sections.envelope import envelope
+from reports.sections.robustness import literature, repeatability
 from reports.view import View
 from reports.wording import (
     count,
@@ -42,8 +46,10 @@ def response(view: View) -> Section:
         )
         blocks.append(Prose(words))
     if view.perturbations:
-        blocks += [*_invariant(view), *([] if view.results.measured else [_effects(view)])]
-    bands = "Values of one patient." if view.single else "Bands are pointwise intervals."
+        effects = [] if view.results.measured else [_effects(view)]
+        blocks += [*envelope(view), *_invariant(view), *effects]
+        blocks += [*repeatability(view), *literature(view)]
+    bands = "Values of one patient." if view.single else "Dark bands are pointwise intervals."
     lead = (
         "Each panel adds one simulated change of known size to the clean scans; severity grows to "
         f"the right. {bands} Beneath each severity stand its level in physical units and its "
@@ -72,15 +78,22 @@ def _gallery(view: View, label: str, metric: MetricInfo) -> Gallery:
     )
     return Gallery(
         figures=figures,
-        legend=chart.legend(view) + chart.missing_key(view),
+        legend=chart.legend(view) + chart.missing_key(view) + _limits_key(view, label, metric),
         title=title if first else "",
         summary="" if first else title,
     )
 
 
+def _limits_key(view: View, label: str, metric: MetricInfo) -> Markup:
+    known = {(it.label, it.metric) for it in view.results.responses}
+    return chart.limits_key(view) if (label, metric.name) in known else Markup("")
+
+
 def _table(view: View, perturbation: str, label: str, metric: MetricInfo) -> Table:
     rows: list[tuple[Text, ...]] = []
+    banded = any((it.metric, it.label) == (metric.name, label) for it in view.results.responses)
     for system in view.systems:
+        bands = _bands(view, system, perturbation, label) if banded else {}
         for severity, row in view.curve(system, perturbation, label, metric.name):
             rows.append(
                 (
@@ -88,16 +101,17 @@ def _table(view: View, perturbation: str, label: str, metric: MetricInfo) -> Tab
                     number(severity, text=f"{severity:g}"),
                     level(row.level, row.unit),
                     mean_of(row, unit=metric.unit),
-                    "" if not severity else value_of(row.drop, unit=metric.unit),
+                    *((bands.get(severity, "none"),) if banded else ()),
+                    value_of(row.drop, unit=metric.unit) if severity else "reference point",
                     count(row.mean.n),
                     lines([method_of(row.mean)]),
                     statuses(row.statuses),
                 )
             )
-    shown = tuple((*row[:4], row[4] or "reference point", *row[5:]) for row in rows)
     columns = (
         *(Column("System"), Column("Severity", "number"), Column("Level", "number")),
         Column("Value" if view.single else "Mean [interval]", "number"),
+        *((Column("All severities at once", "number"),) if banded else ()),
         Column("Loss from clean (paired)", "number"),
         *(
             Column("n", "number"),
@@ -106,7 +120,13 @@ def _table(view: View, perturbation: str, label: str, metric: MetricInfo) -> Tab
         ),
     )
     caption = f"{heading(perturbation)}: {metric_title(metric)} of {label} by severity."
-    return Table(caption, columns, shown, summary="Numbers of this figure")
+    return Table(caption, columns, tuple(rows), summary="Numbers of this figure")
+
+
+def _bands(view: View, system: str, perturbation: str, label: str) -> dict[float, Text]:
+    """Mean with what failed at its worst value, and its interval that holds at all severities at once."""
+    found = view.response(system, perturbation, label)
+    return {} if found is None else {it.severity: value_of(it.band) for it in found.points}
 
 
 def _invariant(view: View) -> list[Block]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rows_tables import NOISE, Cohort, evaluation, fail, rows_of, setup_of, table_of
 from scipy import stats
 
-from auditor.analysis import summarise
+from auditor.analysis import AnalysisSetup
 from auditor.analysis.breakpoint import (
     Evidence,
     bounds_of,
@@ -19,7 +19,10 @@ from auditor.analysis.breakpoint import (
     patients_for,
     walk,
 )
-from auditor.schema import EnvelopeRow, Results, Row, StepVerdict
+from auditor.analysis.envelope import envelope
+from auditor.analysis.response import responses
+from auditor.analysis.table import measurements, of_kind
+from auditor.schema import EnvelopeRow, Record, Response, Row, StepVerdict
 
 Floats = NDArray[np.float64]
 S, U, V = StepVerdict.SUPPORTED, StepVerdict.UNDETERMINED, StepVerdict.VIOLATED
@@ -118,7 +121,7 @@ def audit(
     hurt: str = "",
     where: float = 0.0,
     few: int = 0,
-) -> tuple[Results, EnvelopeRow]:
+) -> tuple[Response, EnvelopeRow]:
     """Summarise patients at DSC .9 who all lose the same; the first `few` end as `hurt` at a severity."""
     cohort = Cohort(patients=patients, systems=("only",), perturbations=(NOISE,))
     rows: list[Row] = []
@@ -133,15 +136,21 @@ def audit(
         for record in cohort.cases[:few]:
             rows = fail(rows, hurt, system="only", case=record.case, severity=where)
     setup = replace(setup_of(cohort, preview=preview), response_margin=margin, response_floor=floor)
-    results = summarise(table_of(rows), setup=setup)
-    (axis,) = results.envelope
-    return results, axis
+    return read(rows, setup)
+
+
+def read(rows: list[Row], setup: AnalysisSetup) -> tuple[Response, EnvelopeRow]:
+    """Response of the only system, and its row of the envelope."""
+    measured = of_kind(table_of(rows), Record.MEASUREMENT)
+    found = responses(measurements(measured, setup.names), setup)
+    (axis,) = envelope(found, setup)
+    return found[0], axis
 
 
 def test_what_is_supported_is_told_in_severity_and_level() -> None:
     # 60 patients without any drop: .0487 more than the drop itself is what the phantom costs
-    results, row = audit((0.01, 0.04, 0.20))
-    (found,) = results.responses[0].breakpoints
+    response, row = audit((0.01, 0.04, 0.20))
+    (found,) = response.breakpoints
     assert [it.verdict for it in found.steps] == [S, S, V]
     assert found.steps[0].upper.value is not None
     assert 0.01 < found.steps[0].upper.value <= 0.01 + least_margin(60, level=0.95)
@@ -153,10 +162,13 @@ def test_what_is_supported_is_told_in_severity_and_level() -> None:
 
 
 def test_nothing_is_assessed_without_a_margin_or_in_a_preview() -> None:
-    for results, row in (audit((0.0, 0.0, 0.0), margin=None), audit((0.0, 0.0, 0.0), preview=True)):
+    for response, row in (
+        audit((0.0, 0.0, 0.0), margin=None),
+        audit((0.0, 0.0, 0.0), preview=True),
+    ):
         assert row.status is NONE
         assert row.claims == ()
-        assert results.responses[0].breakpoints == ()
+        assert response.breakpoints == ()
     assert "preview" in row.note
     assert "no margin was declared" in audit((0.0, 0.0, 0.0), margin=None)[1].note
 
@@ -169,8 +181,8 @@ def test_twenty_patients_cannot_support_a_margin_of_ten_points() -> None:
 
 def test_failures_count_at_the_worst_value_and_are_told() -> None:
     # 6 of 60 crash at severity 2: their drop is .9, and the mean drop .01 * .9 + .9 * .1 = .099
-    results, row = audit((0.01, 0.01, 0.01), hurt="crashed", where=2.0, few=6)
-    (found,) = results.responses[0].breakpoints
+    response, row = audit((0.01, 0.01, 0.01), hurt="crashed", where=2.0, few=6)
+    (found,) = response.breakpoints
     assert found.steps[1].failed == 6
     assert found.steps[1].estimate.value == pytest.approx(0.9 * 0.01 + 0.1 * 0.9)
     assert [it.verdict for it in found.steps] == [S, U, LATE]
@@ -179,27 +191,27 @@ def test_failures_count_at_the_worst_value_and_are_told() -> None:
 
 def test_a_failure_on_the_clean_scan_does_not_look_like_an_improvement() -> None:
     # at the worst value there, the drop of six patients would be -.9; at the best one it is .1 + .01
-    results, _ = audit((0.01, 0.01, 0.01), hurt="crashed", where=0.0, few=6)
-    (found,) = results.responses[0].breakpoints
+    response, _ = audit((0.01, 0.01, 0.01), hurt="crashed", where=0.0, few=6)
+    (found,) = response.breakpoints
     assert found.steps[0].estimate.value == pytest.approx(0.9 * 0.01 + 0.1 * 0.11)
     assert found.steps[0].failed == 6
 
 
 def test_scans_that_a_level_does_not_change_support_nothing() -> None:
-    results, row = audit((0.0, 0.01, 0.01), hurt="no_effect", where=1.0, few=60)
-    (found,) = results.responses[0].breakpoints
+    response, row = audit((0.0, 0.01, 0.01), hurt="no_effect", where=1.0, few=60)
+    (found,) = response.breakpoints
     assert [it.verdict for it in found.steps] == [NONE, S, S]
     assert found.steps[0].estimate.n == 0
     assert row.supported == 4.0
     # severity 1 is not in the curve either, and the patients of it are all there
-    assert [it.severity for it in results.responses[0].points] == [0.0, 2.0, 4.0]
-    assert (results.responses[0].n, results.responses[0].left_out) == (60, 0)
+    assert [it.severity for it in response.points] == [0.0, 2.0, 4.0]
+    assert (response.n, response.left_out) == (60, 0)
     # where it changes ten scans only, ten patients decide, and cannot
-    results, row = audit((0.0, 0.01, 0.01), hurt="no_effect", where=1.0, few=50)
-    (found,) = results.responses[0].breakpoints
+    response, row = audit((0.0, 0.01, 0.01), hurt="no_effect", where=1.0, few=50)
+    (found,) = response.breakpoints
     assert (found.steps[0].estimate.n, found.steps[0].left_out) == (10, 50)
     assert row.status is OUT
-    assert (results.responses[0].n, results.responses[0].left_out) == (10, 50)
+    assert (response.n, response.left_out) == (10, 50)
 
 
 def test_an_axis_that_changes_no_scan_at_all_is_not_assessed() -> None:
@@ -208,8 +220,7 @@ def test_an_axis_that_changes_no_scan_at_all_is_not_assessed() -> None:
     for severity in LEVELS[1:]:
         rows = fail(rows, "no_effect", system="only", severity=severity)
     setup = replace(setup_of(cohort), response_margin=0.1)
-    results = summarise(table_of(rows), setup=setup)
-    (row,), (response,) = results.envelope, results.responses
+    response, row = read(rows, setup)
     assert (row.status, row.tested, row.supported, row.degraded) == (NONE, None, None, None)
     assert (response.status, response.points) == ("not_assessable", ())
     assert "no level changes" in response.note

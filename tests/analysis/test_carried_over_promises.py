@@ -15,6 +15,7 @@ from auditor.analysis.conformal import BROKEN, UNBROKEN, marginal_rank
 from auditor.analysis.coverage_audit import coverage_rows
 from auditor.analysis.promises import conformal_bounds
 from auditor.analysis.setup import AnalysisSetup
+from auditor.analysis.stratum_bounds import stratum_bounds
 from auditor.analysis.table import Column, Key
 from auditor.schema import CoverageRow
 from auditor.strata.assign import FrozenStratum
@@ -128,6 +129,42 @@ def test_counts_equal_leaving_out_one_by_one(ties: bool) -> None:  # noqa: FBT00
         row = found[1.0, "all" if group == "all" else "foreground_ratio", group]
         assert (row.n, row.held, row.counted, row.missing) == (29, held, counted, missing)
         assert row.mean_bound == pytest.approx(np.mean(bounds))
+
+
+def test_groups_have_bounds_of_their_own_where_all_are_large_enough() -> None:
+    # two cases a patient; patients 0 to 29 have small objects, the others one case in each group
+    made = setup_of(Cohort(patients=62, cases_per_patient=2, systems=("strong",)))
+    names = ["small"] * 60 + ["small", "large"] * 32
+    made = replace(made, strata=(stratum(made, names),))
+    clean = 0.50 + 0.001 * np.arange(124)
+    (found,) = stratum_bounds(columns({0.0: clean, 1.0: clean}), made)
+    small, large = found.groups
+    assert (found.axis, found.least, found.needed, found.needed_pac) == (
+        "foreground_ratio", 30, 9, 22,
+    )  # fmt: skip
+    # small: 62 patients, rank 6; the worst of both cases of the first 30, .500 .502 ..: .510
+    assert (small.group, small.own, small.n, small.patients, small.rank) == (
+        "small",
+        True,
+        62,
+        62,
+        6,
+    )
+    assert small.bound == pytest.approx(0.510)
+    # large: 32 patients, rank 3, cases 61, 63, 65: .565
+    assert (large.own, large.n, large.rank, large.pac_rank) == (True, 32, 3, 1)
+    assert large.bound == pytest.approx(0.565)
+    assert large.pac_bound == pytest.approx(0.561)
+    # three patients without a score in the large group: 29 are one short
+    clean[[61, 63, 65]] = NAN
+    (pooled,) = stratum_bounds(columns({0.0: clean}), made)
+    assert {(it.own, it.n, it.rank) for it in pooled.groups} == {(False, 62, 6)}
+    assert {it.note for it in pooled.groups} == {
+        "pooled over all groups: each needs 30 patients, large has 29"
+    }
+    assert pooled.groups[0].bound == pytest.approx(0.510)
+    late = replace(made, strata=(stratum(made, names, kind="descriptive"),))
+    assert stratum_bounds(columns({0.0: clean}), late) == ()
 
 
 def test_few_patients_are_counted_and_not_judged(setup: AnalysisSetup) -> None:

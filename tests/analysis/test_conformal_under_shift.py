@@ -225,6 +225,9 @@ def test_one_small_group_pools_all_of_them() -> None:
     }
     assert found["b"].note == "pooled over all groups: each needs 30 patients, b has 29"
     assert (found["a"].patients, found["b"].patients) == (30, 29)
+    # a patient with scans in both groups has two scores, and is one patient of the pooled bound
+    both = group_lowers(scores, ["a"] * 30 + ["b"] * 29, alpha=0.1, delta=0.1, whole=scores[:40])
+    assert (both["a"].n, both["a"].bound) == (40, lower_bound(scores[:40], 4))
     assert group_lowers(np.empty(0), [], alpha=0.1, delta=0.1) == {}
     with pytest.raises(ValueError, match="one group"):
         group_lowers(scores, ["a"], alpha=0.1, delta=0.1)

@@ -14,6 +14,7 @@ import auditor
 from auditor.analysis import summarise
 from auditor.analysis.setup import AnalysisSetup
 from auditor.errors import ConfigError, DataError, IntegrityError
+from auditor.pipeline.comparing_runs import compare_runs
 from auditor.pipeline.folder import read_lock, verify_sums
 from auditor.pipeline.measured_options import DeclaredMetric
 from auditor.pipeline.recommending import recommend
@@ -315,7 +316,7 @@ def seeded(patients: int = 12) -> list[str]:
     return lines
 
 
-def test_a_recipe_is_made_of_a_table_by_a_stated_mix_alone(tmp_path: Path) -> None:
+def test_a_recipe_is_made_of_a_table_and_what_needs_scans_says_so(tmp_path: Path) -> None:
     run = analysed(tmp_path, *seeded(), clean="clean")
     mix = {"clean": 0.5, "low:1": 0.5}
     found = recommend(run.folder, mix=mix)
@@ -323,5 +324,7 @@ def test_a_recipe_is_made_of_a_table_by_a_stated_mix_alone(tmp_path: Path) -> No
     assert found.interaction.status == "not assessed"
     by_family = recommend(run.folder, mix=mix, by="family")
     assert by_family.not_beaten == ("unet",)
+    with pytest.raises(DataError, match="it holds measurements made elsewhere"):
+        compare_runs(run.folder, run.folder)
     with pytest.raises(ConfigError, match="holds no scan that could place a site's scans"):
         recommend(run.folder, site=run.folder / "results.json")

@@ -97,7 +97,7 @@ def test_groups_are_tables_and_broken_ones_are_named_first() -> None:
         "A bound speaks of all patients together, not of each group of them. On clean scans already it is "
         "BROKEN for unet, foreground ratio small (3 of 20)."
     )
-    by_ratio, by_scanner = tables(section)
+    _, by_ratio, by_scanner = tables(section)
     assert [words(it.title) for it in by_ratio.columns[3:]] == ["small", "medium", "large"]
     assert "Foreground ratio" in by_ratio.caption
     assert "Scanner" in by_scanner.caption
@@ -111,7 +111,7 @@ def test_many_groups_are_shown_at_one_severity_and_say_so() -> None:
         if row.axis == "foreground_ratio":
             many += [replace(row, stratum=f"{row.stratum} {i}") for i in range(4)]
     section = section_of(replace(SAMPLE, coverage=tuple(many)))
-    (table,) = tables(section)
+    _, table = tables(section)
     assert "at severity 2 or the nearest planned; results.json has the others" in table.caption
     assert len(table.rows) == 3 * 5  # systems; clean and four perturbations
 
@@ -127,5 +127,18 @@ def test_too_few_patients_are_not_counted() -> None:
 
 
 def test_results_without_counts_are_shown_without_them() -> None:
-    section = section_of(replace(SAMPLE, coverage=()))
+    section = section_of(replace(SAMPLE, coverage=(), stratum_bounds=()))
     assert tables(section) == []
+
+
+def test_bounds_of_groups_are_listed_and_pooled_ones_take_one_line() -> None:
+    shown = tables(section_of(SAMPLE))[0]
+    cells = [[words(cell) for cell in row] for row in shown.rows]
+    assert cells[0] == ["unet", "Foreground ratio", "small", "0.700", "0.600", "20", "of its own"]
+    # two systems with three and two groups of their own, one with both axes pooled
+    assert len(cells) == 2 * (3 + 2) + 2
+    assert cells[-1] == [
+        "unet-noskip", "Scanner", "all groups together", "0.700", "0.600", "60",
+        "pooled over all groups: each needs 30 patients, A has 9",
+    ]  # fmt: skip
+    assert "needs 30 patients in every group" in words(shown.note)

@@ -16,15 +16,15 @@ GRADES = [0.9, 0.8]
 
 
 def write_cohort(folder: Path, *, patients: int) -> Path:
-    """Write cases.csv with one scan a patient: a ball of 100 on 20, with noise that differs by patient."""
+    """Write cases.csv with one scan a patient: a ball of 60 on 20, with noise that differs by patient."""
     rows = []
     for number in range(patients):
         rng = np.random.default_rng(number)
         at = [(i - n / 2) * s for i, n, s in zip(np.indices(SHAPE), SHAPE, SPACING, strict=True)]
         radius = 8.0 + 3.0 * rng.random()
         mask = (sum(it**2 for it in at) < radius**2).astype(np.uint8)
-        clean = np.where(mask > 0, 100.0, 20.0)
-        sigma = 6.0 + 10.0 * rng.random()
+        clean = np.where(mask > 0, 60.0, 20.0)
+        sigma = 3.0 + 3.0 * rng.random()
         noisy = np.hypot(clean + sigma * rng.normal(size=SHAPE), sigma * rng.normal(size=SHAPE))
         write_volume(folder / f"{number}.nii.gz", noisy.astype(np.float32), spacing=SPACING)
         write_volume(folder / f"{number}_ref.nii.gz", mask, spacing=SPACING)
@@ -41,13 +41,13 @@ def write_cohort(folder: Path, *, patients: int) -> Path:
 
 def soft(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """Answer with the probability of being bright; noise makes holes and speckles."""
-    bright = 1.0 / (1.0 + np.exp(-(image[0] - 60.0) / 8.0))
+    bright = 1.0 / (1.0 + np.exp(-(image[0] - 40.0) / 5.0))
     return np.stack([1 - bright, bright]).astype(np.float32)
 
 
 def hard(image: NDArray[np.float32]) -> NDArray[np.int64]:
     """Answer with labels only."""
-    return np.where(image[0] > 60.0, 1, 0)
+    return np.where(image[0] > 40.0, 1, 0)
 
 
 def fields(folder: Path, *, patients: int = 12, **changes: Any) -> Mapping[str, Any]:
@@ -63,7 +63,7 @@ def fields(folder: Path, *, patients: int = 12, **changes: Any) -> Mapping[str, 
         "labels": {"ball": 1},
         "systems": {"soft": plain},
         "perturbations": {
-            "rician_noise": {"severities": [1, 3]},
+            "rician_noise": {"severities": [1, 4]},
             "rotation": {"severities": [1]},
             "gaussian_blur": {"severities": [1]},
         },

@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-from sample_coverage import coverage_of
+from sample_certificates import certificates_of
+from sample_coverage import coverage_of, stratum_bounds_of
 from sample_numbers import (
     LABEL,
     LEVELS,
@@ -245,7 +246,9 @@ def sample(size: Size | None = None, *, seed: int = 20261123) -> Results:
         limits=("The references of one site; other reading habits may differ.",),
         raters=raters_of(size, cases) if size.raters > 1 else None,
         coverage=coverage_of(size, scores, cases, strata),
+        stratum_bounds=stratum_bounds_of(size, strata),
         decisions=decisions_of() if size.criteria else (),
+        certificates=certificates_of() if size.criteria else (),
     )
 
 

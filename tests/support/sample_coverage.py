@@ -6,7 +6,7 @@ import numpy as np
 from sample_numbers import LABEL, LEVELS, Size, members, rounded
 
 from auditor.analysis.intervals import clopper_pearson
-from auditor.schema import CaseRow, CoverageRow, Estimate, StratumInfo
+from auditor.schema import CaseRow, CoverageRow, Estimate, GroupBound, StratumBounds, StratumInfo
 
 METHOD = "leave-one-patient-out count, Clopper-Pearson"
 
@@ -61,6 +61,29 @@ def coverage_of(
                     verdict=verdict,
                 )
             )
+    return tuple(rows)
+
+
+def stratum_bounds_of(size: Size, strata: tuple[StratumInfo, ...]) -> tuple[StratumBounds, ...]:
+    """Two thirds of the systems have large groups."""
+    rows = []
+    for place, system in enumerate(size.systems):
+        for info in strata:
+            if info.kind != "inferential":
+                continue
+            own = place < 2
+            note = (
+                ""
+                if own
+                else f"pooled over all groups: each needs 30 patients, {info.names[0]} has 9"
+            )
+            groups = tuple(
+                GroupBound(
+                    name, n, own, n if own else size.cases, 3, 0.7 - 0.1 * i, 1, 0.6 - 0.1 * i, note
+                )
+                for i, (name, n) in enumerate(zip(info.names, info.patients, strict=True))
+            )
+            rows.append(StratumBounds(system, LABEL, info.axis, 0.1, 0.1, 30, 9, 22, groups))
     return tuple(rows)
 
 
