@@ -39,6 +39,11 @@ def table_decisions(
             for spec in criteria
         ),
     ]
+    found += [
+        _chosen(f"--{key}", f"{value:g}", given=True)
+        for key, value in (("margin", options.margin), ("floor", options.floor))
+        if value is not None
+    ]
     levels = {
         "interval_level": f"intervals {options.interval_level:g}",
         "criteria_level": f"bounds and verdicts {options.criteria_level:g}",

@@ -113,6 +113,8 @@ def setup_of_table(
         exhibits=0,
         planned=len(evaluations),
         measured=measured,
+        response_margin=options.margin,
+        response_floor=options.floor,
         decisions=table_decisions(options, measured.clean, criteria),
     )
 

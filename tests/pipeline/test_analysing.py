@@ -328,3 +328,14 @@ def test_a_recipe_is_made_of_a_table_and_what_needs_scans_says_so(tmp_path: Path
         compare_runs(run.folder, run.folder)
     with pytest.raises(ConfigError, match="holds no scan that could place a site's scans"):
         recommend(run.folder, site=run.folder / "results.json")
+
+
+def test_a_declared_margin_gives_breakpoints(tmp_path: Path) -> None:
+    # the drop is .1 in every patient; no margin below 1 - .05^(1/24) = .117 can be supported by 24
+    for margin, out, status in ((0.25, "a", "supported"), (0.05, "b", "not attainable")):
+        run = analysed(tmp_path, *wide(24), out=out, clean="clean", margin=margin)
+        (row,) = run.results.envelope
+        assert (row.perturbation, row.status.value) == ("low", status)
+        build(run.folder)
+    with pytest.raises(ConfigError, match="--margin: must lie between 0 and 1"):
+        analysed(tmp_path, *wide(3), out="c", clean="clean", margin=10.0)
