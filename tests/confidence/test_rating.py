@@ -117,6 +117,7 @@ def test_what_failed_counts_as_the_worst_and_is_told() -> None:
     found = rated(plain(scans))
     # DSC 0 where the proxy could have been 1: the offset is -1, and 0.95 - 1 is nothing
     assert (found.bound.value, found.grade, found.certificate.failed) == (0.0, Grade.C, 1)
+    assert "The bound is 0: no DSC is excluded." in found.notes
 
 
 def test_an_empty_prediction_of_an_empty_reference_raises_no_bound() -> None:
