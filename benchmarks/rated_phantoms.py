@@ -69,7 +69,8 @@ def main() -> None:
                 f"severity {severity:6} held for {told.held} of {told.patients}, not rated {told.not_rated}"
             )
         for it in count_promises(every, rater.certificate.declared).outcomes:
-            print(f"grade {it.grade.value}: {it.reached.n} scans, mean DSC {it.mean_dsc}")
+            mean = "none" if it.mean_dsc is None else f"{it.mean_dsc:.3f}"
+            print(f"grade {it.grade.value}: {it.reached.n} scans, mean DSC {mean}")
 
 
 if __name__ == "__main__":

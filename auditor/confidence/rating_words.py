@@ -188,7 +188,7 @@ def notes(
     used : bool
         Whether this scan is one of the calibration scans.
     """
-    told = list(near)
+    told = [f"{it[:1].upper()}{it[1:]}." for it in near]
     if used:
         told.insert(
             0,

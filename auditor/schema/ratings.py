@@ -285,6 +285,6 @@ class RatedScans:
     certificate: CertificateFacts
     ratings: tuple[Rating, ...]
     unread: tuple[tuple[str, str], ...] = ()
-    """Display id and reason of every scan that could not be read."""
+    """Display id and reason of every scan that could not be read; with its reference so, it is rated."""
     promises: Promises | None = None
     """None: no references."""

@@ -265,7 +265,7 @@ def test_other_scans_are_not_rated(noisy: Calibration, changes: dict[str, Any], 
 def test_a_spacing_a_little_outside_is_rated_and_said(noisy: Calibration) -> None:
     found = rated(noisy, spacing=(3.3, 1.0, 1.2))
     assert found.grade is not Grade.NOT_RATED
-    assert found.notes == ("its spacing along z is 3.3 mm; the calibration scans have 3 mm",)
+    assert found.notes == ("Its spacing along z is 3.3 mm; the calibration scans have 3 mm.",)
 
 
 def test_a_scan_that_calibrated_is_recognised(noisy: Calibration) -> None:
