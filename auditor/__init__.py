@@ -24,7 +24,17 @@ if TYPE_CHECKING:
         IntegrityError,
         StoreError,
     )
-    from auditor.pipeline import PairScore, Run, TableOptions, analyse, audit, read_run, score
+    from auditor.pipeline import (
+        PairScore,
+        RatedScan,
+        Run,
+        TableOptions,
+        analyse,
+        audit,
+        rate,
+        read_run,
+        score,
+    )
 
 __all__ = [
     "AuditError",
@@ -35,16 +45,20 @@ __all__ = [
     "EvidenceInsufficient",
     "IntegrityError",
     "PairScore",
+    "RatedScan",
     "Run",
     "StoreError",
     "TableOptions",
     "analyse",
     "audit",
+    "rate",
     "read_run",
     "score",
 ]
 
-_OF_THE_PIPELINE = ("PairScore", "Run", "TableOptions", "analyse", "audit", "read_run", "score")
+_OF_THE_PIPELINE = (
+    "PairScore", "RatedScan", "Run", "TableOptions", "analyse", "audit", "rate", "read_run", "score",
+)  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  # whatever the package exports

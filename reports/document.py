@@ -296,6 +296,42 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class CardPage:
+    """One printed page about one scan."""
+
+    name: str
+    """Of the scan."""
+    stamp: str
+    """Its grade in words."""
+    stamp_meaning: str
+    """What the grade means."""
+    overall: Text
+    """Empty: a card judges no system."""
+    identities: tuple[tuple[str, Text], ...]
+    """(what, digest or version)."""
+    banners: tuple[tuple[str, Text], ...]
+    """(kind, words): info or warning."""
+    bound: Text
+    """The number, large; or that there is none."""
+    promise: Text
+    """What it means, in a sentence or two."""
+    lists: tuple[tuple[str, Items], ...]
+    """(heading, sentences): reasons, what must be known."""
+    pictures: Gallery | None
+    """None: there are none."""
+    tables: tuple[Table, ...]
+    """Axes, what the grade was worth."""
+    facts: Terms
+    """Of the calibration."""
+    limits: Items
+    """What the page does not say."""
+    source: str
+    """Words of the foot."""
+    kind: str = "rating of one scan"
+    """Words beside the product's name."""
+
+
+@dataclass(frozen=True, slots=True)
 class ScreenPage:
     """A short report on one page: a screen, or raters alone."""
 

@@ -14,13 +14,28 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from reports.document import Figure, Gallery, Items, Page, Panels, Prose, ScreenPage, Table, Terms
+from reports.document import (
+    CardPage,
+    Figure,
+    Gallery,
+    Items,
+    Page,
+    Panels,
+    Prose,
+    ScreenPage,
+    Table,
+    Terms,
+)
 from reports.tables import folded
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-_TEMPLATE_OF: dict[type, str] = {Page: "report.html.j2", ScreenPage: "screen.html.j2"}
+_TEMPLATE_OF: dict[type, str] = {
+    Page: "report.html.j2",
+    ScreenPage: "screen.html.j2",
+    CardPage: "card.html.j2",
+}
 
 
 def block_kind(block: object) -> str:
@@ -67,13 +82,13 @@ def policy(css: str) -> str:
     )
 
 
-def write(page: Page | ScreenPage) -> str:
+def write(page: Page | ScreenPage | CardPage) -> str:
     """Print a page.
 
     Parameters
     ----------
     page
-        A whole report, or the page of a screen.
+        A whole report, the page of a screen, or a card.
 
     Returns
     -------

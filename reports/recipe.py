@@ -29,13 +29,13 @@ from reports.document import (
     Table,
     Text,
 )
+from reports.sections.recipe_checks import checks
 from reports.wording import (
     count,
     digest,
     heading,
     in_words,
     level,
-    lines,
     method_of,
     number,
     percent,
@@ -78,7 +78,7 @@ def render_recipe(recipe: Recipe) -> str:
         Section("systems", "Scores and ranks", "", _systems(recipe)),
         Section("maps", "Other mixes", _maps_lead(recipe), _maps(recipe)),
         Section("mix", "What it was weighed by", "", _mix(recipe)),
-        Section("checks", "Checks", "", _checks(recipe)),
+        Section("checks", "Checks", "", checks(recipe)),
         Section("limits", "What this says, and what not", "", (Items(recipe.limits),)),
     )
     return html.write(
@@ -105,9 +105,8 @@ def render_recipe(recipe: Recipe) -> str:
             sections=tuple(it for it in sections if it.blocks),
             kind="recipe: which system for these images",
             source=(
-                "Every number on this page comes from recipe.json of this folder. Simulated perturbations "
-                "– not "
-                "clinical validation."
+                "Every number on this page comes from recipe.json of this folder. Simulated perturbations – "
+                "not clinical validation."
             ),
         )
     )
@@ -232,16 +231,30 @@ def _maps(recipe: Recipe) -> tuple[Block, ...]:
         return ()
     marks = _marks(recipe.systems)
     figures = tuple(
-        Figure(mix_map(it, marks), f"Not beaten by mix: {map_title(it)}") for it in recipe.maps
+        Figure(mix_map(it, marks), f"Not beaten by mix: {map_title(it)}")
+        for it in recipe.maps
+        if not _blank(it, recipe)
     )
+    blank = [map_title(it) for it in recipe.maps if _blank(it, recipe)]
+    told: tuple[Block, ...] = ()
+    if blank:
+        words = f"Every mix that was looked at is undecided between all for: {'; '.join(blank)}."
+        told = (Prose(words),)
+    if not figures:
+        return told
     return (
         Gallery(figures, legend=map_legend(marks), table=_map_table(recipe), title="Maps of mixes"),
+        *told,
         Prose(
-            "Across: the share of scans that are degraded; the rest is as the test set. Undecided does "
-            "not mean "
-            "equal: with these patients the order is not known there.",
+            "Across: the share of scans that are degraded; the rest is as the test set. Undecided does not "
+            "mean equal: with these patients the order is not known there.",
         ),
     )
+
+
+def _blank(found: MixMap, recipe: Recipe) -> bool:
+    """Tell whether a map decides nothing."""
+    return all(len(kept) == len(recipe.systems) for kept in found.sets)
 
 
 def _map_table(recipe: Recipe) -> Table:
@@ -337,80 +350,3 @@ def _left_out(recipe: Recipe) -> Table:
         *(Column("Patients", "number"), Column("Why"), Column("What follows")),
     )
     return Table("Cases without a number on some system.", columns, rows)
-
-
-def _checks(recipe: Recipe) -> tuple[Block, ...]:
-    blocks: list[Block] = [Prose(in_words(recipe.interaction.sentence))]
-    if recipe.interaction.rows:
-        rows: tuple[tuple[Text, ...], ...] = tuple(
-            (
-                it.system,
-                value_of(it.together),
-                value_of(it.summed),
-                value_of(it.excess),
-                count(it.excess.n),
-            )
-            for it in recipe.interaction.rows
-        )
-        columns = (
-            *(Column("System"), Column("Drop under both", "number")),
-            *(
-                Column("Sum of single drops", "number"),
-                Column("Excess", "number"),
-                Column("n", "number"),
-            ),
-        )
-        blocks.append(
-            Table(
-                "Two perturbations together against the sum of each alone.", columns, rows,
-                note=Markup("{}. An excess within {} does not matter.").format(
-                    method_of(recipe.interaction.rows[0].excess), number(recipe.interaction.margin)
-                ),
-            )
-        )  # fmt: skip
-    if recipe.interaction.lines:
-        code = lines(recipe.interaction.lines)
-        blocks.append(
-            Prose(Markup("To assess them, add to audit.yaml:<br><code>{}</code>").format(code))
-        )
-    blocks.append(Prose(in_words(recipe.reality.sentence)))
-    if recipe.reality.rows:
-        blocks.append(_reality(recipe))
-    return tuple(blocks)
-
-
-def _reality(recipe: Recipe) -> Table:
-    rows: tuple[tuple[Text, ...], ...] = tuple(
-        (
-            f"{recipe.reality.column} {it.group}",
-            it.system,
-            count(it.n),
-            count(it.others),
-            number(it.observed),
-            number(it.predicted),
-            value_of(it.residual),
-            it.verdict,
-        )
-        for it in recipe.reality.rows
-    )
-    placed = "; ".join(
-        f"{group}, {axis}: {severity:+.2f}".replace("-", "−")
-        for group, axis, severity in recipe.reality.placements
-    )
-    columns = (
-        *(Column("Group"), Column("System"), Column("n", "number"), Column("Others", "number")),
-        *(Column("Observed", "number"), Column("Predicted", "number")),
-        *(Column("Unexplained [interval]", "number"), Column("Verdict")),
-    )
-    return Table(
-        f"Mean {short(recipe.metric)} of each group on clean scans, predicted from the other groups.",
-        columns,
-        rows,
-        note=Markup(
-            "{}. Severities relative to the other groups (below 0: cleaner): {}. A difference within {} "
-            "does not "
-            "matter."
-        ).format(
-            method_of(recipe.reality.rows[0].residual), placed, number(recipe.reality.tolerance)
-        ),
-    )

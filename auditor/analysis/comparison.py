@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from auditor.analysis.bands import largest_t
 from auditor.analysis.intervals import FEW, studentized_draws
+from auditor.analysis.means import unseen
 from auditor.schema import Estimate
 
 __all__ = ["NO_WINNER", "Pair", "best_set", "judged", "paired", "simultaneous"]
@@ -128,7 +129,8 @@ def _estimate(
     low, high = mean - times * error, mean + times * error
     if reach is not None:
         low, high = max(-reach, low), min(reach, high)
-    return Estimate(mean, n, method, "two-sided", level, low, high)
+    told = unseen(n, level=level)
+    return Estimate(mean, n, method, "two-sided", level, low, high, note=told)
 
 
 def _preferred(first: str, second: str, difference: Estimate, sign: float) -> str:

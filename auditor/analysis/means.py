@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +16,7 @@ from auditor.analysis.intervals import (
 )
 from auditor.schema import Estimate
 
-__all__ = ["described", "interval_estimate", "mean_estimate"]
+__all__ = ["described", "interval_estimate", "mean_estimate", "unseen"]
 
 Floats = NDArray[np.float64]
 
@@ -38,18 +40,35 @@ def mean_estimate(
         Descriptive with fewer than `FEW` patients, and where all have the same value.
     """
     if len(sample) < FEW:
-        return described(sample)
+        return described(sample, level=level)
     weights = bootstrap_weights(len(sample), seed)
     low, high = studentized_interval(sample[:, None], weights, level=level, bounded=False)
     return interval_estimate(sample, (float(low[0]), float(high[0])), least, level)
 
 
-def described(sample: Floats, *, few: int = FEW) -> Estimate:
-    """Describe the mean of too few patients, or say that there is none; few: how many it needs."""
+def unseen(n: int, *, level: float) -> str:
+    """Say what n patients cannot show, which stands with every mean: the rule of three, exactly."""
+    if n < 2:
+        return "one patient says nothing of others"
+    rate = unseen_rate(n, level=level)
+    return f"a rate of failures up to {rate:.3f} that no patient shows is not excluded"
+
+
+def described(sample: Floats, *, level: float, few: int = FEW) -> Estimate:
+    """Describe the mean of too few patients, or say that there is none.
+
+    Parameters
+    ----------
+    sample : (patients,)
+    level : of what the patients cannot show
+    few : how many patients an interval needs
+    """
     n = len(sample)
     if n == 0:
         return Estimate(None, 0, "none", status="not_assessable", note="no value")
-    note = f"{n} patient(s): described, not inferred from (needs n >= {few})"
+    note = (
+        f"{n} patient(s): described, not inferred from (needs n >= {few}); {unseen(n, level=level)}"
+    )
     return Estimate(float(sample.mean()), n, "descriptive", status="too_few", note=note)
 
 
@@ -70,15 +89,14 @@ def interval_estimate(
     n = len(sample)
     mean = float(sample.mean())
     low, high = ends
+    told = unseen(n, level=level)
     if low == high:
-        note = "all patients have the same value; the interval says nothing of others"
+        note = f"all patients have the same value; the interval says nothing of others; {told}"
         return Estimate(mean, n, "descriptive", status="degenerate", note=note)
-    if not (np.isfinite(low) and np.isfinite(high)):
-        note = "too few different values for a resampling interval"
+    if not (math.isfinite(low) and math.isfinite(high)):
+        note = f"too few different values for a resampling interval; {told}"
         return Estimate(mean, n, "descriptive", status="degenerate", note=note)
     if least is not None:
         low, high = max(least, low), min(1.0, high)
-    rate = unseen_rate(n, level=level)
-    note = f"a rate of failures up to {rate:.3f} that no patient shows is not excluded"
     method = f"studentized bootstrap ({DRAWS} draws)"
-    return Estimate(mean, n, method, "two-sided", level, low, high, note=note)
+    return Estimate(mean, n, method, "two-sided", level, low, high, note=told)

@@ -17,7 +17,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import elementwise
+from scipy import special
+
+from auditor.analysis.blocks import by_blocks
+from auditor.analysis.intervals import checked_level
 
 __all__ = ["paired_bounds", "phantom_lower", "phantom_upper"]
 
@@ -35,8 +38,20 @@ _LAST = (3.0, 5.0, 7.0, 11.0, 15.0, 19.0)
 
 _GONE = 1e-10
 
-_BLOCK = 128
+_BLOCK = 64
 """Columns that are solved together."""
+
+_FACTORS = 16
+"""Factors between two divisions: the largest is e^19, so that their product does not overflow."""
+
+_NEAR = 1e-9
+"""A step so small is the last; the one after it would be far smaller."""
+
+_SMALLEST = 1e-15
+"""Probabilities nearer to 0 or 1 are rounding."""
+
+_MOST_LOOKS = 100
+"""Halving alone would need 30."""
 
 
 def phantom_lower(values: Floats, *, level: float, counts: Floats | None = None) -> Floats:
@@ -55,16 +70,14 @@ def phantom_lower(values: Floats, *, level: float, counts: Floats | None = None)
     Raises
     ------
     ValueError
-        When a value lies outside [0, 1].
+        When a value lies outside [0, 1], or the level outside [.5, 1).
     """
+    checked_level(level)
     if values.size and not (values.min() >= 0 and values.max() <= 1):
         low, high = float(values.min()), float(values.max())
         msg = f"values must lie in [0, 1], got {low:g} to {high:g}"
         raise ValueError(msg)
-    blocks = range(0, values.shape[1], _BLOCK)
-    return np.concatenate(
-        [np.empty(0), *(_quantile(values[:, i : i + _BLOCK], counts, 1 - level) for i in blocks)]
-    )
+    return by_blocks(lambda block: _quantile(block, counts, 1 - level), values, _BLOCK)
 
 
 def phantom_upper(values: Floats, *, level: float, counts: Floats | None = None) -> Floats:
@@ -93,20 +106,53 @@ def paired_bounds(
 
 def _quantile(values: Floats, counts: Floats | None, share: float) -> Floats:
     """Quantile of the Dirichlet mean of each column with a phantom at 0."""
+    if not values.shape[1]:
+        return np.empty(0)
     powers = None if counts is None else np.concatenate([[1.0], counts])
     points = np.vstack([np.zeros(values.shape[1]), values])
-    top = points.max(axis=0)
-    found = np.zeros(len(top))
-    open_ = np.flatnonzero(top > 0)  # a column of zeros is bounded by 0
+    found = np.zeros(values.shape[1])
+    open_ = np.flatnonzero(points.max(axis=0) > 0)  # a column of zeros is bounded by 0
     if open_.size:
-        solved = elementwise.find_root(
-            lambda t, column: _share_below(points[:, column.astype(np.intp)], powers, t) - share,
-            (np.zeros(open_.size), top[open_]),
-            args=(open_.astype(np.float64),),
-            tolerances={"xatol": 1e-10, "xrtol": 0.0, "fatol": 1e-12, "frtol": 0.0},
-        )
-        found[open_] = solved.x
+        found[open_] = _solved(points[:, open_], powers, share)
     return np.clip(found, 0.0, np.average(values, axis=0, weights=counts))
+
+
+def _solved(points: Floats, powers: Floats | None, share: float) -> Floats:
+    """Where P(sum v_i y_i <= t) passes the share, column by column.
+
+    On the scale of normal quantiles that probability is nearly a straight line in t, so that the secant
+    method needs four or five looks; whatever leaves what is known to hold the root is halved instead.
+    """
+    each = np.ones(len(points)) if powers is None else powers
+    total = float(each.sum())
+    mean = each @ points / total
+    # of a Dirichlet mean (Ferguson 1973)
+    width = np.sqrt(np.maximum(each @ points**2 / total - mean**2, 0) / (total + 1))
+    goal = float(special.ndtri(share))
+    low, high = np.zeros_like(mean), points.max(axis=0)
+    t = _inside(mean + goal * width, low, high)
+    before, gap_before = np.full_like(t, np.nan), np.full_like(t, np.nan)
+    open_ = np.arange(len(t))
+    for _ in range(_MOST_LOOKS):
+        below = _share_below(points[:, open_], powers, t[open_])
+        gap = special.ndtri(np.clip(below, _SMALLEST, 1 - _SMALLEST)) - goal
+        low[open_] = np.where(gap < 0, t[open_], low[open_])
+        high[open_] = np.where(gap > 0, t[open_], high[open_])
+        run, rise = t[open_] - before[open_], gap - gap_before[open_]
+        # the first slope is that of a normal law
+        slope = np.where(rise / run > 0, rise / run, 1 / width[open_])
+        step = np.where(np.isnan(before[open_]), gap * width[open_], gap / slope)
+        before[open_], gap_before[open_] = t[open_], gap
+        t[open_] = _inside(t[open_] - step, low[open_], high[open_])
+        open_ = open_[np.abs(t[open_] - before[open_]) > _NEAR]
+        if not open_.size:
+            break
+    return t
+
+
+def _inside(t: Floats, low: Floats, high: Floats) -> Floats:
+    """Keep what lies between two numbers, and take their middle for the rest."""
+    return np.where((t > low) & (t < high), t, (low + high) / 2)
 
 
 def _share_below(points: Floats, powers: Floats | None, t: Floats) -> Floats:
@@ -114,17 +160,46 @@ def _share_below(points: Floats, powers: Floats | None, t: Floats) -> Floats:
     apart = points - t
     each = np.ones(len(points)) if powers is None else powers
     scale = np.sqrt(each @ (apart * apart))
-    scale = np.where(scale > 0, scale, 1.0)
+    apart /= np.where(scale > 0, scale, 1.0)
     step = _STEP * min(1.0, (40 / float(each.sum())) ** 0.5)
-    nodes = np.exp(np.arange(_FIRST, _last(apart / scale, each), step))
-    phi = np.ones((len(nodes), points.shape[1]), dtype=np.complex128)
-    for row, power in zip(apart / scale, each, strict=True):
-        factor = 1 - 1j * np.outer(nodes, row)
-        # p patients of one value weigh like one whose share is drawn from Gamma(p)
-        phi /= factor if powers is None else factor**power
+    nodes = np.exp(np.arange(_FIRST, _last(apart, each), step))[:, None]
+    phi = _characteristic(nodes, apart) if powers is None else _powered(nodes, apart, powers)
     # the straight line below the first node is a geometric series
-    total = phi.imag.sum(axis=0) + phi.imag[0] / np.expm1(step)
+    total = phi.sum(axis=0) + phi[0] / np.expm1(step)
     return np.asarray(0.5 - step / np.pi * total)
+
+
+def _characteristic(nodes: Floats, apart: Floats) -> Floats:
+    """Im prod_i 1 / (1 - i s a_i) at each node s (nodes, columns).
+
+    Real and imaginary part apart, in place, and one division for several factors: the same in less than
+    half the time of complex division, factor by factor.
+    """
+    shape = (len(nodes), apart.shape[1])
+    phi = np.ones(shape, dtype=np.complex128)
+    real, imag, turn, moved = (np.empty(shape) for _ in range(4))
+    for start in range(0, len(apart), _FACTORS):
+        real.fill(1.0)
+        imag.fill(0.0)
+        for row in apart[start : start + _FACTORS]:
+            np.multiply(nodes, row, out=turn)
+            np.multiply(imag, turn, out=moved)
+            turn *= real
+            real += moved
+            imag -= turn
+        phi /= real + 1j * imag
+    return np.asarray(phi.imag)
+
+
+def _powered(nodes: Floats, apart: Floats, powers: Floats) -> Floats:
+    """As `_characteristic`, each row as often as it counts.
+
+    p patients of one value weigh like one whose share is drawn from Gamma(p).
+    """
+    phi = np.ones((len(nodes), apart.shape[1]), dtype=np.complex128)
+    for row, power in zip(apart, powers, strict=True):
+        phi /= (1 - 1j * (nodes * row)) ** power
+    return np.asarray(phi.imag)
 
 
 def _last(apart: Floats, each: Floats) -> float:

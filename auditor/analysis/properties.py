@@ -76,9 +76,7 @@ def properties(table: pa.Table) -> Properties:
 
 def _read_scans(scans: Rows, found: dict[tuple[str, str], dict[str, Property]]) -> None:
     columns = scans.columns
-    for i in range(len(scans)):
-        if columns["perturbation"][i] != CLEAN:
-            continue
+    for i in np.flatnonzero(columns["perturbation"] == CLEAN):
         case, label = columns["case"][i], columns["label"][i] or ""
         status, reason = columns["status"][i], columns["reason"][i] or ""
         for name, column in _OF_SCANS.items():

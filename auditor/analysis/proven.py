@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import elementwise
 
+from auditor.analysis.blocks import by_blocks
 from auditor.analysis.intervals import checked_level
 
 __all__ = ["betting_lower", "hoeffding_lower"]
@@ -89,10 +90,7 @@ def betting_lower(values: Floats, *, level: float) -> Floats:
     """
     alpha = 1 - checked_level(level)
     _check(values)
-    blocks = range(0, values.shape[1], _BLOCK)
-    return np.concatenate(
-        [np.empty(0), *(_solved(values[:, i : i + _BLOCK], math.log(1 / alpha)) for i in blocks)]
-    )
+    return by_blocks(lambda block: _solved(block, math.log(1 / alpha)), values, _BLOCK)
 
 
 def _check(values: Floats) -> None:

@@ -270,7 +270,7 @@ def _intervals(
     """Mean of every column with its pointwise interval, and with the one that holds for all at once."""
     n, level = len(values), setup.audit.interval_level
     if n < FEW:
-        found = [described(column) for column in values.T]
+        found = [described(column, level=level) for column in values.T]
         return found, found
     weights = setup.weights(n)
     low, high = studentized_interval(values, weights, level=level, bounded=False)
@@ -308,10 +308,10 @@ def _areas(curve: _Curve, setup: AnalysisSetup) -> tuple[Estimate, Estimate]:
     """Area under the response, and its share of the clean mean."""
     each = curve.values @ trapezoid(curve.severities)
     clean = curve.values[:, 0]
-    n = len(each)
+    n, level = len(each), setup.audit.interval_level
     if n < FEW:
-        return described(each), _ratio(each, clean, None, setup)
-    weights, level = setup.weights(n), setup.audit.interval_level
+        return described(each, level=level), _ratio(each, clean, None, setup)
+    weights = setup.weights(n)
     low, high = studentized_interval(each[:, None], weights, level=level, bounded=False)
     area = interval_estimate(each, (float(low[0]), float(high[0])), 0.0, level)
     return area, _ratio(each, clean, weights, setup)

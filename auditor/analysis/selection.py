@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auditor.analysis.promises import main_columns
 from auditor.analysis.setup import AnalysisSetup
@@ -15,6 +17,8 @@ from auditor.analysis.table import Column, Key, Rows
 from auditor.schema import CLEAN, ExhibitSelection, Status, WorstCase
 
 __all__ = ["digests", "exhibits", "worst_cases"]
+
+Floats = NDArray[np.float64]
 
 LISTED = 10
 """Worst values and worst drops that are listed per system."""
@@ -41,11 +45,12 @@ class _Candidate:
 def worst_cases(columns: Mapping[Key, Column], setup: AnalysisSetup) -> tuple[WorstCase, ...]:
     """List the ten worst DSC and the ten worst drops of each system."""
     rows: list[WorstCase] = []
-    everyone = _candidates(columns, setup)
+    everyone = _pool(columns, setup)
+    systems = np.array([key.system for key in everyone.keys], dtype=object)
     for record in setup.systems:
-        own = [it for it in everyone if it.key.system == record.name]
-        by_value = sorted(own, key=_worst_first)[:LISTED]
-        fallen = sorted((it for it in own if it.drop is not None), key=_steepest_first)[:LISTED]
+        own = everyone.among(systems[everyone.key] == record.name)
+        by_value = itertools.islice(own.worst_first(), LISTED)
+        fallen = itertools.islice(own.steepest_first(), LISTED)
         chosen = {(it.key, it.case): it for it in (*by_value, *fallen)}
         rows += [_worst(it) for it in sorted(chosen.values(), key=_worst_first)]
     return tuple(rows)
@@ -66,13 +71,14 @@ def exhibits(
     known : (system, case, perturbation, severity, label) -> digest of the mask
         Evaluations without a mask cannot be shown.
     """
-    pool = [it for it in _candidates(columns, setup) if _identity(it, setup) in known]
+    everyone = _pool(columns, setup)
+    pool = everyone.among(np.array(everyone.identities(known), dtype=bool))
     share = max(1, setup.exhibits // 3) if setup.exhibits else 0
     picked: list[tuple[Literal["worst", "worst drop", "random"], _Candidate]] = []
     taken: set[tuple[Key, str]] = set()
 
     def take(
-        rule: Literal["worst", "worst drop", "random"], ordered: Sequence[_Candidate], count: int
+        rule: Literal["worst", "worst drop", "random"], ordered: Iterable[_Candidate], count: int
     ) -> None:
         cases: set[str] = set()
         for it in ordered:
@@ -84,11 +90,10 @@ def exhibits(
             cases.add(it.case)
             picked.append((rule, it))
 
-    take("worst", sorted(pool, key=_worst_first), share)
-    falls = [it for it in pool if it.drop is not None]
-    take("worst drop", sorted(falls, key=_steepest_first), share)
-    order = np.random.default_rng(setup.seed("exhibits")).permutation(len(pool))
-    take("random", [pool[i] for i in order], setup.exhibits - len(picked))
+    take("worst", pool.worst_first(), share)
+    take("worst drop", pool.steepest_first(), share)
+    order = np.random.default_rng(setup.seed("exhibits")).permutation(len(pool.key))
+    take("random", map(pool.candidate, order), setup.exhibits - len(picked))
     return tuple(
         ExhibitSelection(
             id=f"E-{number:02d}",
@@ -121,36 +126,106 @@ def digests(rows: Rows) -> dict[tuple[str, str, str, float, str], str]:
     }
 
 
-def _candidates(columns: Mapping[Key, Column], setup: AnalysisSetup) -> list[_Candidate]:
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """All evaluations of a run as arrays: an object each is made only of those that are looked at."""
+
+    setup: AnalysisSetup
+    keys: Sequence[Key]
+    columns: Sequence[Column]
+    key: NDArray[np.intp]
+    """(evaluations,), places in `keys` and `columns`."""
+    place: NDArray[np.intp]
+    """(evaluations,), places of the cases."""
+    judged: Floats
+    """(evaluations,), higher is better."""
+    drop: Floats
+    """(evaluations,), NaN where there is none."""
+
+    def among(self, kept: NDArray[np.bool_]) -> _Pool:
+        """Keep some evaluations."""
+        return replace(
+            self,
+            key=self.key[kept],
+            place=self.place[kept],
+            judged=self.judged[kept],
+            drop=self.drop[kept],
+        )
+
+    def worst_first(self) -> Iterator[_Candidate]:
+        """Give all by value; equal ones by what they are about."""
+        return map(self.candidate, self._ordered(self.judged))
+
+    def steepest_first(self) -> Iterator[_Candidate]:
+        """Give those that have a drop by it."""
+        order = self._ordered(-self.drop)
+        return map(self.candidate, order[~np.isnan(self.drop[order])])
+
+    def _ordered(self, values: Floats) -> NDArray[np.intp]:
+        keys = {key: rank for rank, key in enumerate(sorted(self.keys))}
+        names = [record.display_case for record in self.setup.cases]
+        cases = {name: rank for rank, name in enumerate(sorted(names))}
+        by_key = np.array([keys[key] for key in self.keys], dtype=np.intp)
+        by_case = np.array([cases[name] for name in names], dtype=np.intp)
+        return np.asarray(np.lexsort((by_case[self.place], by_key[self.key], values)))
+
+    def identities(self, known: Mapping[tuple[str, str, str, float, str], str]) -> list[bool]:
+        """Tell of each evaluation whether it is known."""
+        cases = self.setup.names
+        return [
+            (key.system, cases[place], key.perturbation, key.severity, key.label) in known
+            for key, place in zip(
+                (self.keys[i] for i in self.key.tolist()), self.place.tolist(), strict=True
+            )
+        ]
+
+    def candidate(self, i: int) -> _Candidate:
+        """Make the object of one evaluation."""
+        column, place = self.columns[self.key[i]], int(self.place[i])
+        record = self.setup.cases[place]
+        statuses = [it for it in column.statuses[place] if it]
+        return _Candidate(
+            key=self.keys[self.key[i]],
+            column=column,
+            place=place,
+            case=record.display_case,
+            patient=record.display_patient,
+            value=_or_none(column.value[place]),
+            first=_or_none(column.first[place]),
+            judged=float(self.judged[i]),
+            status=next((it for it in statuses if it != Status.OK.value), Status.OK.value),
+            reason=column.reasons[place],
+            drop=_or_none(self.drop[i]),
+        )
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _pool(columns: Mapping[Key, Column], setup: AnalysisSetup) -> _Pool:
     metric = "dsc" if any(key.metric == "dsc" for key in columns) else setup.metrics[0].name
     info = setup.metric(metric)
-    found = []
-    for key, column in main_columns(columns, metric).items():
-        clean = columns.get(clean_key(key))
-        change = None if clean is None else drops(clean.value, column.judged, info)
-        for place, record in enumerate(setup.cases):
-            if np.isnan(column.judged[place]):
-                continue
-            value = column.value[place]
-            statuses = [it for it in column.statuses[place] if it]
-            status = next((it for it in statuses if it != Status.OK.value), Status.OK.value)
-            fall = None if change is None or key.perturbation == CLEAN else change[place]
-            found.append(
-                _Candidate(
-                    key=key,
-                    column=column,
-                    place=place,
-                    case=record.display_case,
-                    patient=record.display_patient,
-                    value=None if np.isnan(value) else float(value),
-                    first=None if np.isnan(column.first[place]) else float(column.first[place]),
-                    judged=float(column.judged[place]) * (1 if info.higher_is_better else -1),
-                    status=status,
-                    reason=column.reasons[place],
-                    drop=None if fall is None or np.isnan(fall) else float(fall),
-                )
-            )
-    return found
+    found = main_columns(columns, metric)
+    nothing = np.full(len(setup.cases), np.nan)
+    changes = []
+    for key, column in found.items():
+        clean = None if key.perturbation == CLEAN else columns.get(clean_key(key))
+        changes.append(nothing if clean is None else drops(clean.value, column.judged, info))
+    shape = (len(found), len(setup.cases))
+    judged = np.array([it.judged for it in found.values()], dtype=np.float64).reshape(shape)
+    number, place = np.nonzero(~np.isnan(judged))
+    sign = 1 if info.higher_is_better else -1
+    drop = np.array(changes, dtype=np.float64).reshape(shape)
+    return _Pool(
+        setup,
+        keys=list(found),
+        columns=list(found.values()),
+        key=number,
+        place=place,
+        judged=sign * judged[number, place],
+        drop=drop[number, place],
+    )
 
 
 def _identity(it: _Candidate, setup: AnalysisSetup) -> tuple[str, str, str, float, str]:
@@ -160,11 +235,6 @@ def _identity(it: _Candidate, setup: AnalysisSetup) -> tuple[str, str, str, floa
 
 def _worst_first(it: _Candidate) -> tuple[object, ...]:
     return (it.judged, *it.key, it.case)
-
-
-def _steepest_first(it: _Candidate) -> tuple[object, ...]:
-    assert it.drop is not None  # callers leave the others out
-    return (-it.drop, *it.key, it.case)
 
 
 def _worst(it: _Candidate) -> WorstCase:

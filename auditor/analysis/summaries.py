@@ -7,7 +7,7 @@ weights.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,8 +19,9 @@ from auditor.analysis.intervals import (
     clopper_pearson,
     studentized_interval,
 )
-from auditor.analysis.means import described, interval_estimate
+from auditor.analysis.means import described, interval_estimate, unseen
 from auditor.analysis.phantom import phantom_lower
+from auditor.analysis.proven import betting_lower, hoeffding_lower
 from auditor.analysis.setup import AnalysisSetup
 from auditor.analysis.table import Column, Key, counted, over_patients
 from auditor.schema import CLEAN, Estimate, MetricInfo, Region, Summary
@@ -28,6 +29,10 @@ from auditor.schema import CLEAN, Estimate, MetricInfo, Region, Summary
 __all__ = ["clean_key", "drops", "summaries", "worst_drops"]
 
 Floats = NDArray[np.float64]
+
+PHANTOM = "phantom-zero bound"
+_PROVEN = (("betting bound", betting_lower), ("Hoeffding's bound", hoeffding_lower))
+"""Bounds that rest on no conjecture, the closer one first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +104,15 @@ def summaries(columns: Mapping[Key, Column], setup: AnalysisSetup) -> tuple[Summ
     means = _intervals(
         [job.values for job in jobs], [0.0 if it else None for it in bounded], minimum, setup
     )
-    means = [_cross_checked(job, mean, setup) for job, mean in zip(jobs, means, strict=True)]
+    means = _cross_checked(jobs, means, setup)
     changes = _intervals(
         [job.drops for job in jobs], [-1.0 if it else None for it in bounded], minimum, setup
     )
     lowers = _lower_bounds(jobs, setup)
+    proven = _proven_bounds(jobs, lowers, setup)
     made = [
-        _summary(job, mean, lower, change, setup)
-        for job, mean, lower, change in zip(jobs, means, lowers, changes, strict=True)
+        replace(_summary(job, mean, lower, change, setup), proven=also)
+        for job, mean, lower, change, also in zip(jobs, means, lowers, changes, proven, strict=True)
     ]
     return tuple(
         sorted(
@@ -135,53 +141,95 @@ def _intervals(
     """
     level = setup.audit.interval_level
     results: list[Estimate | None] = [None] * len(samples)
-    together: dict[int, list[int]] = defaultdict(list)
+    enough = []
     for i, sample in enumerate(samples):
-        n = len(sample)
-        if n < minimum[i]:
-            results[i] = described(sample, few=minimum[i])
+        if len(sample) < minimum[i]:
+            results[i] = described(sample, level=level, few=minimum[i])
         else:
-            together[n].append(i)
-    for n, members in together.items():
-        values = np.stack([samples[i] for i in members], axis=1)
+            enough.append(i)
+    for n, members, values in _of_one_size(samples, enough):
         low, high = studentized_interval(values, setup.weights(n), level=level, bounded=False)
-        for place, i in enumerate(members):
-            ends = (float(low[place]), float(high[place]))
+        for i, ends in zip(members, zip(low.tolist(), high.tolist(), strict=True), strict=True):
             results[i] = interval_estimate(samples[i], ends, least[i], level)
     return [result for result in results if result is not None]
 
 
-def _cross_checked(job: _Job, mean: Estimate, setup: AnalysisSetup) -> Estimate:
+def _of_one_size(
+    samples: Sequence[Floats], chosen: Iterable[int]
+) -> Iterator[tuple[int, list[int], Floats]]:
+    """Group samples of the same number of patients as columns: n, their places, (patients, samples)."""
+    together: dict[int, list[int]] = defaultdict(list)
+    for i in chosen:
+        together[len(samples[i])].append(i)
+    for n, members in together.items():
+        yield n, members, np.stack([samples[i] for i in members], axis=1)
+
+
+def _cross_checked(
+    jobs: Sequence[_Job], means: list[Estimate], setup: AnalysisSetup
+) -> list[Estimate]:
     """Name the BCa interval beside the front page's means; a large difference warns of outliers."""
-    front = job.key.perturbation == CLEAN and job.group.axis == "all"
-    if not front or mean.side != "two-sided":
-        return mean
     level = setup.audit.interval_level
-    low, high = bca_interval(job.values, setup.weights(mean.n), level=level)
-    return replace(mean, note=f"{mean.note}; BCa, as a cross-check: {low:.3g} to {high:.3g}")
+    front = [
+        i
+        for i, (job, mean) in enumerate(zip(jobs, means, strict=True))
+        if job.key.perturbation == CLEAN and job.group.axis == "all" and mean.side == "two-sided"
+    ]
+    checked = list(means)
+    for n, members, values in _of_one_size([job.values for job in jobs], front):
+        low, high = bca_interval(values, setup.weights(n), level=level)
+        for i, a, b in zip(members, low, high, strict=True):
+            told = f"{means[i].note}; BCa, as a cross-check: {a:.3g} to {b:.3g}"
+            checked[i] = replace(means[i], note=told)
+    return checked
 
 
-def _lower_bounds(jobs: list[_Job], setup: AnalysisSetup) -> list[Estimate]:
+def _lower_bounds(jobs: Sequence[_Job], setup: AnalysisSetup) -> list[Estimate]:
     """Phantom-zero bound of each mean, for metrics in [0, 1]."""
     level = setup.audit.criteria_level
+    samples = [job.values for job in jobs]
     results: list[Estimate | None] = [None] * len(jobs)
-    together: dict[int, list[int]] = defaultdict(list)
+    enough = []
     for i, job in enumerate(jobs):
         n = len(job.values)
-        if not (_bounded(job, setup) and setup.metric(job.key.metric).higher_is_better):
+        if not _assured(job, setup):
             note = "a mean is bounded only for metrics in [0, 1] of which more is better"
             results[i] = Estimate(None, n, "none", status="not_assessable", note=note)
         elif n < job.group.minimum:
             note = f"needs at least {job.group.minimum} patients, has {n}"
             results[i] = Estimate(None, n, "none", status="too_few", note=note)
         else:
-            together[n].append(i)
-    for n, members in together.items():
-        values = np.stack([jobs[i].values for i in members], axis=1)
-        bounds = phantom_lower(values, level=level)
-        for place, i in enumerate(members):
-            results[i] = Estimate(float(bounds[place]), n, "phantom-zero bound", "lower", level)
+            enough.append(i)
+    for n, members, values in _of_one_size(samples, enough):
+        note = unseen(n, level=level)
+        for i, bound in zip(members, phantom_lower(values, level=level).tolist(), strict=True):
+            results[i] = Estimate(bound, n, PHANTOM, "lower", level, note=note)
     return [result for result in results if result is not None]
+
+
+def _proven_bounds(
+    jobs: Sequence[_Job], lowers: Sequence[Estimate], setup: AnalysisSetup
+) -> list[tuple[Estimate, ...]]:
+    """Bounds of the same means that rest on no conjecture, where there is a bound; on all cases only."""
+    level = setup.audit.criteria_level
+    found: list[tuple[Estimate, ...]] = [()] * len(jobs)
+    bounded = [
+        i
+        for i, (job, lower) in enumerate(zip(jobs, lowers, strict=True))
+        if job.group.axis == "all" and lower.value is not None
+    ]
+    for n, members, values in _of_one_size([job.values for job in jobs], bounded):
+        made = [(name, bound(values, level=level).tolist()) for name, bound in _PROVEN]
+        for place, i in enumerate(members):
+            found[i] = tuple(
+                Estimate(bounds[place], n, name, "lower", level) for name, bounds in made
+            )
+    return found
+
+
+def _assured(job: _Job, setup: AnalysisSetup) -> bool:
+    """Tell whether the mean has a lower bound: a metric in [0, 1] of which more is better."""
+    return _bounded(job, setup) and setup.metric(job.key.metric).higher_is_better
 
 
 def _summary(

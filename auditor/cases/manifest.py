@@ -28,7 +28,9 @@ THICKNESS = "slice_thickness_mm"
 """Column of the thickness of the slices, where it is not their distance."""
 
 
-def read_table(table: Path, *, images: bool = True) -> tuple[CaseRecord, ...]:
+def read_table(
+    table: Path, *, images: bool = True, references: bool = True
+) -> tuple[CaseRecord, ...]:
     """Read a CSV table of cases.
 
     Parameters
@@ -41,6 +43,8 @@ def read_table(table: Path, *, images: bool = True) -> tuple[CaseRecord, ...]:
         semicolon or tab. Paths are relative to the table.
     images : bool
         False: the columns of images may be missing, and their cells empty.
+    references : bool
+        False: a case may have no mask at all.
 
     Returns
     -------
@@ -55,6 +59,9 @@ def read_table(table: Path, *, images: bool = True) -> tuple[CaseRecord, ...]:
     columns, rows, too_long = _rows(table)
     channels, raters = _numbered(columns, "image"), _numbered(columns, "rater")
     problems = _column_problems(columns, channels, raters, images=images)
+    if references and "reference" not in columns and not raters:
+        told = f"there are {', '.join(columns) or 'none'}"
+        problems.append(f"a column reference, or rater_1 and on, is required, {told}")
     if problems:
         msg = f"{table.name} is no table of cases:"
         raise DataError(msg, problems)
@@ -66,6 +73,10 @@ def read_table(table: Path, *, images: bool = True) -> tuple[CaseRecord, ...]:
         records.append(record)
         wanted = channels if images or record.images else []
         problems += [f"row {number}: {it}" for it in _row_problems(row, record, wanted)]
+        if references and record.reference is None and not record.raters:
+            problems.append(
+                f"row {number}: case {record.case!r} has neither a reference nor a rater"
+            )
         before = first_row.setdefault(record.case, number)
         if record.case and before != number:
             problems.append(
@@ -196,8 +207,6 @@ def _column_problems(
         problems.append(f"a column image is required (or image_1 and on, one per channel), {there}")
     if "image" in channels and len(channels) > 1:
         problems.append("image and image_1 exclude each other: one file, or one file per channel")
-    if "reference" not in columns and not raters:
-        problems.append(f"a column reference, or rater_1 and on, is required, {there}")
     if [int(name[6:]) for name in raters] != list(range(1, len(raters) + 1)):
         problems.append(f"raters must be numbered from rater_1 on, there are {', '.join(raters)}")
     return problems
@@ -231,8 +240,6 @@ def _row_problems(row: dict[str, str], record: CaseRecord, images: Sequence[str]
         problems.append("the cell patient is empty; fill it in, or leave the whole column out")
     where = f"case {record.case!r}"
     problems += [f"{where} has no file in the column {name}" for name in images if not row[name]]
-    if record.reference is None and not record.raters:
-        problems.append(f"{where} has neither a reference nor a rater")
     thickness = row.get(THICKNESS, "")
     if thickness and _length(thickness) is None:
         problems.append(f"{where}: {THICKNESS} must be a positive number, was {thickness!r:.40}")

@@ -283,8 +283,8 @@ def _status(
 def _sentence(status: str, column: str, rows: Sequence[RealityRow], tolerance: float) -> str:
     if status == "explained":
         return (
-            f"What was measured on the scans explains how the means differ between groups by {column}, "
-            f"within {tolerance:g}."
+            f"What was measured on the scans explains how the means differ between groups by {column}, within "
+            f"{tolerance:g}."
         )
     if status == "not explained":
         worst = max(
@@ -292,10 +292,10 @@ def _sentence(status: str, column: str, rows: Sequence[RealityRow], tolerance: f
             key=lambda it: abs(it.residual.value or 0.0),
         )
         return (
-            f"What was measured on the scans does not explain how the means differ between groups by {column}: "
-            f"{worst.system} has {worst.observed:.3f} on {worst.group}, where the other groups predict "
-            f"{worst.predicted:.3f}. Something that is not measured matters, so that the recipe is not offered "
-            "across these groups."
+            "What was measured on the scans does not explain how the means differ between groups by "
+            f"{column}: {worst.system} has {worst.observed:.3f} on {worst.group}, where the other groups "
+            f"predict {worst.predicted:.3f}. Something that is not measured matters, so that the recipe is "
+            "not offered across these groups."
         )
     widest = max(max(abs(it.residual.low or 0.0), abs(it.residual.high or 0.0)) for it in rows)
     return (

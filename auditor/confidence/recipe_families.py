@@ -118,10 +118,7 @@ def _difference(
     n, mean = len(apart), float(apart.mean())
     fewest = min(len(first), len(second))
     if fewest < ENOUGH_RUNS:
-        note = (
-            f"{fewest} training run(s) of a family are described, not inferred from (needs >= "
-            f"{ENOUGH_RUNS})"
-        )
+        note = f"{fewest} training run(s) of a family are described, not inferred from (needs >= {ENOUGH_RUNS})"
         return Estimate(mean, n, "descriptive", status="too_few", note=note)
     if n < FEW:
         note = f"{n} patient(s) are too few to compare; at least {FEW} are needed"

@@ -187,7 +187,7 @@ def scans_of_site(
     ----------
     profile : SiteProfile
     axes : sequence of SeverityAxis
-        The run's own; a profile that another run placed is placed again from its estimates.
+        The run's own. Scans are placed by it from their estimates, whichever run placed them before.
     conditions : of the run
     plan_digest : of the run
 
@@ -198,7 +198,7 @@ def scans_of_site(
     """
     usable = _usable(axes, conditions)
     again = profile.run != plan_digest
-    rows = [_placements(scan, usable, again=again) for scan in profile.scans]
+    rows = [_placements(scan, usable) for scan in profile.scans]
     if not usable or not any(rows):
         names = ", ".join(usable) or "none"
         msg = (
@@ -242,11 +242,12 @@ def _usable(
     return found
 
 
-def _placements(
-    scan: ProfiledScan, axes: Mapping[str, SeverityAxis], *, again: bool
-) -> list[Placement]:
-    own = [it for it in scan.placements if it.perturbation in axes]
-    return [place(axes[it.perturbation], it.estimate, it.reason) if again else it for it in own]
+def _placements(scan: ProfiledScan, axes: Mapping[str, SeverityAxis]) -> list[Placement]:
+    return [
+        place(axes[it.perturbation], it.estimate, it.reason)
+        for it in scan.placements
+        if it.perturbation in axes
+    ]
 
 
 def _furthest(

@@ -10,7 +10,9 @@ from auditor.schema.recipe import Recipe
 __all__ = ["limits", "sentences"]
 
 
-def sentences(recipe: Recipe, *, checkpoints_only: bool = False) -> tuple[str, ...]:
+def sentences(
+    recipe: Recipe, *, checkpoints_only: bool = False, doubted: Sequence[str] = ()
+) -> tuple[str, ...]:
     """Answer first, then what it rests on.
 
     Parameters
@@ -19,13 +21,19 @@ def sentences(recipe: Recipe, *, checkpoints_only: bool = False) -> tuple[str, .
         Everything but its sentences.
     checkpoints_only : bool
         Families were asked for, and one of them has a single training run.
+    doubted : sequence of str
+        Systems whose contract is in doubt.
     """
     told = [_answer(recipe)]
+    if doubted:
+        told.append(
+            f"CONTRACT IN DOUBT: {_joined(doubted)} may not be run as meant by the maker, and its numbers may "
+            "be those of a wrong use."
+        )
     if checkpoints_only:
         told.append(
-            "A family has one training run only: this compares checkpoints; it cannot say which "
-            "architecture is "
-            "preferable."
+            "A family has one training run only: this compares checkpoints; it cannot say which architecture "
+            "is preferable."
         )
     elif recipe.by == "family":
         told.append(_runs(recipe))
@@ -46,8 +54,8 @@ def limits(recipe: Recipe) -> tuple[str, ...]:
     """Say what a reader must not conclude."""
     told = [
         (
-            "The recipe speaks of patients like those of the audit. What differs at a site and is not measured "
-            "on its scans is not in it."
+            "The recipe speaks of patients like those of the audit. What differs at a site and is not "
+            "measured on its scans is not in it."
         ),
         (
             "The degradations were simulated. A system that is preferred here need not be good enough: the "
@@ -62,8 +70,8 @@ def limits(recipe: Recipe) -> tuple[str, ...]:
     if recipe.maps:
         told.append(
             "The maps and the mixes around the stated one rest on one band that holds for all conditions of "
-            "the run at once, which is wider than the comparison at the mix alone. Nominal 95 % bands cover 91 "
-            "to 94 % when 1 to 6 % of cases collapse (simulated)."
+            "the run at once, which is wider than the comparison at the mix alone. Nominal 95 % bands cover "
+            "91 to 94 % when 1 to 6 % of cases collapse (simulated)."
         )
     hidden = [] if recipe.site is None else [it for it in recipe.site.hidden if it[1] > 0]
     if hidden:
@@ -89,7 +97,8 @@ def _where(recipe: Recipe) -> str:
 
 
 def _answer(recipe: Recipe) -> str:
-    measure = f"mean {recipe.metric.name.upper()} of {recipe.label}"
+    name = recipe.metric.name
+    measure = f"mean {name.upper() if len(name) < 5 else name.replace('_', ' ')} of {recipe.label}"
     if not recipe.offered:
         return f"No recipe is offered: {recipe.refusal.rstrip('.')}."
     if len(recipe.systems) == 1:
@@ -115,8 +124,7 @@ def _answer(recipe: Recipe) -> str:
     rest = f"; {_joined(beaten)} {'is' if len(beaten) == 1 else 'are'} beaten" if beaten else ""
     return (
         f"There is no clear winner {_where(recipe)}: none of {_joined(recipe.not_beaten)} is beaten by "
-        "another in "
-        f"its {measure}{rest} ({level})."
+        f"another in its {measure}{rest} ({level})."
     )
 
 
@@ -157,9 +165,8 @@ def _around(recipe: Recipe) -> list[str]:
         if pair.ball == pair.verdict and pair.radius is not None:
             reached = "any" if pair.radius >= 1.0 else f"{pair.radius:.2f}"
             told.append(
-                f"{pair.verdict} stays better than {other} when a share {recipe.ball:g} of the scans moves "
-                "to any "
-                f"other tested condition (up to {reached})."
+                f"{pair.verdict} stays better than {other} when a share {recipe.ball:g} of the scans moves to "
+                f"any other tested condition (up to {reached})."
             )
         else:
             told.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,11 @@ __all__ = ["draw_rating"]
 
 
 def draw_rating(
-    image: NDArray[np.float32], masks: Mapping[str, NDArray[np.bool_]], geometry: Geometry
+    image: NDArray[np.float32],
+    masks: Mapping[str, NDArray[np.bool_]],
+    geometry: Geometry,
+    *,
+    pixels: bool,
 ) -> tuple[RatingPicture, ...]:
     """Cut a scan through the largest area of its prediction in every plane.
 
@@ -29,6 +34,8 @@ def draw_rating(
         prediction, and where there are some inner and outer.
     geometry : Geometry
         Of all of them: planes are hung as radiologists do where it tells their direction.
+    pixels : bool
+        False: outlines alone.
 
     Returns
     -------
@@ -39,7 +46,8 @@ def draw_rating(
     if not prediction.any():
         return ()
     window = display_window(image)
-    return tuple(_picture(view, image, masks, window) for view in views_of(geometry))
+    found = (_picture(view, image, masks, window) for view in views_of(geometry))
+    return tuple(it if pixels else replace(it, png="") for it in found)
 
 
 def _picture(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from auditor.pipeline.answers import demo_lines, doubt_lines
     from auditor.pipeline.auditing import audit
     from auditor.pipeline.comparing_raters import compare_raters
+    from auditor.pipeline.comparing_runs import compare_runs
     from auditor.pipeline.drafting import draft
     from auditor.pipeline.folder import read_lock, verify_sums
     from auditor.pipeline.inspecting import Inspection, inspect_checkpoint
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from auditor.pipeline.pair_score import PairScore, score
     from auditor.pipeline.preflight import Preflight, look
     from auditor.pipeline.profiling import profile, profile_lines
+    from auditor.pipeline.rating import RatedScan, rate
     from auditor.pipeline.recommending import recommend
     from auditor.pipeline.run import Run, exit_code_of, read_run
     from auditor.pipeline.scan_files import write_scans
@@ -34,6 +36,7 @@ __all__ = [
     "Inspection",
     "PairScore",
     "Preflight",
+    "RatedScan",
     "Run",
     "Screening",
     "TableOptions",
@@ -41,6 +44,7 @@ __all__ = [
     "analyse",
     "audit",
     "compare_raters",
+    "compare_runs",
     "demo_lines",
     "doubt_lines",
     "draft",
@@ -51,6 +55,7 @@ __all__ = [
     "look",
     "profile",
     "profile_lines",
+    "rate",
     "read_lock",
     "read_run",
     "recommend",
@@ -66,6 +71,7 @@ _HOMES = {
     "Inspection": "inspecting",
     "PairScore": "pair_score",
     "Preflight": "preflight",
+    "RatedScan": "rating",
     "Run": "run",
     "Screening": "screening",
     "TableOptions": "measured_options",
@@ -73,6 +79,7 @@ _HOMES = {
     "analyse": "analysing",
     "audit": "auditing",
     "compare_raters": "comparing_raters",
+    "compare_runs": "comparing_runs",
     "demo_lines": "answers",
     "doubt_lines": "answers",
     "draft": "drafting",
@@ -83,6 +90,7 @@ _HOMES = {
     "look": "preflight",
     "profile": "profiling",
     "profile_lines": "profiling",
+    "rate": "rating",
     "read_lock": "folder",
     "read_run": "run",
     "recommend": "recommending",

@@ -110,6 +110,7 @@ def _made(
         label_members=label.members,
         label_numbers=label.numbers,
         reference=setup.audit.reference_rule,
+        reference_rule=config.cases.reference,
         pre_declared=True,
         modality=config.cases.modality,
         state=config.cases.state,

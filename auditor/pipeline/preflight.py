@@ -6,11 +6,11 @@ when there is one. Everything costs seconds.
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from auditor.analysis.intervals import half_width
 from auditor.cases import Checked, check_cases, left_out, load_case, read_manifest
 from auditor.config import AuditConfig
 from auditor.config.decisions import decisions, undecided
@@ -308,5 +308,5 @@ def _estimates(
         seconds=planned if timed else None,
         disk_mb=len(plan.keys) * SHARD_KB / 1024,
         free_mb=shutil.disk_usage(config.folder).free / 2**20,
-        half_width=1.96 * 0.10 / math.sqrt(max(1, patients)),
+        half_width=half_width(0.10, max(1, patients), level=0.95),
     )

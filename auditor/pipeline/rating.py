@@ -50,7 +50,7 @@ class RatedScan:
     """The same shape, bool; None: there is no usable one, or the scan is not rated."""
     inner: Tensor | None
     pictures: tuple[RatingPicture, ...]
-    """Empty: without a prediction, or not asked for."""
+    """Empty: without a prediction."""
 
 
 def rate(
@@ -92,9 +92,7 @@ def rate(
     """
     paths = [scan] if isinstance(scan, Path | str) else list(scan)
     with ScanRater.of(Path(certificate), checkpoint, masks=masks) as rater:
-        return rater.rate(
-            "S001", [str(path) for path in paths], modality=modality, state=state, pictures=True
-        )
+        return rater.rate("S001", [str(path) for path in paths], modality=modality, state=state)
 
 
 class ScanRater(Closing):
@@ -169,7 +167,7 @@ class ScanRater(Closing):
         modality: str | None = None,
         state: str | None = None,
         slice_thickness: float | None = None,
-        pictures: bool = True,
+        pixels: bool = True,
     ) -> RatedScan:
         """Rate one scan.
 
@@ -183,8 +181,8 @@ class ScanRater(Closing):
             What the scan is; by default what the certificate is for.
         slice_thickness : float, optional
             As a table of cases tells it, mm.
-        pictures : bool
-            Draw the planes of the card.
+        pixels : bool
+            False: the planes of the card hold outlines alone.
 
         Raises
         ------
@@ -208,9 +206,9 @@ class ScanRater(Closing):
             estimates={},
         )
         if unlike(self.certificate, new):
-            return self._rated(new, image, geometry, None, pictures=False)
+            return self._rated(new, image, geometry, None, pixels=False)
         new, answer = self._measured(new, image, geometry, slice_thickness)
-        return self._rated(new, image, geometry, answer, pictures=pictures)
+        return self._rated(new, image, geometry, answer, pixels=pixels)
 
     def _measured(
         self, new: NewScan, image: Tensor, geometry: Geometry, slice_thickness: float | None
@@ -284,7 +282,7 @@ class ScanRater(Closing):
         geometry: Geometry,
         answer: Prediction | None,
         *,
-        pictures: bool,
+        pixels: bool,
     ) -> RatedScan:
         """Rate what was measured, and draw the masks."""
         rating = rate_measured(
@@ -300,7 +298,7 @@ class ScanRater(Closing):
             found = masks_of(mask, geometry.spacing, sets, probability=soft)
             outer, inner = found.outer, found.inner
         shown = {"outer": outer, "prediction": mask, "inner": inner}
-        drawn = _pictures(image, shown, geometry) if pictures else ()
+        drawn = _pictures(image, shown, geometry, pixels=pixels)
         return RatedScan(rating, geometry, answer.labels, outer, inner, drawn)
 
     def _probability(self, answer: Prediction) -> Tensor | None:
@@ -349,9 +347,9 @@ def _voxel(geometry: Geometry) -> float:
 
 
 def _pictures(
-    image: Tensor, masks: Mapping[str, Tensor | None], geometry: Geometry
+    image: Tensor, masks: Mapping[str, Tensor | None], geometry: Geometry, *, pixels: bool
 ) -> tuple[RatingPicture, ...]:
     from auditor.exhibits.rating_picture import draw_rating
 
     known = {name: mask.numpy() for name, mask in masks.items() if mask is not None}
-    return draw_rating(image[0].numpy(), known, geometry)
+    return draw_rating(image[0].numpy(), known, geometry, pixels=pixels)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from auditor.analysis.table import Column, Key, measurements, of_kind
 from auditor.confidence.axes import AxisEstimates, axes_of_run, estimates_of_run
 from auditor.confidence.reality_check import GroupAxis, not_checked, reality_check
-from auditor.confidence.recipe import Asked, make_recipe, site_refusal, weights_of
+from auditor.confidence.recipe import make_recipe, site_refusal
 from auditor.confidence.recipe_families import families_of
 from auditor.confidence.recipe_interaction import (
     interaction,
@@ -29,17 +25,18 @@ from auditor.confidence.recipe_mix import (
     scans_of_site,
     split_mix,
 )
-from auditor.confidence.recipe_scores import CLEAN_CONDITION, Condition, ScoreTable, score_table
+from auditor.confidence.recipe_scores import CLEAN_CONDITION, Condition, ScoreTable
+from auditor.confidence.recipe_weighing import Asked, weights_of
 from auditor.config.site_rows import rows_of_site
-from auditor.documents import read_text, yaml_content
+from auditor.documents import json_content, read_text, yaml_content
 from auditor.errors import ConfigError, DataError
-from auditor.execution.store import read_compacted
 from auditor.pipeline.folder import read_lock, tool_version
 from auditor.pipeline.run import read_run
-from auditor.schema import CaseRow, MetricInfo, Record, Results, decode
+from auditor.pipeline.run_scores import RunScores, read_scores
+from auditor.schema import ContractStatus, Results, decode
 from auditor.schema.recipe import Interaction, RealityCheck, Recipe
 from auditor.schema.site import SiteProfile
-from perturbations.catalog import get
+from perturbations import CATALOG
 
 __all__ = ["recommend"]
 
@@ -53,36 +50,6 @@ _COLUMNS = (
     "field_strength",
 )  # fmt: skip
 """Columns of metadata that the reality check looks for, in this order."""
-
-
-@dataclass(frozen=True, slots=True)
-class _RunRead:
-    """What a recipe reads of a run."""
-
-    folder: Path
-    results: Results
-    cases: tuple[str, ...]
-    """In the order of their display ids where identities.csv tells it."""
-    patients: NDArray[np.intp]
-    """(cases,), number of each case's patient."""
-    rows: Mapping[str, CaseRow]
-    """Case -> its row of results.json; empty without identities.csv."""
-    columns: Mapping[Key, Column]
-    label: str
-    metric: MetricInfo
-
-    @property
-    def conditions(self) -> tuple[Condition, ...]:
-        """Of the run, clean first."""
-        found = {(it.perturbation, it.severity) for it in self.results.conditions}
-        return (CLEAN_CONDITION, *sorted(found - {CLEAN_CONDITION}))
-
-    def table(self, needed: Sequence[Condition], systems: Sequence[str]) -> ScoreTable:
-        """Arrange the scores under the conditions of a mix."""
-        return score_table(
-            self.columns, self.patients, systems=systems, label=self.label,
-            metric=self.metric.name, needed=needed,
-        )  # fmt: skip
 
 
 def recommend(
@@ -130,7 +97,7 @@ def recommend(
         When the run is not finished, or the profile is not of such scans.
     """
     results = read_run(run).results
-    read = _read(run, results, label, metric)
+    read = read_scores(run, results, label, metric)
     if not 0.0 <= ball <= 1.0:
         msg = f"the ball must be a share of scans from 0 to 1, was {ball:g}"
         raise ConfigError(msg)
@@ -149,15 +116,20 @@ def recommend(
         ball=ball,
         families=families,
         checkpoints_only=checkpoints_only,
+        doubted=tuple(
+            it.name for it in results.systems if it.contract.status is ContractStatus.IN_DOUBT
+        ),
     )
+    if results.audit.preview:
+        refusal = "the run is a preview of a few cases; run it without --limit"
     if not refusal:
         try:
             table = read.table(tuple(shares), names)
         except KeyError as error:
             lacking = f"{error.args[0][0]} at severity {error.args[0][1]:g}"
             msg = (
-                "every system must have been run under every condition of the mix; "
-                f"{lacking} is missing for one"
+                f"every system must have been run under every condition of the mix; {lacking} is missing for "
+                "one"
             )
             raise DataError(msg) from error
         if table.n:
@@ -166,8 +138,7 @@ def recommend(
                 interaction=_interaction(read, table), reality=_reality(read, table, groups),
             )  # fmt: skip
         refusal = (
-            f"no case has a number under every condition of the mix ({_lost(table)}); state a mix without "
-            "them"
+            f"no case has a number under every condition of the mix: {_lost(table)}; state another"
         )
     nothing = "the recipe is refused before"
     return make_recipe(
@@ -183,67 +154,6 @@ def _lost(table: ScoreTable) -> str:
         for it in table.left_out
         if it.used
     )
-
-
-def _read(run: Path, results: Results, label: str | None, metric: str) -> _RunRead:
-    """Read the stored rows, and settle what is scored."""
-    known = {info.name: info for info in results.metrics}
-    fit = [name for name, it in known.items() if it.high == 1.0 and it.higher_is_better]
-    if metric not in fit:
-        msg = (
-            f"a recipe weighs means of a metric in [0, 1] of which more is better; this run has "
-            f"{', '.join(fit) or 'none'}, got {metric!r}"
-        )
-        raise ConfigError(msg)
-    if label is None and len(results.labels) > 1:
-        msg = f"a recipe is about one label: --label {' or '.join(results.labels)}"
-        raise ConfigError(msg)
-    chosen = results.labels[0] if label is None else label
-    if chosen not in results.labels:
-        msg = f"the label must be one of {', '.join(results.labels)}, was {chosen!r}"
-        raise ConfigError(msg)
-    stored = read_compacted(run, Record.MEASUREMENT)
-    pairs = zip(stored["case"].to_pylist(), stored["patient"].to_pylist(), strict=True)
-    patient_of = dict(pairs)
-    displayed = _identities(run, results)
-    cases = tuple(it for it in displayed if it in patient_of) or tuple(sorted(patient_of))
-    lacking = sorted(set(patient_of) - set(cases))
-    if lacking:
-        msg = (
-            f"identities.csv of {run.name} must name every case of the run, and lacks {len(lacking)} of them; "
-            "restore the file, or remove it (the reality check is then not made)"
-        )
-        raise DataError(msg)
-    numbers: dict[str, int] = {}
-    patients = [numbers.setdefault(patient_of[case], len(numbers)) for case in cases]
-    return _RunRead(
-        folder=run,
-        results=results,
-        cases=cases,
-        patients=np.array(patients, dtype=np.intp),
-        rows=displayed,
-        columns=measurements(of_kind(stored, Record.MEASUREMENT), cases),
-        label=chosen,
-        metric=known[metric],
-    )
-
-
-def _identities(run: Path, results: Results) -> dict[str, CaseRow]:
-    """Find the row of results.json of every case, in the order of the display ids; {} without the file."""
-    path = run / "identities.csv"
-    if not path.exists():
-        return {}
-    rows = {row.case: row for row in results.cases}
-    found = {}
-    try:
-        content = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-        for row in sorted(content, key=lambda it: it["display_case"]):
-            if row["display_case"] in rows:
-                found[row["case"]] = rows[row["display_case"]]
-    except (OSError, UnicodeDecodeError, KeyError, csv.Error) as error:
-        msg = f"identities.csv of {run.name} must be as the run wrote it, and cannot be read"
-        raise DataError(msg) from error
-    return found
 
 
 def _families(
@@ -262,7 +172,7 @@ def _families(
 
 
 def _mix(
-    read: _RunRead, site: Path | None, mix: str | Path | Mapping[str, float] | None
+    read: RunScores, site: Path | None, mix: str | Path | Mapping[str, float] | None
 ) -> tuple[
     dict[Condition, float],
     ScansOfSite | None,
@@ -295,7 +205,7 @@ def _pairs(mix: str | Path | Mapping[str, float]) -> list[tuple[object, object]]
     if isinstance(mix, Mapping):
         return list(mix.items())
     path = Path(mix)
-    if "=" in str(mix) and not path.exists():
+    if "=" in path.name and path.suffix.lower() not in (".yaml", ".yml", ".json"):
         return list(split_mix(str(mix)))
     what = f"the mix {path.name}"
     content = yaml_content(read_text(path, what=what), what=what)
@@ -305,10 +215,12 @@ def _pairs(mix: str | Path | Mapping[str, float]) -> list[tuple[object, object]]
     return list(content.items())
 
 
-def _scans(read: _RunRead, site: Path) -> ScansOfSite:
+def _scans(read: RunScores, site: Path) -> ScansOfSite:
     what = f"the profile {site.name}"
     try:
-        profile = decode(read_text(site, what=what), SiteProfile)
+        text = read_text(site, what=what)
+        json_content(text, what=what)  # also refuses what is no finite number
+        profile = decode(text, SiteProfile)
     except ValueError as error:
         msg = f"{what} must be a site.json of `segaudit profile`: {error}"
         raise DataError(msg) from error
@@ -316,8 +228,7 @@ def _scans(read: _RunRead, site: Path) -> ScansOfSite:
     if (profile.modality, profile.state) != (audit.modality, audit.state):
         msg = (
             f"{what} must be of {audit.modality} scans in the state {audit.state}, as the cases of the run "
-            "are; "
-            f"it is of {profile.modality}, {profile.state}"
+            f"are; it is of {profile.modality}, {profile.state}"
         )
         raise DataError(msg)
     return scans_of_site(
@@ -325,7 +236,7 @@ def _scans(read: _RunRead, site: Path) -> ScansOfSite:
     )
 
 
-def _joint_rows(read: _RunRead) -> list[dict[str, float]] | None:
+def _joint_rows(read: RunScores) -> list[dict[str, float]] | None:
     """Rows of the joint condition, as the lock of the run holds them; None: there is no lock."""
     lock = read_lock(read.folder)
     if lock is None:
@@ -335,7 +246,7 @@ def _joint_rows(read: _RunRead) -> list[dict[str, float]] | None:
     return None if rows is None else [dict(row) for row in rows]
 
 
-def _rows_of_site(read: _RunRead, site: Path) -> list[dict[str, float]]:
+def _rows_of_site(read: RunScores, site: Path) -> list[dict[str, float]]:
     audit = read.results.audit
     try:
         return rows_of_site(site, audit.modality, audit.state, [])
@@ -343,7 +254,7 @@ def _rows_of_site(read: _RunRead, site: Path) -> list[dict[str, float]]:
         return []
 
 
-def _interaction(read: _RunRead, table: ScoreTable) -> Interaction:
+def _interaction(read: RunScores, table: ScoreTable) -> Interaction:
     """Check two perturbations applied together, or say what would."""
     levels = table.levels
     rows = _joint_rows(read) if _JOINT in table.conditions else None
@@ -353,11 +264,13 @@ def _interaction(read: _RunRead, table: ScoreTable) -> Interaction:
         weights = weights_of(table.n, read.results.audit.seed)
         return interaction(table, _JOINT, pair, weights, level=read.results.audit.interval_level)
     names = {name for name, _ in table.conditions if name != CLEAN_CONDITION[0]}
-    movable = [name for name in names if name not in ("joint", "chain") and not get(name).geometric]
+    movable = [
+        name for name in names & set(CATALOG) - {"joint", "chain"} if not CATALOG[name].geometric
+    ]
     return not_assessed(table, worst_two(table, movable))
 
 
-def _reality(read: _RunRead, table: ScoreTable, groups: str | None) -> RealityCheck:
+def _reality(read: RunScores, table: ScoreTable, groups: str | None) -> RealityCheck:
     """Predict groups of the cases from each other, where metadata split them."""
     if not read.rows:
         return not_checked("identities.csv is missing in the folder of the run")
@@ -383,7 +296,7 @@ def _reality(read: _RunRead, table: ScoreTable, groups: str | None) -> RealityCh
     )
 
 
-def _groups(read: _RunRead, table: ScoreTable, column: str) -> list[str]:
+def _groups(read: RunScores, table: ScoreTable, column: str) -> list[str]:
     """Group of each patient; empty where its cases do not agree."""
     found: dict[int, set[str]] = {}
     for case, patient in zip(read.cases, read.patients.tolist(), strict=True):
@@ -393,7 +306,7 @@ def _groups(read: _RunRead, table: ScoreTable, column: str) -> list[str]:
     ]
 
 
-def _group_axis(read: _RunRead, table: ScoreTable, found: AxisEstimates) -> GroupAxis | None:
+def _group_axis(read: RunScores, table: ScoreTable, found: AxisEstimates) -> GroupAxis | None:
     """Arrange one axis over the patients of a table; None when too little of it was tested."""
     name = found.perturbation
     if CLEAN_CONDITION not in table.conditions:

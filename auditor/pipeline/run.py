@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from auditor.errors import (
     ConfigError,
@@ -14,7 +15,10 @@ from auditor.errors import (
 )
 from auditor.schema import CLEAN, Estimate, Results, Summary, Verdict, decode
 
-__all__ = ["Run", "exit_code_of", "read_run"]
+__all__ = ["BoundMethod", "Run", "exit_code_of", "read_run"]
+
+BoundMethod = Literal["phantom", "betting", "hoeffding"]
+"""How the mean is bounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ class Run:
         perturbation: str = CLEAN,
         severity: float = 0.0,
         stratum: tuple[str, str] = ("all", "all"),
+        method: BoundMethod = "phantom",
     ) -> Estimate:
         """Return the one-sided lower bound of the mean of a metric in [0, 1].
 
@@ -46,6 +51,9 @@ class Run:
             The condition; the clean scans by default.
         stratum : (axis, name)
             All cases by default.
+        method : ``phantom``, ``betting`` or ``hoeffding``
+            The phantom-zero bound, whose validity beyond zeros and ones is a conjecture; or a proven and wider
+            one, which is stored for all cases only.
 
         Returns
         -------
@@ -58,6 +66,10 @@ class Run:
         ConfigError
             When the choice is ambiguous or unknown; lists the choices.
         """
+        if method not in get_args(BoundMethod):
+            listed = ", ".join(get_args(BoundMethod))
+            msg = f"method of a bound must be one of {listed}, got {method!r}"
+            raise ConfigError(msg)
         found = [
             summary
             for summary in self.results.summaries
@@ -71,7 +83,7 @@ class Run:
         retained = [summary for summary in found if summary.region == "retained"]
         found = retained or found
         if len(found) == 1:
-            return found[0].lower
+            return _bound_by(method, found[0])
         raise ConfigError(_ambiguous(found, self.results, metric, perturbation, severity))
 
     def assert_meets(self, criterion: str) -> None:
@@ -144,6 +156,17 @@ def exit_code_of(results: Results) -> int:
         return CriterionFailed.exit_code
     met = {Verdict.PASS, Verdict.PASS_CONDITIONAL, Verdict.WAIVED}
     return 0 if verdicts <= met else EvidenceInsufficient.exit_code
+
+
+def _bound_by(method: BoundMethod, found: Summary) -> Estimate:
+    """Choose the bound of a mean by its method."""
+    if method == "phantom" or found.lower.value is None:
+        return found.lower
+    for bound in found.proven:
+        if bound.method.lower().startswith(method):
+            return bound
+    note = "proven bounds are stored for all cases, not for groups of them"
+    return Estimate(None, found.lower.n, "none", status="not_assessable", note=note)
 
 
 def _ambiguous(

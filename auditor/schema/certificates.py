@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from auditor.schema.inputs import PerturbationSpec
+from auditor.schema.inputs import PerturbationSpec, ReferenceRule
 from auditor.schema.labels import ScoredLabel
 from auditor.schema.site import SeverityAxis
 
@@ -111,6 +111,8 @@ class Certificate:
     """In the label maps, of each member."""
     reference: str
     """What the DSC is measured against, in words."""
+    reference_rule: ReferenceRule
+    """The same as it was declared: further patients are scored against a mask made in the same way."""
     pre_declared: bool
     """Whether what is declared stood before the first result of the audit."""
     modality: str

@@ -85,6 +85,8 @@ class Summary:
     share: Estimate | None = None
     """Share of patients within the metric's declared value, failed ones beyond it; None: none is
     declared."""
+    proven: tuple[Estimate, ...] = ()
+    """Lower bounds of the same mean that rest on no conjecture (betting, Hoeffding), on all cases."""
 
 
 @dataclass(frozen=True, slots=True)

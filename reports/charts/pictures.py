@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from auditor.schema.rater_page import RaterPicture
+from auditor.schema.ratings import RatingPicture
 from reports import svg
 from reports.document import Plane, Polygon
 from reports.svg import Mark, mark_of
@@ -32,19 +33,8 @@ def picture(plane: Plane, *, title: str, images: bool) -> Markup:
     row, column = plane.spacing
     stretch = row / column
     width, height = float(plane.width), plane.height * stretch
-    parts = [svg.rectangle(0, 0, width, height, class_="ground")]
-    if images and plane.png:
-        data = base64.b64encode(plane.png).decode("ascii")
-        parts.append(
-            svg.element(
-                "image",
-                href=f"data:image/png;base64,{data}",
-                width=width,
-                height=height,
-                preserveAspectRatio="none",
-                class_="pixels",
-            )
-        )
+    kept = base64.b64encode(plane.png).decode("ascii") if images else ""
+    parts = _ground(width, height, kept)
     parts += [_contour(getattr(plane, name), name, dash, stretch) for name, dash in _LINES]
     seen = [name for name in ("reference", "prediction", "clean") if getattr(plane, name)]
     absent = [name for name in ("reference", "prediction") if not getattr(plane, name)]
@@ -52,6 +42,23 @@ def picture(plane: Plane, *, title: str, images: bool) -> Markup:
     if absent:
         words += f" Empty on this slice: {', '.join(absent)}."
     return svg.drawing(width, height, *parts, title=title, description=words, class_="picture")
+
+
+def _ground(width: float, height: float, png: str) -> list[Markup]:
+    """Draw the grey picture, given in base64, or an empty ground."""
+    parts = [svg.rectangle(0, 0, width, height, class_="ground")]
+    if png:
+        parts.append(
+            svg.element(
+                "image",
+                href=f"data:image/png;base64,{png}",
+                width=width,
+                height=height,
+                preserveAspectRatio="none",
+                class_="pixels",
+            )
+        )
+    return parts
 
 
 def _contour(polygons: tuple[Polygon, ...], name: str, dash: str, stretch: float) -> Markup:
@@ -86,18 +93,7 @@ def raters_picture(picture: RaterPicture, *, title: str) -> Markup:
     row, column = picture.spacing
     stretch = row / column
     width, height = float(picture.width), picture.height * stretch
-    parts = [svg.rectangle(0, 0, width, height, class_="ground")]
-    if picture.png:
-        parts.append(
-            svg.element(
-                "image",
-                href=f"data:image/png;base64,{picture.png}",
-                width=width,
-                height=height,
-                preserveAspectRatio="none",
-                class_="pixels",
-            )
-        )
+    parts = _ground(width, height, picture.png)
     for own in picture.contours:
         mark = rater_mark(own.rater)
         outline = " ".join(
@@ -149,6 +145,60 @@ def raters_legend(raters: Sequence[str]) -> Markup:
     return Markup("").join(keys)
 
 
+def rating_picture(picture: RatingPicture, *, title: str) -> Markup:
+    """Draw one plane of a rated scan with the outlines of its masks.
+
+    Parameters
+    ----------
+    picture
+        Contours in pixels of the picture, and its pixels where they were kept.
+    title
+        Words for those who do not see the picture.
+    """
+    row, column = picture.spacing
+    stretch = row / column
+    width, height = float(picture.width), picture.height * stretch
+    drawn = {own.name: own.polygons for own in picture.contours}
+    parts = _ground(width, height, picture.png)
+    parts += [_contour(drawn.get(name, ()), name, dash, stretch) for name, dash, _ in _RATED]
+    seen = [name for name, _, _ in _RATED if drawn.get(name)]
+    absent = [name for name, _, _ in _RATED if not drawn.get(name)]
+    words = f"Contours shown: {', '.join(seen) or 'none'}."
+    if absent:
+        words += f" Empty on this slice, or not drawn: {', '.join(absent)}."
+    return svg.drawing(width, height, *parts, title=title, description=words, class_="picture")
+
+
+_RATED = (
+    ("outer", "", "outer mask: solid"),
+    ("prediction", "7 4", "prediction: dashed"),
+    ("inner", "1 4", "inner mask: dotted"),
+)
+"""Masks of a rated scan, their dashes, and how a reader tells them."""
+
+
+def rating_legend(names: Sequence[str]) -> Markup:
+    """Say in words which contour of a rated scan is which."""
+    return Markup("").join(_key(name, dash, words) for name, dash, words in _RATED if name in names)
+
+
+def _key(name: str, dash: str, words: str) -> Markup:
+    sample = svg.element(
+        "svg",
+        svg.element("rect", x=0, y=0, width=40, height=14, class_="ground"),
+        svg.element(
+            "path",
+            d="M2,7 38,7",
+            class_=f"contour contour-{name}",
+            stroke_dasharray=dash or None,
+        ),
+        viewBox="0 0 40 14",
+        class_="sample",
+        aria_hidden="true",
+    )
+    return Markup('<span class="key">{}{}</span>').format(sample, words)
+
+
 def legend() -> Markup:
     """Say in words which contour is which."""
     words = {
@@ -156,20 +206,4 @@ def legend() -> Markup:
         "prediction": "prediction: dashed",
         "clean": "prediction on the clean scan: dotted",
     }
-    keys = []
-    for name, dash in _LINES:
-        sample = svg.element(
-            "svg",
-            svg.element("rect", x=0, y=0, width=40, height=14, class_="ground"),
-            svg.element(
-                "path",
-                d="M2,7 38,7",
-                class_=f"contour contour-{name}",
-                stroke_dasharray=dash or None,
-            ),
-            viewBox="0 0 40 14",
-            class_="sample",
-            aria_hidden="true",
-        )
-        keys.append(Markup('<span class="key">{}{}</span>').format(sample, words[name]))
-    return Markup("").join(keys)
+    return Markup("").join(_key(name, dash, words[name]) for name, dash in _LINES)

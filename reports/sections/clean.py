@@ -12,6 +12,7 @@ from reports.wording import (
     count,
     digits,
     is_complete,
+    lines,
     mean_of,
     method_of,
     metric_title,
@@ -76,7 +77,7 @@ def _table(view: View, label: str) -> Table:
                     spread,
                     count(row.mean.n),
                     method_of(row.mean),
-                    _bound_method(view, row.lower),
+                    _bound_method(view, row, unit=unit),
                     statuses(row.statuses),
                 )
             )
@@ -118,10 +119,17 @@ def _shares(view: View, label: str) -> Table | None:
     return Table(title, columns, tuple(rows), summary=f"{len(rows)} shares of patients")
 
 
-def _bound_method(view: View, lower: Estimate) -> Text:
-    if view.single or lower.value is None:
+def _bound_method(view: View, row: Summary, *, unit: str) -> Text:
+    """Say how the lower bound was found, and what needs no conjecture beside it."""
+    if view.single or row.lower.value is None:
         return ""
-    return method_of(lower)
+    also = [
+        Markup("{} {}").format(it.method, number(it.value, unit=unit))
+        for it in row.proven
+        if it.value is not None
+    ]
+    told = Markup("proven, wider: {}").format(Markup(", ").join(also)) if also else ""
+    return lines([method_of(row.lower), told])
 
 
 def _claimed(view: View) -> Table | None:

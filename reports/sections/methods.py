@@ -67,7 +67,8 @@ _STATISTICS = (
         "Intervals of means",
         (
             "Two-sided, studentized bootstrap over patients; with too few patients the value is "
-            "descriptive and has no interval."
+            "descriptive and has no interval. A failure that no patient shows is in no interval: the "
+            "rate of them that is not excluded stands with every mean."
         ),
     ),
     (
@@ -75,7 +76,9 @@ _STATISTICS = (
         (
             "One-sided. The phantom-zero bound of a mean in [0, 1] adds one imagined patient with "
             "the worst value; Clopper-Pearson bounds a share of patients. Both hold without "
-            "assumptions about failures that were not seen."
+            "assumptions about failures that were not seen. For values other than 0 and 1 the "
+            "phantom-zero bound rests on a conjecture, checked by simulation; the betting bound and "
+            "Hoeffding's beside it are proven, and wider."
         ),
     ),
     (

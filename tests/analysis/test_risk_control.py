@@ -46,8 +46,7 @@ def test_the_adjusted_risk_is_that_of_mapie() -> None:
     # n / (n + 1) R + 1 / (n + 1)
     expected = 40 / 41 * losses.mean(axis=0) / 3 + 1 / 41
     assert ours == pytest.approx(expected.tolist(), abs=1e-12)
-    # a constant risk of one threshold, in the layout of MAPIE: (thresholds, )
-    theirs, _ = mapie.get_r_hat_plus(losses / 3, np.arange(7), "crc", None, None, None)
+    _, theirs = mapie.get_r_hat_plus(losses / 3, np.arange(7), "crc", None, None, None)
     assert np.asarray(theirs).tolist() == pytest.approx(expected.tolist(), abs=1e-12)
 
 

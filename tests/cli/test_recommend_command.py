@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +19,10 @@ from rows_tables import NOISE, Cohort, fail, rows_of
 from auditor.cli import _run
 from auditor.confidence import axes_of_run, place
 from auditor.config.site_rows import rows_of_site
-from auditor.errors import DataError
+from auditor.errors import ConfigError, DataError
 from auditor.pipeline import read_run, recommend
 from auditor.plan import digest_of
-from auditor.schema import PerturbationSpec, Row, decode, encode
+from auditor.schema import ContractStatus, PerturbationSpec, Row, decode, encode
 from auditor.schema.recipe import Recipe
 from auditor.schema.site import ProfiledScan, SiteProfile
 from reports.recipe import render_recipe
@@ -403,3 +404,46 @@ def test_every_number_of_the_page_is_in_the_record(run: Path) -> None:
     }  # fmt: skip
     for number in shown:
         assert number in cells or np.isclose(stored, number, rtol=1e-4, atol=1e-4).any()
+
+
+def test_preview_carries_no_recipe_and_doubts_are_told(run: Path, tmp_path: Path) -> None:
+    results = read_run(run).results
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    preview = replace(results, audit=replace(results.audit, preview=True))
+    (folder / "results.json").write_text(encode(preview), encoding="utf-8")
+    found = recommend(folder, mix={"clean": 1.0})
+    assert found.sentences[0].startswith("No recipe is offered: the run is a preview")
+    contract = replace(results.systems[2].contract, status=ContractStatus.IN_DOUBT)
+    doubted = replace(results.systems[2], contract=contract)
+    changed = replace(results, systems=(*results.systems[:2], doubted))
+    (folder / "results.json").write_text(encode(changed), encoding="utf-8")
+    found = recommend(folder, mix={"clean": 1.0})
+    assert found.sentences[1].startswith("CONTRACT IN DOUBT: weak may not be run")
+
+
+def test_long_mix_is_no_file_name(run: Path) -> None:
+    steps = [k / 50 for k in range(1, 51)]
+    mix = ",".join(f"rician_noise:{severity:.6f}=0.02" for severity in steps)
+    assert len(mix) > 1000
+    assert sum(it.share for it in recommend(run, mix=mix).mix) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("value", ["NaN", "1e999", '"much"'])
+def test_profile_with_what_is_no_number_is_refused(run: Path, tmp_path: Path, value: str) -> None:
+    site = site_of(run, [4.0] * 12, tmp_path / "site.json")
+    text = site.read_text(encoding="utf-8").replace('"estimate": 4.0', f'"estimate": {value}', 1)
+    site.write_text(text, encoding="utf-8")
+    with pytest.raises((ConfigError, DataError), match=r"the profile site\.json"):
+        recommend(run, site=site)
+
+
+def test_severities_that_a_profile_claims_are_not_believed(run: Path, tmp_path: Path) -> None:
+    site = site_of(run, [4.0] * 12, tmp_path / "site.json")
+    expected = recommend(run, site=site)
+    content = json.loads(site.read_text(encoding="utf-8"))
+    for scan in content["scans"]:
+        for it in scan["placements"]:
+            it["severity"] = 99.0
+    site.write_text(json.dumps(content), encoding="utf-8")
+    assert recommend(run, site=site) == expected

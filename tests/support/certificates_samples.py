@@ -11,6 +11,7 @@ from auditor.schema import (
     Certificate,
     CertificateSpec,
     PerturbationSpec,
+    ReferenceRule,
 )
 from auditor.schema.site import SeverityAxis
 
@@ -53,6 +54,7 @@ def certificate(**changes: Any) -> Certificate:
         label_members=("organ",),
         label_numbers=(1,),
         reference="majority of 3 raters",
+        reference_rule=ReferenceRule("majority", "above_half"),
         pre_declared=True,
         modality="mr",
         state="raw",
