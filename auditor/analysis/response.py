@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.analysis.bands import simultaneous_band
+from auditor.analysis.bands import largest_t
 from auditor.analysis.breakpoint import Claim, Evidence, bounds_of, breakpoint_of
 from auditor.analysis.clusters import ratio_interval
-from auditor.analysis.intervals import DRAWS, FEW, studentized_interval
+from auditor.analysis.intervals import DRAWS, FEW, studentized_draws, studentized_interval
 from auditor.analysis.means import described, interval_estimate
 from auditor.analysis.monotone import falling, largest_rise, passing_estimate
 from auditor.analysis.promises import main_columns
@@ -290,9 +290,14 @@ def _intervals(
 def _band(values: Floats, weights: Floats, level: float) -> tuple[Floats, Floats]:
     """Lower and upper band, each at (1 + level) / 2: skewed like the pointwise intervals, which it holds."""
     side = (1 + level) / 2
-    low, _ = simultaneous_band(values, weights, level=side, side="lower")
-    high, _ = simultaneous_band(-values, weights, level=side, side="lower")
-    return low, -high
+    mean, error, draws = studentized_draws(values, weights)
+    below, fits_below = largest_t(draws, error, level=side, side="lower")
+    above, fits_above = largest_t(-draws, error, level=side, side="lower")
+    low, high = np.full(len(mean), -np.inf), np.full(len(mean), np.inf)
+    # nothing is claimed of the other columns, whose times may be infinite
+    low[fits_below] = mean[fits_below] - below * error[fits_below]
+    high[fits_above] = mean[fits_above] + above * error[fits_above]
+    return low, high
 
 
 def _banded(sample: Floats, low: float, high: float, least: float, level: float) -> Estimate:

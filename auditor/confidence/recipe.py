@@ -86,6 +86,7 @@ def make_recipe(
         site=None if site is None else site.use,
         n=0 if table is None else table.n,
         left_out=() if table is None else table.left_out,
+        counted_clean=0 if table is None else table.counted_clean,
         systems=weighed.systems,
         pairs=weighed.pairs,
         not_beaten=weighed.not_beaten,

@@ -8,14 +8,14 @@ that lacks a number for a case that entered is itself left out of the map and of
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor.analysis.promises import main_columns
 from auditor.analysis.table import Column, Key
-from auditor.schema import CLEAN
+from auditor.schema import CLEAN, Status
 from auditor.schema.recipe import LeftOut
 
 __all__ = ["CLEAN_CONDITION", "Condition", "ScoreTable", "blend", "score_table", "weights_at"]
@@ -41,6 +41,8 @@ class ScoreTable:
     patients: tuple[int, ...]
     """Number of each patient."""
     left_out: tuple[LeftOut, ...]
+    counted_clean: int = 0
+    """Cases that count with their clean scan under the condition named so; see `score_table`."""
 
     @property
     def n(self) -> int:
@@ -67,6 +69,7 @@ def score_table(
     label: str,
     metric: str,
     needed: Iterable[Condition],
+    as_clean: Condition | None = None,
 ) -> ScoreTable:
     """Arrange the scores of a run.
 
@@ -81,6 +84,9 @@ def score_table(
     label, metric : str
         What is scored.
     needed : conditions of the mix
+    as_clean : Condition, optional
+        A joint condition of a site: where it has no effect, the drawn scan of the site is like the test set,
+        and the case counts with its clean scan. Leaving it out would leave out the clean scans of the site.
 
     Returns
     -------
@@ -96,6 +102,12 @@ def score_table(
     for key, column in main_columns(columns, metric).items():
         if key.label == label and key.system in systems:
             found.setdefault((key.perturbation, key.severity), {})[key.system] = column
+    counted_clean = 0
+    if as_clean is not None and as_clean in found and CLEAN_CONDITION in found:
+        clean = found[CLEAN_CONDITION]
+        row = {it: _filled(c, clean[it]) for it, c in found[as_clean].items() if it in clean}
+        counted_clean = max(_without_effect(c).any(axis=-1).sum() for c in row.values())
+        found[as_clean] = row
     whole = {it: found[it] for it in sorted(found, key=_order) if len(found[it]) == len(systems)}
     for condition in needed:
         if condition not in whole:
@@ -124,6 +136,7 @@ def score_table(
             for it in whole
             if not (known[it].all() if it in wanted else it in kept)
         ),
+        counted_clean=int(counted_clean),
     )
 
 
@@ -171,6 +184,19 @@ def blend(parts: Iterable[tuple[Mapping[Condition, float], float]]) -> dict[Cond
 
 def _order(condition: Condition) -> tuple[bool, str, float]:
     return (condition != CLEAN_CONDITION, *condition)
+
+
+def _without_effect(column: Column) -> NDArray[np.bool_]:
+    """Replicates that change nothing, (cases, replicates)."""
+    return np.asarray(column.statuses == Status.NO_EFFECT.value, dtype=bool)
+
+
+def _filled(column: Column, clean: Column) -> Column:
+    """Let every replicate without effect count as the clean scan."""
+    none = _without_effect(column).sum(axis=-1)
+    other = (column.statuses != "").sum(axis=-1) - none
+    acting = np.where(other > 0, column.judged, 0.0) * other
+    return replace(column, judged=(acting + clean.judged * none) / np.maximum(other + none, 1))
 
 
 def _per_patient(values: Floats, complete: NDArray[np.bool_], patients: NDArray[np.intp]) -> Floats:

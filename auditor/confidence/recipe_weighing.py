@@ -199,8 +199,14 @@ def _pair(
     least = recipe_map.worst_in_ball(low, mix, ball)
     most = -recipe_map.worst_in_ball(-high, mix, ball)
     around = pair.first if least > 0 else pair.second if most < 0 else NO_WINNER
-    radii = (recipe_map.radius_of(low, mix), recipe_map.radius_of(-high, mix))
-    radius = next((it for it in radii if it is not None), None)
+    # the band takes the mix as known: it claims nothing that the comparison at the mix does not
+    if around != pair.verdict:
+        around = NO_WINNER
+    radius = None
+    if pair.verdict == pair.first:
+        radius = recipe_map.radius_of(low, mix)
+    elif pair.verdict == pair.second:
+        radius = recipe_map.radius_of(-high, mix)
     return RecipePair(
         pair.first, pair.second, pair.difference, pair.verdict, around, least, most, radius
     )

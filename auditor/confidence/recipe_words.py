@@ -199,16 +199,19 @@ def _added(recipe: Recipe) -> list[str]:
             f"{count} With the effects of all their axes added, the same systems are not beaten."
         ]
     told = (
-        f"{count} With the effects of all their axes added, {_joined(recipe.added)} would not be beaten: the "
-        "answer depends on how degradations act together."
+        f"{count} With the effects of all their axes added, the systems not beaten would be "
+        f"{_joined(recipe.added)}: the answer depends on how degradations act together."
     )
     return [told]
 
 
 def _left_out(recipe: Recipe) -> list[str]:
+    clean = recipe.counted_clean
+    drawn = f"{clean} case(s) drew a scan of the site that is like the test set: their clean scan counts."
     used = [it for it in recipe.left_out if it.used]
     other = [it for it in recipe.left_out if not it.used]
-    told = [
+    told = [drawn] if clean else []
+    told += [
         f"{it.cases} case(s) of {it.patients} patient(s) have no number under {it.perturbation} at severity "
         f"{it.severity:g} ({', '.join(it.statuses)}) and enter nothing."
         for it in used

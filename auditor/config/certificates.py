@@ -72,13 +72,17 @@ def mild_copies(planned: Sequence[PerturbationSpec], count: int) -> tuple[Pertur
     -------
     tuple of PerturbationSpec
         The first planned ones at severity 1 alone, one draw each. Left out is what moves the anatomy,
-        what needs a reference, and levels of equal effect, which differ from scan to scan.
+        what needs a reference, levels of equal effect, which differ from scan to scan, and `joint`,
+        whose severity 1 is all that a scan of a site has.
     """
     found = []
     for spec in planned:
         entry = get(spec.name)
         at = next((i for i, it in enumerate(spec.severities) if abs(it - MILD) < 1e-9), None)
-        if at is None or entry.geometric or entry.uses_region or spec.iso_effect:
+        unlike = entry.geometric or entry.uses_region or spec.iso_effect
+        if (
+            at is None or unlike or entry.stress_from <= MILD + 1
+        ):  # a whole row of a site is not mild
             continue
         found.append(replace(spec, severities=(MILD,), levels=(spec.levels[at],), replicates=1))
     return tuple(found[:count])

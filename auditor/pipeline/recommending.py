@@ -47,6 +47,12 @@ BALL = 0.1
 
 _JOINT: Condition = ("joint", 1.0)
 
+_TOGETHER = Interaction(
+    "not assessed", (), (), 0.0,
+    "The degradations of a scan act together here, so that nothing is assumed of how they add up.",
+)  # fmt: skip
+"""Where a joint condition of the site is used."""
+
 _COLUMNS = (
     "site", "centre", "center", "hospital", "institution", "scanner", "manufacturer", "vendor",
     "field_strength",
@@ -126,7 +132,8 @@ def recommend(
         refusal = "the run is a preview of a few cases; run it without --limit"
     if not refusal:
         try:
-            table = read.table(tuple(shares), names)
+            together = _JOINT if source == "joint condition" else None
+            table = read.table(tuple(shares), names, together)
         except KeyError as error:
             lacking = f"{error.args[0][0]} at severity {error.args[0][1]:g}"
             msg = (
@@ -136,9 +143,13 @@ def recommend(
             raise DataError(msg) from error
         if table.n:
             made = make_recipe(
-                asked, table, shares, scans,
-                interaction=_interaction(read, table), reality=_reality(read, table, groups),
-            )  # fmt: skip
+                asked,
+                table,
+                shares,
+                scans,
+                interaction=_TOGETHER if together else _interaction(read, table),
+                reality=_reality(read, table, groups),
+            )
             placed = None if scans is None else scans.use.placed
             promised = _promised(read, names, shares, placed) if made.offered else ()
             return replace(made, promised=promised)

@@ -41,11 +41,16 @@ class RunScores:
         found = {(it.perturbation, it.severity) for it in self.results.conditions}
         return (CLEAN_CONDITION, *sorted(found - {CLEAN_CONDITION}))
 
-    def table(self, needed: Sequence[Condition], systems: Sequence[str]) -> ScoreTable:
-        """Arrange the scores under the conditions of a mix."""
+    def table(
+        self,
+        needed: Sequence[Condition],
+        systems: Sequence[str],
+        as_clean: Condition | None = None,
+    ) -> ScoreTable:
+        """Arrange the scores under the conditions of a mix; see `score_table`."""
         return score_table(
             self.columns, self.patients, systems=systems, label=self.label,
-            metric=self.metric.name, needed=needed,
+            metric=self.metric.name, needed=needed, as_clean=as_clean,
         )  # fmt: skip
 
 

@@ -110,7 +110,8 @@ class RecipePair:
     """Smallest difference over the ball that the band allows; None: not assessed."""
     ball_high: float | None
     radius: float | None
-    """Largest radius up to which one of the two stays preferred; None: not even at the mix itself."""
+    """Largest radius up to which the preferred one stays preferred; None: there is none, or the
+    band is too wide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +221,8 @@ class Recipe:
     n: int
     """Patients."""
     left_out: tuple[LeftOut, ...]
+    counted_clean: int
+    """Cases that drew a scan of the site that is like the test set, and count with their clean scan."""
     systems: tuple[RecipeSystem, ...]
     pairs: tuple[RecipePair, ...]
     not_beaten: tuple[str, ...]

@@ -22,7 +22,7 @@ _LEFT, _TOP = 62.0, 34.0
 
 def pair_chart(pairs: Sequence[RecipePair], unit: str) -> Markup:
     """Draw the difference of every pair with its interval; right of zero the first is better."""
-    left, right, top = 170.0, 440.0, 30.0
+    left, right, top = 210.0, 440.0, 30.0
     ends = [
         abs(it)
         for pair in pairs
@@ -42,7 +42,7 @@ def pair_chart(pairs: Sequence[RecipePair], unit: str) -> Markup:
     ]
     for place, pair in enumerate(pairs):
         y = top + 26.0 * place + 16
-        name = shorten(f"{pair.first} − {pair.second}", 28)
+        name = shorten(f"{pair.first} − {pair.second}", 36)
         parts.append(svg.text(12, y + 4, name, class_="tick"))
         value, low, high = pair.difference.value, pair.difference.low, pair.difference.high
         if low is not None and high is not None:

@@ -41,10 +41,12 @@ def envelope(view: View) -> list[Block]:
         return []
     if not any(row.claims for row in rows):
         why = next((row.note for row in rows if row.note), "no margin was declared")
-        words = (
-            f"Operating envelope: not assessed, {why}. A limit is declared as response: {{margin: 0.10}} "
-            "in the configuration, before there are results."
-        )
+        words = f"Operating envelope: not assessed, {why}."
+        if view.results.measured is None:
+            words += (
+                " A limit is declared as response: {margin: 0.10} in the configuration, before there are "
+                "results."
+            )
         return [Prose(words, "empty"), areas(view)]
     return [_table(view, rows), _steps(view), areas(view)]
 
@@ -177,7 +179,8 @@ def _table(view: View, rows: Sequence[EnvelopeRow]) -> Table:
         note=Markup(
             "Severities are tested from the lowest on, each with the phantom bound at the full level, and the "
             "sequence ends at the first that is not supported: no level is split. Degraded: the opposite bound "
-            "breaks a limit at that severity, each severity by itself. What failed counts at its worst value; "
+            "breaks a limit at that severity, each severity by itself. Every row is a statement by itself, not "
+            "adjusted for the other rows. What failed counts at its worst value; "
             "scans that a level does not change are never counted as support. {}"
         ).format(_stamp(view)),
     )
@@ -243,7 +246,7 @@ def areas(view: View) -> Table:
         columns=(
             *(Column("System"), Column("Label", fold=True), Column("Perturbation")),
             *(Column("Area", "number"), Column("Share of the clean mean", "number")),
-            *(Column("Falling fit passes (descriptive)"), Column("n", "number")),
+            *(Column("Falling fit passes (descriptive)", fold=True), Column("n", "number")),
             *(Column("Left out", "number"), Column("Level and method", fold=True)),
         ),
         rows=tuple(rows),

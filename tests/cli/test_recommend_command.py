@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from finished_runs import write_run
@@ -20,9 +21,18 @@ from auditor.cli import _run
 from auditor.confidence import axes_of_run, place
 from auditor.config.site_rows import rows_of_site
 from auditor.errors import ConfigError, DataError
+from auditor.execution.store import read_compacted
 from auditor.pipeline import read_run, recommend
 from auditor.plan import digest_of
-from auditor.schema import ContractStatus, PerturbationSpec, Row, decode, encode
+from auditor.schema import (
+    ROW_COLUMNS,
+    ContractStatus,
+    PerturbationSpec,
+    Record,
+    Row,
+    decode,
+    encode,
+)
 from auditor.schema.recipe import Recipe
 from auditor.schema.site import ProfiledScan, SiteProfile
 from reports.recipe import render_recipe
@@ -358,6 +368,8 @@ def test_joint_condition_of_the_site_is_used_directly(tmp_path: Path) -> None:
     found = recommend(folder, site=site)
     assert found.source == "joint condition"
     assert [(it.perturbation, it.share) for it in found.mix] == [("joint", 1.0)]
+    assert found.interaction.lines == ()
+    assert "act together here" in found.interaction.sentence
     expected = [it for it in read_run(folder).results.comparisons if it.perturbation == "joint"]
     for pair, row in zip(found.pairs, expected, strict=True):
         assert pair.difference.value == pytest.approx(row.difference.value)
@@ -447,3 +459,17 @@ def test_severities_that_a_profile_claims_are_not_believed(run: Path, tmp_path: 
             it["severity"] = 99.0
     site.write_text(json.dumps(content), encoding="utf-8")
     assert recommend(run, site=site) == expected
+
+
+def test_compacted_table_comes_back_as_it_was_stored(run: Path, tmp_path: Path) -> None:
+    table = read_compacted(run, Record.MEASUREMENT)
+    assert tuple(table.column_names) == ROW_COLUMNS
+    stored = [row for row in rows_of(COHORT) if row.record == "measurement"]
+    assert len(table) == len(stored)
+    assert set(table["record"].to_pylist()) == {"measurement"}
+    assert sorted(table["value"].to_pylist()) == sorted(
+        row.value for row in stored if row.value is not None
+    )
+    pq.write_table(table.select(["case", "value"]), tmp_path / "measurements.parquet")
+    with pytest.raises(DataError, match="lacks system, patient"):
+        read_compacted(tmp_path, Record.MEASUREMENT)

@@ -16,7 +16,7 @@ from auditor.analysis.promises import comparisons
 from auditor.analysis.table import measurements, of_kind
 from auditor.confidence.recipe_draws import kendall, mean_draws, mixed_draws, rank_shares, ranks_of
 from auditor.confidence.recipe_scores import Condition, ScoreTable, score_table
-from auditor.schema import Record, Row
+from auditor.schema import PerturbationSpec, Record, Row
 
 CLEAN = ("clean", 0.0)
 SEVERE: Condition = ("rician_noise", 4.0)
@@ -194,3 +194,30 @@ def test_order_of_rows_changes_nothing() -> None:
     one, other = table(cohort, rows, [CLEAN]), table(cohort, [rows[i] for i in order], [CLEAN])
     assert np.array_equal(one.values, other.values)
     assert (one.conditions, one.left_out) == (other.conditions, other.left_out)
+
+
+def test_scan_of_a_site_that_is_like_the_test_set_counts_as_the_clean_scan() -> None:
+    joint = PerturbationSpec("joint", (1.0,), (1.0,), "of the row", replicates=2)
+    cohort = Cohort(patients=4, perturbations=(joint,), replicates=2)
+    together: Condition = ("joint", 1.0)
+    rows = rows_of(cohort)
+    whole = table(cohort, rows, [together])
+    rows = fail(rows, "no_effect", case="scan_000_0", perturbation="joint")
+    rows = fail(rows, "no_effect", case="scan_001_0", perturbation="joint", replicate=1)
+    rows = fail(rows, "crashed", case="scan_002_0", perturbation="joint", system="weak")
+    setup = setup_of(cohort)
+    columns = measurements(of_kind(table_of(rows), Record.MEASUREMENT), setup.names)
+    found = score_table(
+        columns, setup.patient_numbers, systems=cohort.systems, label=LABEL, metric="dsc",
+        needed=[together], as_clean=together,
+    )  # fmt: skip
+    assert found.n == 4
+    assert found.counted_clean == 2
+    at, clean = found.place(together), found.place(CLEAN)
+    np.testing.assert_allclose(found.values[0, at], found.values[0, clean])
+    # one of two replicates acts: half of it, half of the clean scan
+    acting = value_of(rows, system="weak", case="scan_001_0", perturbation="joint", replicate=0)
+    assert found.values[1, at, 1] == pytest.approx((acting + found.values[1, clean, 1]) / 2)
+    assert found.values[2, at].tolist() == [whole.values[2, at, 0], 0.0]
+    # without it, the clean scans of the site would be left out
+    assert table(cohort, rows, [together]).n == 3

@@ -169,6 +169,7 @@ def test_copies_are_the_first_planned_ones_at_severity_1_alone() -> None:
         planned("rician_noise", (2.0,)),  # no severity 1
         planned("texture_blend", (1.0,)),  # needs the reference
         planned("bias_field", (1.0,), iso_effect=True),
+        planned("joint", (1.0,)),  # a whole row of a site
         planned("gamma_up", (1.0, 3.0)),
     )
     assert CATALOG["texture_blend"].uses_region
@@ -176,7 +177,7 @@ def test_copies_are_the_first_planned_ones_at_severity_1_alone() -> None:
     assert [it.name for it in copies] == ["gaussian_blur", "gamma_up"]
     assert [(it.severities, it.levels, it.replicates) for it in copies] == [
         ((1.0,), (grid[1].levels[0],), 1),
-        ((1.0,), (grid[5].levels[0],), 1),
+        ((1.0,), (grid[6].levels[0],), 1),
     ]
     assert mild_copies(grid, 1) == copies[:1]
     assert mild_copies(grid, 0) == ()
