@@ -227,10 +227,45 @@ def _systems(recipe: Recipe) -> tuple[Block, ...]:
             "Mean rank correlation (Kendall) of the draws with the order of the means: {}."
         ).format(number(recipe.kendall)),
     )
+    promised = _promised(recipe)
     if not ranks or len(recipe.systems) < 2:
-        return (table,)
+        return (table, *promised)
     figure = Figure(rank_chart(recipe.systems, _marks(recipe.systems)), "Ranks over draws")
-    return (Gallery((figure,), table=table),)
+    return (Gallery((figure,), table=table), *promised)
+
+
+def _promised(recipe: Recipe) -> tuple[Block, ...]:
+    """List what is promised for one new scan; the mean says nothing of it."""
+    if not recipe.promised:
+        return ()
+    rows = tuple(
+        (
+            name,
+            value_of(it),
+            count(it.n),
+            method_of(it),
+            in_words(it.note) if it.value is not None else "",
+        )
+        for name, it in recipe.promised
+    )
+    columns = (
+        *(Column("System"), Column(f"{short(recipe.metric)} of one new scan", "number")),
+        *(
+            Column("n", "number"),
+            Column("Level and method", fold=True),
+            Column("Remark", "wide", fold=True),
+        ),
+    )
+    note = (
+        "The mean above is of all scans. The bound is for one scan that is drawn from the mix, of a patient "
+        "like these: it fails for the remaining share in the long run. Of a patient with several cases the "
+        "worst counts."
+    )
+    return (
+        Table(
+            f"Lower bound on the {short(recipe.metric)} of one new scan.", columns, rows, note=note
+        ),
+    )
 
 
 def _marks(systems: tuple[RecipeSystem, ...]) -> dict[str, svg.Mark]:
