@@ -117,6 +117,7 @@ def test_what_failed_counts_as_the_worst_and_is_told() -> None:
     found = rated(plain(scans))
     # DSC 0 where the proxy could have been 1: the offset is -1, and 0.95 - 1 is nothing
     assert (found.bound.value, found.grade, found.certificate.failed) == (0.0, Grade.C, 1)
+    assert "The bound is 0: no DSC is excluded." in found.notes
 
 
 def test_an_empty_prediction_of_an_empty_reference_raises_no_bound() -> None:
@@ -264,7 +265,7 @@ def test_other_scans_are_not_rated(noisy: Calibration, changes: dict[str, Any], 
 def test_a_spacing_a_little_outside_is_rated_and_said(noisy: Calibration) -> None:
     found = rated(noisy, spacing=(3.3, 1.0, 1.2))
     assert found.grade is not Grade.NOT_RATED
-    assert found.notes == ("its spacing along z is 3.3 mm; the calibration scans have 3 mm",)
+    assert found.notes == ("Its spacing along z is 3.3 mm; the calibration scans have 3 mm.",)
 
 
 def test_a_scan_that_calibrated_is_recognised(noisy: Calibration) -> None:
