@@ -219,6 +219,12 @@ def _mix(
     if mix is not None:
         return parse_mix(_pairs(mix), read.conditions), None, "stated mix", ""
     assert site is not None  # one of the two is given
+    if read.results.measured is not None:
+        msg = (
+            "a table of measurements holds no scan that could place a site's scans on its conditions; state "
+            f"the mix, as --mix clean=0.6,NAME:SEVERITY=0.4, of {listed(read.conditions)}"
+        )
+        raise ConfigError(msg)
     scans = _scans(read, site)
     if refusal := site_refusal(scans.use):
         return {}, scans, "site profile", refusal
@@ -291,6 +297,8 @@ def _interaction(read: RunScores, table: ScoreTable) -> Interaction:
         weights = weights_of(table.n, read.results.audit.seed)
         return interaction(table, _JOINT, pair, weights, level=read.results.audit.interval_level)
     names = {name for name, _ in table.conditions if name != CLEAN_CONDITION[0]}
+    if read.results.measured is not None:
+        return not_assessed(table, None)  # nothing can be applied to scans that were never here
     movable = [
         name for name in names & set(CATALOG) - {"joint", "chain"} if not CATALOG[name].geometric
     ]
