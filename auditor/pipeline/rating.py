@@ -344,7 +344,7 @@ def _other_system(certificate: Certificate, found: str) -> str:
 
 
 def _short(digest: str) -> str:
-    return digest if digest.startswith("callable:") else f"{digest[:12]}.."
+    return digest if digest.startswith("callable:") else digest[:12]
 
 
 def _voxel(geometry: Geometry) -> float:
