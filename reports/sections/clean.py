@@ -131,7 +131,7 @@ def _bound_method(view: View, row: Summary, *, unit: str) -> Text:
         for it in row.proven
         if it.value is not None
     ]
-    told = Markup("proven, wider: {}").format(Markup(", ").join(also)) if also else ""
+    told = Markup("wider, but proven: {}").format(Markup(", ").join(also)) if also else ""
     return lines([method_of(row.lower), told])
 
 
