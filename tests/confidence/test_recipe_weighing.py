@@ -160,7 +160,7 @@ def test_intervals_with_resampled_scans_cover() -> None:
 
 
 def test_ranks_are_those_of_the_challenge_toolkit() -> None:
-    """aggregateThenRank of challengeR (its test-aggregateThenRank.R): A1 (.6, .4), A2 (.8, 1), small is better."""
+    """Agree with test-aggregateThenRank.R of challengeR: A1 (.6, .4), A2 (.8, 1), small is better."""
     means = np.array([[0.6, 0.4], [0.8, 1.0]]).mean(axis=1)
     assert means.tolist() == pytest.approx([0.5, 0.9])
     assert ranks_of(-means).tolist() == [1, 2]
