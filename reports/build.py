@@ -50,7 +50,7 @@ SECTIONS = (
 )
 """In the order of the report."""
 
-_NEEDS_A_RUN = frozenset({accounting, raters, controls})
+_NEEDS_A_RUN = frozenset({accounting, raters, certificates, controls})
 """Sections that say nothing where the measurements were made elsewhere."""
 
 

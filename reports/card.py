@@ -212,7 +212,9 @@ def _level(value: float | None, unit: str) -> Text:
 
 def _worth(rating: Rating) -> Table:
     """Show what scans of each grade turned out to be: as they are, and in the bin of this one."""
-    rows = [_outcome_row(it, "as they are") for it in rating.certificate.outcomes]
+    rows = [
+        _outcome_row(it, "that look as clean as the test set") for it in rating.certificate.outcomes
+    ]
     own = rating.outcome
     if own is not None and rating.bin not in {"0", ""}:
         where = f"{plain(rating.calibrated_by)} {rating.bin}, as this scan"
@@ -283,7 +285,7 @@ def _bound_words(rating: Rating) -> Text:
     if bound.value is None:
         return Markup("none; it would be for {} of scans").format(percent(1 - facts.alpha))
     where = plain(rating.calibrated_by)
-    bin_ = "as they are" if rating.bin == "0" else f"at {where} {rating.bin}"
+    bin_ = "that look as clean as the test set" if rating.bin == "0" else f"at {where} {rating.bin}"
     group = f", foreground ratio {rating.group}" if rating.group else ""
     return Markup("{} for {} of scans, {}, scans {}{}; {}").format(
         value_of(bound), percent(1 - facts.alpha), patients(bound.n), bin_, group, bound.method

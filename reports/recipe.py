@@ -6,7 +6,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from auditor.schema.recipe import MixMap, Recipe, RecipeSystem
+from auditor.schema.recipe import MixMap, Recipe, RecipePair, RecipeSystem
 from reports import html, svg
 from reports.build import write_page
 from reports.charts.recipe import (
@@ -134,6 +134,7 @@ def _pairs_lead(recipe: Recipe) -> Text:
 def _pairs(recipe: Recipe) -> tuple[Block, ...]:
     if not recipe.pairs:
         return ()
+    around = any(it.ball_low is not None for it in recipe.pairs)
     rows: tuple[tuple[Text, ...], ...] = tuple(
         (
             f"{it.first} − {it.second}",
@@ -141,40 +142,52 @@ def _pairs(recipe: Recipe) -> tuple[Block, ...]:
             count(it.difference.n),
             method_of(it.difference),
             it.verdict,
-            "not assessed"
-            if it.ball_low is None or it.ball_high is None
-            else Markup("{} to {}").format(number(it.ball_low), number(it.ball_high)),
-            it.ball,
-            "none" if it.radius is None else number(it.radius, text=f"{it.radius:.2f}"),
+            *(_around(it) if around else ()),
         )
         for it in recipe.pairs
     )
-    columns = (
+    columns: tuple[Column, ...] = (
         *(Column("Pair"), Column("Difference [interval]", "number"), Column("n", "number")),
         *(Column("Level and method", fold=True), Column("Preferred")),
-        *(Column("Over the mixes around", "number"), Column("Preferred there")),
-        Column("Up to", "number"),
     )
-    table = Table(
-        f"Paired differences of the mean {short(recipe.metric)}, first minus second.",
-        columns,
-        rows,
-        note=Markup(
+    note: Text = ""
+    if around:
+        columns += (
+            *(Column("Over the mixes around", "number"), Column("Preferred there")),
+            Column("Up to", "number"),
+        )
+        note = Markup(
             "The mixes around are all in which a share {} of the scans moves to any other tested condition; "
             "'up to' is the largest such share for which the preference is shown. They rest on the band of the "
-            "maps."
-        ).format(number(recipe.ball, text=f"{recipe.ball:g}")),
+            "maps, which takes the mix as known."
+        ).format(number(recipe.ball, text=f"{recipe.ball:g}"))
+    caption = f"Paired differences of the mean {short(recipe.metric)}, first minus second."
+    table = Table(caption, columns, rows, note=note)
+    if len(recipe.pairs) > _DRAWN:
+        return (table,)
+    svg_of = pair_chart(recipe.pairs, f"difference of mean {short(recipe.metric)}")
+    return (Gallery((Figure(svg_of, "Differences under the mix"),), table=table),)
+
+
+_DRAWN = 40
+"""Most pairs that are drawn."""
+
+
+def _around(pair: RecipePair) -> tuple[Text, ...]:
+    """Print what is shown over the mixes around."""
+    if pair.ball_low is None or pair.ball_high is None:
+        return ("not assessed", pair.ball, "none")
+    return (
+        Markup("{} to {}").format(number(pair.ball_low), number(pair.ball_high)),
+        pair.ball,
+        "none" if pair.radius is None else number(pair.radius, text=f"{pair.radius:.2f}"),
     )
-    figure = Figure(
-        pair_chart(recipe.pairs, f"difference of mean {short(recipe.metric)}"),
-        "Differences under the mix",
-    )
-    return (Gallery((figure,), table=table),) if len(recipe.pairs) <= 40 else (table,)
 
 
 def _systems(recipe: Recipe) -> tuple[Block, ...]:
     if not recipe.systems:
         return ()
+    around = any(it.worst.value is not None for it in recipe.systems)
     ranks = max((len(it.ranks) for it in recipe.systems), default=0)
     rows: tuple[tuple[Text, ...], ...] = tuple(
         (
@@ -183,8 +196,7 @@ def _systems(recipe: Recipe) -> tuple[Block, ...]:
             value_of(it.score),
             count(it.score.n),
             method_of(it.score),
-            value_of(it.worst),
-            method_of(it.worst),
+            *((value_of(it.worst), method_of(it.worst)) if around else ()),
             *(percent(round(it.ranks[k], 4)) if it.ranks else "none" for k in range(ranks)),
         )
         for it in recipe.systems
@@ -194,8 +206,14 @@ def _systems(recipe: Recipe) -> tuple[Block, ...]:
         *([Column("Training runs")] if recipe.by == "family" else []),
         *(Column("Mean score", "number"), Column("n", "number")),
         Column("Level and method", fold=True),
-        Column("Smallest mean over the mixes around", "number"),
-        Column("Level and method of it", fold=True),
+        *(
+            (
+                Column("Smallest mean over the mixes around", "number"),
+                Column("Level and method of it", fold=True),
+            )
+            if around
+            else ()
+        ),
         *(Column(f"Rank {k + 1}", "number") for k in range(ranks)),
     )
     table = Table(
@@ -209,10 +227,45 @@ def _systems(recipe: Recipe) -> tuple[Block, ...]:
             "Mean rank correlation (Kendall) of the draws with the order of the means: {}."
         ).format(number(recipe.kendall)),
     )
+    promised = _promised(recipe)
     if not ranks or len(recipe.systems) < 2:
-        return (table,)
+        return (table, *promised)
     figure = Figure(rank_chart(recipe.systems, _marks(recipe.systems)), "Ranks over draws")
-    return (Gallery((figure,), table=table),)
+    return (Gallery((figure,), table=table), *promised)
+
+
+def _promised(recipe: Recipe) -> tuple[Block, ...]:
+    """List what is promised for one new scan; the mean says nothing of it."""
+    if not recipe.promised:
+        return ()
+    rows = tuple(
+        (
+            name,
+            value_of(it),
+            count(it.n),
+            method_of(it),
+            in_words(it.note) if it.value is not None else "",
+        )
+        for name, it in recipe.promised
+    )
+    columns = (
+        *(Column("System"), Column(f"{short(recipe.metric)} of one new scan", "number")),
+        *(
+            Column("n", "number"),
+            Column("Level and method", fold=True),
+            Column("Remark", "wide", fold=True),
+        ),
+    )
+    note = (
+        "The mean above is of all scans. The bound is for one scan that is drawn from the mix, of a patient "
+        "like these: it fails for the remaining share in the long run. Of a patient with several cases the "
+        "worst counts."
+    )
+    return (
+        Table(
+            f"Lower bound on the {short(recipe.metric)} of one new scan.", columns, rows, note=note
+        ),
+    )
 
 
 def _marks(systems: tuple[RecipeSystem, ...]) -> dict[str, svg.Mark]:

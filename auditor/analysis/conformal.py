@@ -67,6 +67,7 @@ def check_alpha(alpha: float, delta: float | None = None) -> None:
         raise ValueError(msg)
 
 
+@functools.lru_cache(maxsize=4096)
 def marginal_rank(n: int, alpha: float) -> int:
     """K = floor((n + 1) alpha); 0: not certifiable. One patient certifies nothing.
 
@@ -76,6 +77,7 @@ def marginal_rank(n: int, alpha: float) -> int:
     return math.floor(round((n + 1) * alpha, 9)) if n > 1 else 0
 
 
+@functools.lru_cache(maxsize=4096)
 def pac_rank(n: int, alpha: float, delta: float) -> int:
     """Largest k with P(Bin(n, alpha) <= k - 1) <= delta; 0: not certifiable.
 
@@ -92,6 +94,7 @@ def rank_of(n: int, alpha: float, delta: float | None = None) -> int:
     return marginal_rank(n, alpha) if delta is None else pac_rank(n, alpha, delta)
 
 
+@functools.lru_cache(maxsize=64)
 def needed_marginal(alpha: float) -> int:
     """Smallest n with a marginal bound: ceil(1 / alpha) - 1, and never one patient alone."""
     check_alpha(alpha)
@@ -141,11 +144,11 @@ class CoverageLaw:
 
     def quantile(self, share: float) -> float:
         """Coverage that is missed by so large a share of the calibration sets."""
-        return float(stats.beta.ppf(share, self.n + 1 - self.rank, self.rank))
+        return _quantile(share, self.n + 1 - self.rank, self.rank)
 
     def shortfall(self, alpha: float) -> float:
         """Probability that a calibration set covers less than 1 - alpha."""
-        return float(stats.beta.cdf(1 - alpha, self.n + 1 - self.rank, self.rank))
+        return _below(1 - alpha, self.n + 1 - self.rank, self.rank)
 
     def chance(self, further: int, *, level: float = 0.95) -> tuple[int, int]:
         """Two-sided range of how many of so many further patients a bound holds for.
@@ -153,6 +156,16 @@ class CoverageLaw:
         The beta-binomial law of Marques F. (arXiv 2303.02770): patients and calibration set are both drawn.
         """
         return _chance(further, self.n + 1 - self.rank, self.rank, level)
+
+
+@functools.lru_cache(maxsize=4096)
+def _quantile(share: float, a: int, b: int) -> float:
+    return float(stats.beta.ppf(share, a, b))
+
+
+@functools.lru_cache(maxsize=4096)
+def _below(value: float, a: int, b: int) -> float:
+    return float(stats.beta.cdf(value, a, b))
 
 
 @functools.lru_cache(maxsize=4096)

@@ -50,6 +50,8 @@ class _Members:
     """(groups, cases), 1 inside."""
     of_patient: Floats
     """(cases, patients), 1 where a case is the patient's."""
+    sizes: NDArray[np.intp]
+    """(groups,), patients of each."""
 
     def patients(self, cases: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Tell for (groups, patients) whether a patient has such a case in the group."""
@@ -99,11 +101,9 @@ def coverage_rows(columns: Mapping[Key, Column], setup: AnalysisSetup) -> tuple[
 def _members(label: str, setup: AnalysisSetup) -> _Members:
     numbers = setup.patient_numbers
     chosen = tuple(it for it in groups(setup) if _counts_here(it, label, numbers))
-    return _Members(
-        chosen,
-        np.array([it.inside for it in chosen], dtype=np.float64),
-        np.eye(setup.patients)[numbers],
-    )
+    inside = np.array([it.inside for it in chosen], dtype=np.float64)
+    of_patient = np.eye(setup.patients)[numbers]
+    return _Members(chosen, inside, of_patient, (inside @ of_patient > 0).sum(axis=1))
 
 
 def _counts_here(group: Group, label: str, numbers: NDArray[np.intp]) -> bool:
@@ -134,16 +134,17 @@ def _counts(
     limit = bounds[setup.patient_numbers]
     known = ~np.isnan(scores) & ~np.isnan(limit)
     counted = members.patients(known)
-    held = counted & ~members.patients(known & (scores < limit))
-    there = members.patients(np.ones(len(scores), dtype=bool))
+    missed = members.patients(known & (scores < limit))
+    n, lost = counted.sum(axis=1), missed.sum(axis=1)
+    totals = counted @ np.nan_to_num(bounds)
     return [
         _Counts(
-            int(held[i].sum()),
-            int(counted[i].sum()),
-            int((there[i] & ~counted[i]).sum()),
-            float(bounds[counted[i]].mean()) if counted[i].any() else None,
+            held=int(n[i] - lost[i]),
+            counted=int(n[i]),
+            missing=int(members.sizes[i] - n[i]),
+            mean_bound=float(totals[i] / n[i]) if n[i] else None,
         )
-        for i in range(len(members.groups))
+        for i in range(len(n))
     ]
 
 

@@ -50,7 +50,7 @@ def group_lowers(
     Returns
     -------
     Mapping
-        Group -> bound, in alphabetical order.
+        Group -> bound, in the order in which the groups are first named.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def group_lowers(
     if scores.shape != member.shape:
         msg = f"every patient needs one score and one group, got {scores.shape} and {member.shape}"
         raise ValueError(msg)
-    names = sorted(set(groups))
+    names = list(dict.fromkeys(groups))
     counts = {name: int((member == name).sum()) for name in names}
     small = [name for name in names if counts[name] < least]
     note = ""

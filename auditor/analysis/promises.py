@@ -21,7 +21,7 @@ from auditor.analysis.conformal import (
 )
 from auditor.analysis.setup import AnalysisSetup
 from auditor.analysis.summaries import clean_key
-from auditor.analysis.table import Column, Key
+from auditor.analysis.table import Column, Key, worst_of_cases
 from auditor.schema import CLEAN, Comparison, ConformalBound, Region
 
 __all__ = ["best_at", "comparisons", "conformal_bounds", "main_columns", "worst_per_patient"]
@@ -105,11 +105,7 @@ def _bound(
 
 def worst_per_patient(values: Floats, setup: AnalysisSetup) -> Floats:
     """One score per patient: the smallest of its cases; NaN where none has one."""
-    numbers = setup.patient_numbers
-    worst = np.full(setup.patients, np.inf)
-    known = ~np.isnan(values)
-    np.minimum.at(worst, numbers[known], values[known])
-    return np.where(np.isinf(worst), np.nan, worst)
+    return worst_of_cases(values, setup.patient_numbers, setup.patients)
 
 
 def comparisons(

@@ -75,9 +75,9 @@ def betting_lower(values: Floats, *, level: float) -> Floats:
     Each bet is the best one against a normal law of some spread, sqrt(2 log(1 / alpha) / n) / spread.
 
     Bets that learn from the patients before them, stopped at their largest capital, are closer by a tenth to a
-    third of the distance, but hang on the order of the patients: by .006 to .019 at 30 to 100 patients
-    (simulated), which is a choice that nobody should have. To add up the largest capitals of parts of a
-    cohort, as one library does, is not valid at all.
+    third of the distance where some patients fail, but hang on the order of the patients: by .006 to .019 at
+    30 to 100 patients (simulated), which is a choice that nobody should have. To add up the largest capitals
+    of parts of a cohort, as one library does, is not valid at all.
 
     Parameters
     ----------

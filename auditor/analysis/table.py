@@ -24,7 +24,16 @@ from auditor.schema import Record, StatusCount
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Column", "Key", "Rows", "counted", "measurements", "of_kind", "over_patients"]
+__all__ = [
+    "Column",
+    "Key",
+    "Rows",
+    "counted",
+    "measurements",
+    "of_kind",
+    "over_patients",
+    "worst_of_cases",
+]
 
 Floats = NDArray[np.float64]
 Texts = NDArray[np.object_]
@@ -315,6 +324,28 @@ def over_patients(values: Floats, patients: NDArray[np.intp], inside: NDArray[np
     count = np.bincount(patients[kept], minlength=1)
     total = np.bincount(patients[kept], weights=values[kept], minlength=1)
     return np.asarray(total[count > 0] / count[count > 0])
+
+
+def worst_of_cases(values: Floats, patients: NDArray[np.intp], count: int) -> Floats:
+    """Take the smallest value of each patient's cases.
+
+    Parameters
+    ----------
+    values : (cases,)
+        NaN without a value.
+    patients : (cases,)
+        Number of each case's patient.
+    count : number of patients
+
+    Returns
+    -------
+    (count,)
+        NaN where no case has a value.
+    """
+    worst = np.full(count, np.inf)
+    known = ~np.isnan(values)
+    np.minimum.at(worst, patients[known], values[known])
+    return np.where(np.isinf(worst), np.nan, worst)
 
 
 def counted(statuses: Iterable[str]) -> tuple[StatusCount, ...]:

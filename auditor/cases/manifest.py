@@ -58,10 +58,7 @@ def read_table(
     """
     columns, rows, too_long = _rows(table)
     channels, raters = _numbered(columns, "image"), _numbered(columns, "rater")
-    problems = _column_problems(columns, channels, raters, images=images)
-    if references and "reference" not in columns and not raters:
-        told = f"there are {', '.join(columns) or 'none'}"
-        problems.append(f"a column reference, or rater_1 and on, is required, {told}")
+    problems = _column_problems(columns, channels, raters, images=images, references=references)
     if problems:
         msg = f"{table.name} is no table of cases:"
         raise DataError(msg, problems)
@@ -72,11 +69,8 @@ def read_table(
         record = _record(row, table.parent, columns, channels, raters)
         records.append(record)
         wanted = channels if images or record.images else []
-        problems += [f"row {number}: {it}" for it in _row_problems(row, record, wanted)]
-        if references and record.reference is None and not record.raters:
-            problems.append(
-                f"row {number}: case {record.case!r} has neither a reference nor a rater"
-            )
+        told = _row_problems(row, record, wanted, references=references)
+        problems += [f"row {number}: {it}" for it in told]
         before = first_row.setdefault(record.case, number)
         if record.case and before != number:
             problems.append(
@@ -195,7 +189,12 @@ def _numbered(columns: Sequence[str], stem: str) -> list[str]:
 
 
 def _column_problems(
-    columns: Sequence[str], channels: Sequence[str], raters: Sequence[str], *, images: bool
+    columns: Sequence[str],
+    channels: Sequence[str],
+    raters: Sequence[str],
+    *,
+    images: bool,
+    references: bool,
 ) -> list[str]:
     there = f"there are {', '.join(columns) or 'none'}"
     problems = [
@@ -207,6 +206,8 @@ def _column_problems(
         problems.append(f"a column image is required (or image_1 and on, one per channel), {there}")
     if "image" in channels and len(channels) > 1:
         problems.append("image and image_1 exclude each other: one file, or one file per channel")
+    if references and "reference" not in columns and not raters:
+        problems.append(f"a column reference, or rater_1 and on, is required, {there}")
     if [int(name[6:]) for name in raters] != list(range(1, len(raters) + 1)):
         problems.append(f"raters must be numbered from rater_1 on, there are {', '.join(raters)}")
     return problems
@@ -233,13 +234,17 @@ def _record(
     )
 
 
-def _row_problems(row: dict[str, str], record: CaseRecord, images: Sequence[str]) -> list[str]:
+def _row_problems(
+    row: dict[str, str], record: CaseRecord, images: Sequence[str], *, references: bool
+) -> list[str]:
     problems = [] if record.case else ["the cell case is empty"]
     if row.get("patient") == "":
         # a case of its own would be one patient more than there are, and every interval too narrow
         problems.append("the cell patient is empty; fill it in, or leave the whole column out")
     where = f"case {record.case!r}"
     problems += [f"{where} has no file in the column {name}" for name in images if not row[name]]
+    if references and record.reference is None and not record.raters:
+        problems.append(f"{where} has neither a reference nor a rater")
     thickness = row.get(THICKNESS, "")
     if thickness and _length(thickness) is None:
         problems.append(f"{where}: {THICKNESS} must be a positive number, was {thickness!r:.40}")

@@ -182,6 +182,13 @@ def _listed(
 @click.option(
     "--metadata", callback=_names, metavar="A,B", help="Further columns shown with each case."
 )
+@click.option(
+    "--margin",
+    type=float,
+    metavar="DROP",
+    help="Largest mean drop of the DSC from clean that counts as none, for breakpoints.",
+)
+@click.option("--floor", type=float, metavar="DSC", help="Smallest mean DSC that is enough.")
 @click.option("--criteria", type=_FILE, help="YAML with criteria, as in audit.yaml; exploratory.")
 @click.option("--modality", default="not stated", help="Of the scans, for the report.")
 @click.option("--name", default="", help="Of the analysis [default: that of the table].")
@@ -204,7 +211,7 @@ def analyse(table: tuple[Path, ...], out: Path | None, as_json: bool, **given: A
     from reports.build import build
 
     options: dict[str, Any] = {key: "" if value is None else value for key, value in given.items()}
-    options["criteria"] = given["criteria"]
+    options |= {key: given[key] for key in ("criteria", "margin", "floor")}
     run = analysed(table[0] if len(table) == 1 else table, out=out, **options)
     page = build(run.folder)
     if as_json:

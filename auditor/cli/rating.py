@@ -40,6 +40,12 @@ _FILE = click.Path(path_type=Path)
     "--masks", type=click.Choice(["distance", "probability"]), default="distance",
     show_default=True, help="By which inner and outer mask lie around the prediction.",
 )  # fmt: skip
+@click.option(
+    "--timeout-s", type=click.FloatRange(min=1), help="Longest time of one call [default: 600]."
+)
+@click.option(
+    "--memory-gb", type=click.FloatRange(min=1), help="Of the sandboxed process [default: 8]."
+)
 @click.option("--no-images", is_flag=True, help="Embed no pixel data in the cards.")
 @click.option("--force", is_flag=True, help="Replace the files of an earlier rating.")
 @click.option("--json", "as_json", is_flag=True, help="Print the ratings as JSON on stdout.")
@@ -53,6 +59,8 @@ def rate(  # noqa: PLR0913  # one parameter an option
     modality: str | None,
     state: str | None,
     masks: str,
+    timeout_s: float | None,
+    memory_gb: float | None,
     no_images: bool,
     force: bool,
     as_json: bool,
@@ -80,8 +88,12 @@ def rate(  # noqa: PLR0913  # one parameter an option
         raise ConfigError(msg)
     named = scans_of_table(cases) if cases is not None else scans_of_files(scans)
     alone = cases is None and len(named) == 1
+    limits = {"timeout_s": timeout_s, "memory_gb": memory_gb}
     with ScanRater.of(
-        certificate, checkpoint, masks="probability" if masks == "probability" else "distance"
+        certificate,
+        checkpoint,
+        masks="probability" if masks == "probability" else "distance",
+        limits={name: value for name, value in limits.items() if value is not None},
     ) as rater:
         make_room(out, [] if alone else [it.name for it in named], force=force)
         shown = _Shown(out, alone=alone, images=not no_images, quiet=as_json)
@@ -120,6 +132,8 @@ class _Shown:
         from reports.card import build_card
 
         kept = []
+        copies = len(rater.certificate.copies)
+        click.echo(f"each scan is predicted once, and {copies} mild copies of it", err=True)
         every = rate_all(rater, scans, modality=modality, state=state, pixels=self._images)
         for done, it in enumerate(every, start=1):
             if it.found is None and self._alone:
@@ -157,6 +171,8 @@ class _Shown:
             return
         for line in _lines(it.found.rating):
             click.echo(line)
+        if it.problem:
+            click.echo(f"{'':10} counts nowhere, not read: {it.problem}")
 
 
 def _lines(rating: Rating) -> list[str]:

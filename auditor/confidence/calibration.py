@@ -126,7 +126,9 @@ def left_out_offsets(
     found: dict[str, float | None] = {}
     for patient in columns[number]:
         values = [
-            None if own is None else own.get(patient, whole[i]) for i, own in enumerate(per_bin)
+            # who is not in a bin leaves its bound as it is
+            (None if own is None else own[patient]) if patient in columns[i] else whole[i]
+            for i, own in enumerate(per_bin)
         ]
         known = [it for it in values if it is not None]
         found[patient] = None if values[number] is None else min(known)

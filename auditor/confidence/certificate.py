@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,7 @@ def certificate_name(system: str, label: str) -> str:
 
 def certificate_text(certificate: Certificate) -> str:
     """Write a certificate as JSON, with the digest of everything else in it."""
-    bare = replace(certificate, digest="")
-    return encode(replace(bare, digest=_digest(bare)))
+    return encode(replace(certificate, digest=_digest(json.loads(encode(certificate)))))
 
 
 def read_certificate(path: Path) -> Certificate:
@@ -71,23 +71,21 @@ def read_certificate(path: Path) -> Certificate:
             f"{content.get('version')!r}; run the audit again with this segaudit to have it written anew"
         )
         raise DataError(msg)
-    certificate = _decoded(content)
-    if certificate is None or certificate.digest != _digest(replace(certificate, digest="")):
+    if content["digest"] != _digest(content):
         msg = (
             f"{name} was changed after it was written: it no longer fits its own digest; take the file "
             "that the audit wrote, or run the audit again"
         )
         raise IntegrityError(msg)
-    return certificate
-
-
-def _decoded(content: dict[str, Any]) -> Certificate | None:
-    """Decode a certificate of this version; None when a field is not what an audit writes."""
     try:
         return decode(json.dumps(content), Certificate)
-    except ValueError:
-        return None
+    except ValueError as error:
+        msg = f"{name} was written by another segaudit; run the audit again with this one: {error}"
+        raise DataError(msg) from error
 
 
-def _digest(bare: Certificate) -> str:
-    return hashlib.sha256(encode(bare).encode()).hexdigest()
+def _digest(content: Mapping[str, Any]) -> str:
+    """Digest of what stands in a certificate, its own digest apart: layout and order do not count."""
+    bare = {key: value for key, value in content.items() if key != "digest"}
+    text = json.dumps(bare, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -189,7 +189,7 @@ def notes(
     used : bool
         Whether this scan is one of the calibration scans.
     """
-    told = list(near)
+    told = [f"{it[:1].upper()}{it[1:]}." for it in near]
     if used:
         told.insert(
             0,
@@ -214,6 +214,8 @@ def notes(
         told.append(
             "The audit has no axis on which a scan could be placed: nothing is known of its noise."
         )
+    if found is not None and found.bound == 0.0:
+        told.append("The bound is 0: no DSC is excluded.")
     if found is not None and calibration.certificate.declared.edges and not found.group:
         told.append(
             "Groups of foreground ratio are calibrated together: some have too few patients."

@@ -120,7 +120,7 @@ def _lock(run: Path, read: ReadTable) -> None:
         config_digest=digest_of(config),
         manifest_digest=audit.manifest_digest,
         config=config,
-        systems={record.name: audit.plan_digest for record in read.setup.systems},
+        systems={record.name: record.sha256 for record in read.setup.systems},
         amendments=(),
     )
     old = read_lock(run)

@@ -98,11 +98,15 @@ def read_measurements(tables: Tables, options: TableOptions, *, name: str) -> Re
     )
     known = _plain(options)
     digests = (
-        digest_of([asdict(row) for row in rows]),
+        digest_of([_cells(row) for row in rows]),
         digest_of(known),
         digest_of([[sheet.name, sheet.sha256] for sheet in sheets]),
     )
-    setup = setup_of_table(name, put, subjects, metrics, options, told, digests)
+    identified = replace(
+        subjects,
+        systems=tuple(replace(it, sha256=_identity(it.name, rows)) for it in subjects.systems),
+    )
+    setup = setup_of_table(name, put, identified, metrics, options, told, digests)
     return ReadTable(rows, setup, known)
 
 
@@ -169,6 +173,19 @@ def _is_zero(text: str) -> bool:
         return float(text) == 0.0
     except ValueError:
         return False
+
+
+def _identity(system: str, rows: Sequence[Row]) -> str:
+    """Digest of all measurements of a system, without its name: two runs with the same ones are one."""
+    return digest_of(sorted(repr(_cells(row)[1:]) for row in rows if row.system == system))
+
+
+def _cells(row: Row) -> tuple[object, ...]:
+    """Return what a row of a table holds; all its other columns are empty."""
+    return (
+        row.system, row.record, row.case, row.patient, row.perturbation, row.severity, row.level,
+        row.unit, row.replicate, row.status, row.reason, row.label, row.metric, row.value, row.worst,
+    )  # fmt: skip
 
 
 def _columns(layouts: Sequence[Layout]) -> tuple[ReadColumn, ...]:

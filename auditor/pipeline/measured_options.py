@@ -77,6 +77,10 @@ class TableOptions:
     """Further columns that are shown with each case."""
     criteria: str | Path | Mapping[str, Any] | None = None
     """Claims, in the grammar of audit.yaml: a file or its content."""
+    margin: float | None = None
+    """Largest mean drop of the DSC from clean that counts as none; None: no breakpoint is assessed."""
+    floor: float | None = None
+    """Smallest mean DSC that is enough; None: none is declared."""
     modality: str = "not stated"
     """Of the scans, in words."""
     name: str = ""
@@ -148,6 +152,11 @@ def check_options(options: TableOptions) -> list[str]:
         problems.append(f"--alpha: must lie above 0 and up to 0.5, was {options.alpha!r}")
     if not 0.0 < options.delta < 1.0:
         problems.append(f"--delta: must lie between 0 and 1, was {options.delta!r}")
+    problems += [
+        f"--{key}: must lie between 0 and 1, was {value:g}"
+        for key, value in (("margin", options.margin), ("floor", options.floor))
+        if value is not None and not 0.0 < value < 1.0
+    ]
     if options.systems and len(options.metrics) != 1:
         problems.append(
             "--systems: a table with one column per system holds one metric; name it, as --metrics dsc"

@@ -15,6 +15,7 @@ from auditor.documents import read_text, yaml_content
 from auditor.errors import ConfigError, DataError
 from auditor.metrics.catalog import METRICS
 from auditor.pipeline.folder import tool_version
+from auditor.pipeline.measured_decisions import table_decisions
 from auditor.pipeline.measured_metrics import TableMetric
 from auditor.pipeline.measured_options import TableOptions
 from auditor.pipeline.measured_rows import Placed
@@ -112,6 +113,9 @@ def setup_of_table(
         exhibits=0,
         planned=len(evaluations),
         measured=measured,
+        response_margin=options.margin,
+        response_floor=options.floor,
+        decisions=table_decisions(options, measured.clean, criteria),
     )
 
 

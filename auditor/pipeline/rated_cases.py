@@ -42,7 +42,7 @@ class Rated:
     found: RatedScan | None
     """None: it could not be read."""
     problem: str
-    """Why, without the name of a file; empty: it was read."""
+    """Why the scan, or its reference, could not be read, without the name of a file; empty: all was."""
     checked: Checked | None
     """None: no reference."""
 
@@ -96,15 +96,23 @@ def rate_all(
                 scan.name, record.images, modality=modality, state=state,
                 slice_thickness=record.slice_thickness_mm, pixels=pixels,
             )  # fmt: skip
-            checked = _checked(scan, found, rater.certificate)
         except AuditError as error:
-            told = str(error).splitlines()[0]
-            for path in (*record.images, record.reference or "", *record.raters):
-                name = Path(path).name
-                told = told.replace(name, "the file") if name else told
-            yield Rated(scan, None, told.replace(repr(record.case), repr(scan.name)), None)
+            yield Rated(scan, None, _nameless(error, record, scan.name), None)
             continue
-        yield Rated(scan, found, "", checked)
+        try:
+            yield Rated(scan, found, "", _checked(scan, found, rater.certificate))
+        except AuditError as error:
+            yield Rated(scan, found, f"its reference: {_nameless(error, record, scan.name)}", None)
+
+
+def _nameless(error: AuditError, record: CaseRecord, name: str) -> str:
+    """Say what is wrong without the names of files and cases, which stay with the user."""
+    from auditor.volumes.selectors import file_of
+
+    told = str(error).splitlines()[0]
+    for path in (*record.images, record.reference or "", *record.raters):
+        told = told.replace(file_of(path).name, "the file") if path else told
+    return told.replace(repr(record.case), repr(name))
 
 
 def summary_of(rater: ScanRater, rated: Sequence[Rated]) -> RatedScans:
@@ -116,7 +124,7 @@ def summary_of(rater: ScanRater, rated: Sequence[Rated]) -> RatedScans:
         tool=f"segaudit {tool_version()}",
         certificate=rater.facts,
         ratings=tuple(it.found.rating for it in rated if it.found is not None),
-        unread=tuple((it.scan.name, it.problem) for it in rated if it.found is None),
+        unread=tuple((it.scan.name, it.problem) for it in rated if it.problem),
         promises=count_promises(checked, spec) if checked else None,
     )
 

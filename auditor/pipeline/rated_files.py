@@ -104,7 +104,12 @@ def _table(summary: RatedScans) -> str:
                 it.status, "; ".join(it.reasons), known and known.dsc, known and known.held,
             ]
         )  # fmt: skip
-    rows += [[name, "NR", *[""] * 10, "unread", reason] for name, reason in summary.unread]
+    rated = {it.scan for it in summary.ratings}
+    rows += [
+        [name, "NR", *[""] * 10, "unread", reason]
+        for name, reason in summary.unread
+        if name not in rated
+    ]
     return _csv(rows)
 
 

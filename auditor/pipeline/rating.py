@@ -123,7 +123,7 @@ class ScanRater(Closing):
         checkpoint: Path | str | CallableSystem,
         *,
         masks: MaskFamily = "distance",
-        settings: Mapping[str, Any] | None = None,
+        limits: Mapping[str, float] | None = None,
     ) -> ScanRater:
         """Read a certificate, and start its system.
 
@@ -132,7 +132,7 @@ class ScanRater(Closing):
         certificate : Path
         checkpoint : path, or a Python callable
         masks : distance or probability
-        settings : mapping, optional
+        limits : mapping, optional
             ``timeout_s`` and ``memory_gb`` of the child process; they change no prediction.
 
         Raises
@@ -140,11 +140,17 @@ class ScanRater(Closing):
         DataError, IntegrityError, CheckpointError
             See `rate`.
         """
+        from auditor.systems.sidecars import locate
+
         known = read_certificate(certificate)
         name = known.declared.system
         call = None if isinstance(checkpoint, Path | str) else checkpoint
         path = Path(checkpoint) if isinstance(checkpoint, Path | str) else None
-        spec = replace(system_of(known.system, name=name, checkpoint=path), **(settings or {}))
+        if path is not None and path.is_dir():
+            path = locate(path).checkpoint
+        spec = replace(
+            system_of(known.system, name=name, checkpoint=path), **dict[str, Any](limits or {})
+        )
         _same_system(known, spec, call)
         return ScanRater(known, spec, callable=call, masks=masks)
 
@@ -338,7 +344,7 @@ def _other_system(certificate: Certificate, found: str) -> str:
 
 
 def _short(digest: str) -> str:
-    return digest if digest.startswith("callable:") else f"{digest[:12]}.."
+    return digest if digest.startswith("callable:") else digest[:12]
 
 
 def _voxel(geometry: Geometry) -> float:

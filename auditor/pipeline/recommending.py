@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from auditor.confidence.axes import AxisEstimates, axes_of_run, estimates_of_run
+from auditor.confidence.mix_promises import mix_promises
 from auditor.confidence.reality_check import GroupAxis, not_checked, reality_check
 from auditor.confidence.recipe import make_recipe, site_refusal
 from auditor.confidence.recipe_families import families_of
@@ -33,7 +35,7 @@ from auditor.errors import ConfigError, DataError
 from auditor.pipeline.folder import read_lock, tool_version
 from auditor.pipeline.run import read_run
 from auditor.pipeline.run_scores import RunScores, read_scores
-from auditor.schema import ContractStatus, Results, decode
+from auditor.schema import ContractStatus, Estimate, Results, decode
 from auditor.schema.recipe import Interaction, RealityCheck, Recipe
 from auditor.schema.site import SiteProfile
 from perturbations import CATALOG
@@ -140,7 +142,7 @@ def recommend(
             )
             raise DataError(msg) from error
         if table.n:
-            return make_recipe(
+            made = make_recipe(
                 asked,
                 table,
                 shares,
@@ -148,6 +150,9 @@ def recommend(
                 interaction=_TOGETHER if together else _interaction(read, table),
                 reality=_reality(read, table, groups),
             )
+            placed = None if scans is None else scans.use.placed
+            promised = _promised(read, names, shares, placed) if made.offered else ()
+            return replace(made, promised=promised)
         refusal = (
             f"no case has a number under every condition of the mix: {_lost(table)}; state another"
         )
@@ -156,6 +161,17 @@ def recommend(
         asked, None, {}, scans,
         interaction=Interaction("not assessed", (), (), 0.0, f"Interactions not assessed: {nothing}."),
         reality=not_checked(nothing), refusal=refusal,
+    )  # fmt: skip
+
+
+def _promised(
+    read: RunScores, systems: Sequence[str], mix: Mapping[Condition, float], scans: int | None
+) -> tuple[tuple[str, Estimate], ...]:
+    """Bound one new scan under the mix, at the level of the run's other bounds on single scans."""
+    alpha = next((it.alpha for it in read.results.conformal), 0.10)
+    return mix_promises(
+        read.columns, read.patients, systems=systems, label=read.label, metric=read.metric.name,
+        mix=mix, alpha=alpha, scans=scans,
     )  # fmt: skip
 
 
@@ -203,6 +219,12 @@ def _mix(
     if mix is not None:
         return parse_mix(_pairs(mix), read.conditions), None, "stated mix", ""
     assert site is not None  # one of the two is given
+    if read.results.measured is not None:
+        msg = (
+            "a table of measurements holds no scan that could place a site's scans on its conditions; state "
+            f"the mix, as --mix clean=0.6,NAME:SEVERITY=0.4, of {listed(read.conditions)}"
+        )
+        raise ConfigError(msg)
     scans = _scans(read, site)
     if refusal := site_refusal(scans.use):
         return {}, scans, "site profile", refusal
@@ -275,6 +297,8 @@ def _interaction(read: RunScores, table: ScoreTable) -> Interaction:
         weights = weights_of(table.n, read.results.audit.seed)
         return interaction(table, _JOINT, pair, weights, level=read.results.audit.interval_level)
     names = {name for name, _ in table.conditions if name != CLEAN_CONDITION[0]}
+    if read.results.measured is not None:
+        return not_assessed(table, None)  # nothing can be applied to scans that were never here
     movable = [
         name for name in names & set(CATALOG) - {"joint", "chain"} if not CATALOG[name].geometric
     ]

@@ -56,6 +56,14 @@ def read_tables(run: Path) -> RunTables:
         When a file is missing or is not as the run wrote it.
     """
     results = read_run(run).results
+    if results.measured is not None:
+        msg = (
+            f"{run.name} must be a run of its own scans: it holds measurements made elsewhere, and cases are "
+            "matched by the content of their files, which were never here. Put both releases into one "
+            "analysis, where they are two systems: segaudit analyse before.csv after.csv "
+            "--name-pattern '{system}.csv'"
+        )
+        raise DataError(msg)
     rows = {row.case: row for row in results.cases}
     files: dict[str, list[tuple[str, str]]] = {}
     for it in _csv(run, "manifest.csv", ("case", "file", "sha256")):

@@ -130,7 +130,7 @@ class CertificateFacts:
     """Of the proxy with the DSC over the patients, clean scans; Spearman."""
     bins: tuple[CalibratedBin, ...]
     outcomes: tuple[GradeOutcome, ...]
-    """Of the clean calibration scans, each patient rated by the others."""
+    """Of the calibration scans in bin 0 (of the first axis), each patient rated by the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +299,6 @@ class RatedScans:
     certificate: CertificateFacts
     ratings: tuple[Rating, ...]
     unread: tuple[tuple[str, str], ...] = ()
-    """Display id and reason of every scan that could not be read."""
+    """Display id and reason of every scan that could not be read; with its reference so, it is rated."""
     promises: Promises | None = None
     """None: no references."""

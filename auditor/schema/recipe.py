@@ -243,3 +243,6 @@ class Recipe:
     """The answer in words, the most important first."""
     limits: tuple[str, ...]
     """What a reader must not conclude."""
+    promised: tuple[tuple[str, Estimate], ...] = ()
+    """(system, lower bound on the metric of one new scan that is drawn from the mix); empty when the recipe is
+    not offered."""

@@ -46,7 +46,7 @@ def luck(row: ConformalBound) -> Markup:
     """Say in plain words how much the coverage hangs on the calibration set."""
     low, short = row.coverage_low or 0.0, row.shortfall or 0.0
     return Markup(
-        "Which patients happened to calibrate a bound matters: a {} bound from {} patients has a 5 % "
+        "Which patients happened to calibrate a bound matters: a {} bound from {} patients has a 5\u00a0% "
         "chance to cover less than {} of new cases, and covers less than {} with probability {}. Show "
         "the marginal bound, certify the PAC bound."
     ).format(

@@ -65,7 +65,7 @@ def _calibrated(facts: CertificateFacts, name: str) -> Markup:
         "certificates of the run.{} Of 100 scans like these, about {} have a DSC above the bound that is "
         "shown for them. {}."
     ).format(
-        heading(name), count(facts.patients), count(facts.scans), digest(facts.digest), lost,
+        name[:1].upper() + name[1:], count(facts.patients), count(facts.scans), digest(facts.digest), lost,
         f"{100 * (1 - facts.alpha):.3g}", _proxy(facts),
     )  # fmt: skip
 

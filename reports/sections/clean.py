@@ -52,11 +52,14 @@ def _table(view: View, label: str) -> Table:
         Column("Measurements", fold=True),
     )
     rows: list[tuple[Text, ...]] = []
+    unseen: dict[str, None] = {}
     for metric in view.results.metrics:
         for system in view.systems:
             row = view.index.get((system, "clean", 0.0, label, metric.name, ALL, ALL))
             if row is None:
                 continue
+            if row.lower.value is not None and row.lower.note:
+                unseen[f"With {row.lower.n} patients {row.lower.note}."] = None
             unit = metric.unit
             spread: Text = "undefined"
             if view.single:
@@ -81,7 +84,7 @@ def _table(view: View, label: str) -> Table:
                     statuses(row.statuses),
                 )
             )
-    return Table(f"Clean performance, {label}.", columns, tuple(rows))
+    return Table(f"Clean performance, {label}.", columns, tuple(rows), note=" ".join(unseen))
 
 
 def _shares(view: View, label: str) -> Table | None:
@@ -128,7 +131,7 @@ def _bound_method(view: View, row: Summary, *, unit: str) -> Text:
         for it in row.proven
         if it.value is not None
     ]
-    told = Markup("proven, wider: {}").format(Markup(", ").join(also)) if also else ""
+    told = Markup("wider, but proven: {}").format(Markup(", ").join(also)) if also else ""
     return lines([method_of(row.lower), told])
 
 

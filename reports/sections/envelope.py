@@ -41,12 +41,10 @@ def envelope(view: View) -> list[Block]:
         return []
     if not any(row.claims for row in rows):
         why = next((row.note for row in rows if row.note), "no margin was declared")
-        words = f"Operating envelope: not assessed, {why}."
-        if view.results.measured is None:
-            words += (
-                " A limit is declared as response: {margin: 0.10} in the configuration, before there are "
-                "results."
-            )
+        how = "response: {margin: 0.10} in the configuration, before there are results"
+        if view.results.measured is not None:
+            how = "--margin 0.10"
+        words = f"Operating envelope: not assessed, {why}. A limit is declared as {how}."
         return [Prose(words, "empty"), areas(view)]
     return [_table(view, rows), _steps(view), areas(view)]
 

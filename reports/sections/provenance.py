@@ -87,10 +87,14 @@ def _named(view: View) -> Table:
             it.name,
             it.family or "not stated",
             "not stated" if it.training_seed is None else str(it.training_seed),
+            Markup('<code class="hash">{}</code>').format(it.sha256),
         )
         for it in view.results.systems
     )
-    columns = (Column("System"), Column("Family"), Column("Training run"))
+    columns = (
+        *(Column("System"), Column("Family"), Column("Training run")),
+        Column("SHA-256 of its measurements"),
+    )
     return Table("Systems, as the table names them.", columns, rows)
 
 

@@ -78,6 +78,13 @@ def test_counts_by_hand(setup: AnalysisSetup) -> None:
     )
 
 
+def test_chance_is_that_of_the_bound_of_the_others() -> None:
+    # 20 patients: each bound is made of 19, rank 2, Beta(18, 2); of 20 it would be 14 to 20
+    made = setup_of(Cohort(patients=20, systems=("strong",)))
+    (row,) = coverage_rows(columns({0.0: np.linspace(0.5, 0.9, 20)}), replace(made, strata=()))
+    assert (row.chance_low, row.chance_high) == (13, 20)
+
+
 def test_a_group_is_judged_by_the_bound_of_all(setup: AnalysisSetup) -> None:
     clean = 0.60 + 0.01 * np.arange(40)
     found = rows_by(coverage_rows(columns({0.0: clean}), setup))

@@ -208,7 +208,7 @@ def test_groups_with_enough_patients_have_bounds_of_their_own() -> None:
     small, large = np.linspace(0.3, 0.59, 30), np.linspace(0.7, 0.99, 30)
     scores = np.concatenate([small, large])
     found = group_lowers(scores, ["small"] * 30 + ["large"] * 30, alpha=0.1, delta=0.1)
-    assert list(found) == ["large", "small"]
+    assert list(found) == ["small", "large"]
     assert (found["small"].bound, found["large"].bound) == (
         lower_bound(small, 3),
         lower_bound(large, 3),

@@ -28,7 +28,7 @@ from auditor.errors import DataError, IntegrityError
 from auditor.metrics.mask_families import outer_by_distance, signed_distance
 from auditor.schema import decode
 from auditor.schema.ratings import Grade, RatedScans, Rating
-from auditor.volumes.images import read_mask, write_image
+from auditor.volumes.images import read_mask, write_image, write_mask
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
@@ -234,6 +234,26 @@ def test_scans_that_cannot_be_read_are_told_and_stop_no_other(
     assert "torn" not in stored
     assert call(home, scans[0], "-o", tmp_path / "alone") == 4
     assert "torn.nii.gz" in told(capsys)[1]
+
+
+def test_a_reference_that_cannot_be_used_costs_no_rating(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flat = replace(GRID, shape=(4, 24, 20))
+    write_mask(home / "secret-mask.nii.gz", torch.ones(4, 24, 20, dtype=torch.int16), flat)
+    rows = "case,image,reference\nhidden-0,secret-0.nii.gz[0],secret-mask.nii.gz\n"
+    (home / "bad.csv").write_text(rows, encoding="utf-8")
+    out = tmp_path / "out"
+    assert call(home, "--cases", home / "bad.csv", "-o", out, "--no-images") == 0
+    text, _ = told(capsys)
+    assert "C001   A" in text
+    assert "counts nowhere, not read: its reference: case 'C001': the file" in text
+    stored = (out / "ratings.json").read_text(encoding="utf-8")
+    assert "secret" not in stored + text
+    assert "hidden" not in stored + text
+    found = decode(stored, RatedScans)
+    assert (len(found.ratings), found.promises, found.unread[0][0]) == (1, None, "C001")
+    assert len((out / "ratings.csv").read_text(encoding="utf-8").splitlines()) == 2
 
 
 @pytest.mark.parametrize(

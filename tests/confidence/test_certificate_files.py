@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +71,18 @@ def test_an_edit_by_hand_is_told(tmp_path: Path, edit: Any) -> None:
     edit(content)
     path.write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(IntegrityError, match=r"unet\.organ\.json was changed after it was written"):
+        read_certificate(path)
+
+
+def test_one_of_another_segaudit_was_not_changed_by_hand(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["copies"][0]["colour"] = "grey"  # a field that some other version may have
+    del content["digest"]
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    content["digest"] = hashlib.sha256(text.encode()).hexdigest()
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(DataError, match="was written by another segaudit"):
         read_certificate(path)
 
 

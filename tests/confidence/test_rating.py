@@ -20,7 +20,16 @@ from rated_patients import (
     new_scan,
 )
 
-from auditor.confidence.calibration import Calibration, calibrated, group_of
+from auditor.confidence.calibration import (
+    Calibration,
+    Family,
+    NoiseBin,
+    Scored,
+    calibrated,
+    group_of,
+    left_out_offsets,
+    offsets_of,
+)
 from auditor.confidence.grading import Graded, left_out_outcomes, outcomes_of
 from auditor.confidence.rating import rate
 from auditor.schema import CalibrationScan, Certificate, decode, encode
@@ -117,6 +126,7 @@ def test_what_failed_counts_as_the_worst_and_is_told() -> None:
     found = rated(plain(scans))
     # DSC 0 where the proxy could have been 1: the offset is -1, and 0.95 - 1 is nothing
     assert (found.bound.value, found.grade, found.certificate.failed) == (0.0, Grade.C, 1)
+    assert "The bound is 0: no DSC is excluded." in found.notes
 
 
 def test_an_empty_prediction_of_an_empty_reference_raises_no_bound() -> None:
@@ -264,7 +274,7 @@ def test_other_scans_are_not_rated(noisy: Calibration, changes: dict[str, Any], 
 def test_a_spacing_a_little_outside_is_rated_and_said(noisy: Calibration) -> None:
     found = rated(noisy, spacing=(3.3, 1.0, 1.2))
     assert found.grade is not Grade.NOT_RATED
-    assert found.notes == ("its spacing along z is 3.3 mm; the calibration scans have 3 mm",)
+    assert found.notes == ("Its spacing along z is 3.3 mm; the calibration scans have 3 mm.",)
 
 
 def test_a_scan_that_calibrated_is_recognised(noisy: Calibration) -> None:
@@ -332,6 +342,36 @@ def test_what_a_grade_was_worth_is_counted_with_each_patient_left_out() -> None:
     assert found.outcome == a
     eight = calibrated(plain(scans[:8], declared=spec, copies=()))
     assert {it.reached.n for it in left_out_outcomes(eight, eight.families[0], 0)} == {0}
+
+
+def test_who_is_not_in_a_cleaner_bin_leaves_its_bound_in_the_clamp() -> None:
+    def bin_of(name: str, first: int, dsc: float) -> NoiseBin:
+        found = tuple(
+            Scored(f"P{i}", dsc, 0.0, dsc, "", rated=True, source=calibration_scan(i, dsc))
+            for i in range(first, first + 9)
+        )
+        return NoiseBin(name, found, {}, apart=False)
+
+    # nine patients each, none in both: 0.3 of the cleaner bin holds the noisier one down, and with a
+    # patient of the noisier bin left out, eight others there are too few
+    family = Family(NOISE, None, (bin_of("0", 1, 0.3), bin_of("0-1", 11, 0.6)))
+    assert offsets_of(family, "", alpha=0.1) == (0.3, 0.3)
+    assert set(left_out_offsets(family, 1, "", alpha=0.1).values()) == {None}
+    more = Family(
+        NOISE,
+        None,
+        (
+            family.bins[0],
+            replace(
+                family.bins[1],
+                scans=(
+                    *family.bins[1].scans,
+                    Scored("P99", 0.6, 0.0, 0.6, "", rated=True, source=calibration_scan(99, 0.6)),
+                ),
+            ),
+        ),
+    )
+    assert set(left_out_offsets(more, 1, "", alpha=0.1).values()) == {0.3}
 
 
 def test_patients_are_counted_once_and_all_of_their_scans_must_reach_it() -> None:

@@ -159,6 +159,15 @@ def test_intervals_with_resampled_scans_cover() -> None:
     assert without < stats.binom.ppf(1e-4, 400, 0.9)
 
 
+def test_ranks_are_those_of_the_challenge_toolkit() -> None:
+    """Agree with test-aggregateThenRank.R of challengeR: A1 (.6, .4), A2 (.8, 1), small is better."""
+    means = np.array([[0.6, 0.4], [0.8, 1.0]]).mean(axis=1)
+    assert means.tolist() == pytest.approx([0.5, 0.9])
+    assert ranks_of(-means).tolist() == [1, 2]
+    # equal means share the better rank, as its ties.method "min"
+    assert ranks_of(-np.array([0.5, 0.5, 0.9])).tolist() == [1, 1, 3]
+
+
 def test_ranks_of_draws() -> None:
     draws = np.array([[0.9, 0.8, 0.7], [0.9, 0.7, 0.8], [0.8, 0.9, 0.9], [0.9, 0.8, 0.7]])
     assert ranks_of(draws).tolist() == [[1, 2, 3], [1, 3, 2], [3, 1, 1], [1, 2, 3]]

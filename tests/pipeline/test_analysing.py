@@ -14,8 +14,10 @@ import auditor
 from auditor.analysis import summarise
 from auditor.analysis.setup import AnalysisSetup
 from auditor.errors import ConfigError, DataError, IntegrityError
+from auditor.pipeline.comparing_runs import compare_runs
 from auditor.pipeline.folder import read_lock, verify_sums
 from auditor.pipeline.measured_options import DeclaredMetric
+from auditor.pipeline.recommending import recommend
 from auditor.pipeline.run import exit_code_of
 from auditor.pipeline.state import state_of
 from auditor.schema import Results, Row, Summary, encode
@@ -286,3 +288,54 @@ def test_the_order_of_the_cap_changes_the_coefficient_of_variation(
         cap={"hd": 100.0}, cap_order=order, length_unit="px",
     )  # fmt: skip
     assert variation(run) == {("unet", "hd100"): pytest.approx(expected)}
+
+
+def test_every_choice_stands_in_the_methods_with_who_made_it(tmp_path: Path) -> None:
+    run = analysed(
+        tmp_path, "system,patient,hd", "unet,p,3", "unet,q,inf", cap={"hd": 9.0}, length_unit="px"
+    )  # fmt: skip
+    made = {it.where: (it.value, it.made_by) for it in run.results.decisions}
+    assert made["--cap hd"] == ("9 also in means", "command line")
+    assert made["--clean"][1] == made["--nan"][1] == made["interval_level"][1] == "default"
+    page = build(run.folder).read_text(encoding="utf-8")
+    methods = page[page.index('id="methods"') :]
+    assert "<code>--cap hd</code>" in methods
+
+
+def seeded(patients: int = 12) -> list[str]:
+    """Two architectures of three training runs each; vnet is 0.2 lower."""
+    lines = ["system,seed,patient,condition,dice"]
+    for p in range(patients):
+        for name, base in (("unet", 0.8), ("vnet", 0.6)):
+            for seed in (1, 2, 3):
+                here = base + 0.004 * p + 0.003 * seed * (1 + p % 3)
+                lines += [
+                    f"{name},{seed},P{p},clean,{here:.4f}",
+                    f"{name},{seed},P{p},low,{here - 0.1 - 0.01 * (p % 4):.4f}",
+                ]
+    return lines
+
+
+def test_a_recipe_is_made_of_a_table_and_what_needs_scans_says_so(tmp_path: Path) -> None:
+    run = analysed(tmp_path, *seeded(), clean="clean")
+    mix = {"clean": 0.5, "low:1": 0.5}
+    found = recommend(run.folder, mix=mix)
+    assert set(found.not_beaten) <= {"unet-seed1", "unet-seed2", "unet-seed3"}
+    assert found.interaction.status == "not assessed"
+    by_family = recommend(run.folder, mix=mix, by="family")
+    assert by_family.not_beaten == ("unet",)
+    with pytest.raises(DataError, match="it holds measurements made elsewhere"):
+        compare_runs(run.folder, run.folder)
+    with pytest.raises(ConfigError, match="holds no scan that could place a site's scans"):
+        recommend(run.folder, site=run.folder / "results.json")
+
+
+def test_a_declared_margin_gives_breakpoints(tmp_path: Path) -> None:
+    # the drop is .1 in every patient; no margin below 1 - .05^(1/24) = .117 can be supported by 24
+    for margin, out, status in ((0.25, "a", "supported"), (0.05, "b", "not attainable")):
+        run = analysed(tmp_path, *wide(24), out=out, clean="clean", margin=margin)
+        (row,) = run.results.envelope
+        assert (row.perturbation, row.status.value) == ("low", status)
+        build(run.folder)
+    with pytest.raises(ConfigError, match="--margin: must lie between 0 and 1"):
+        analysed(tmp_path, *wide(3), out="c", clean="clean", margin=10.0)
