@@ -156,6 +156,9 @@ def site_mix_lower(
     value = hcp_lower(columns, shares / shares.sum(), alpha)
     told = _missing(missing, columns.size)
     method = "hierarchical conformal, stated mix"
+    if value is None and n >= needed_marginal(alpha):
+        note = f"not certifiable: {told}, by which more than {alpha:g} of the scans might lie below any bound"
+        return Estimate(None, n, method, status="not_certifiable", note=note)
     if value is None:
         return _not_certifiable(n, method, f"n = {n}", f"n >= {needed_marginal(alpha)}", told)
     return Estimate(value, n, method, "lower", 1 - alpha, note=told)

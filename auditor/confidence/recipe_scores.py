@@ -14,11 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.analysis.promises import main_columns
+from auditor.analysis.summaries import clean_key
 from auditor.analysis.table import Column, Key
 from auditor.schema import CLEAN, Status
 from auditor.schema.recipe import LeftOut
 
-__all__ = ["CLEAN_CONDITION", "Condition", "ScoreTable", "blend", "score_table", "weights_at"]
+__all__ = [
+    "CLEAN_CONDITION",
+    "Condition",
+    "ScoreTable",
+    "blend",
+    "score_table",
+    "weights_at",
+    "with_clean",
+]
 
 Floats = NDArray[np.float64]
 Condition = tuple[str, float]
@@ -182,6 +191,16 @@ def blend(parts: Iterable[tuple[Mapping[Condition, float], float]]) -> dict[Cond
     return total
 
 
+def with_clean(columns: Mapping[Key, Column], as_clean: Condition | None) -> dict[Key, Column]:
+    """Let a joint condition count with the clean scan where it has no effect, as `score_table` does."""
+    found = dict(columns)
+    for key, column in columns.items():
+        clean = columns.get(clean_key(key))
+        if (key.perturbation, key.severity) == as_clean and clean is not None:
+            found[key] = _filled(column, clean)
+    return found
+
+
 def _order(condition: Condition) -> tuple[bool, str, float]:
     return (condition != CLEAN_CONDITION, *condition)
 
@@ -195,8 +214,11 @@ def _filled(column: Column, clean: Column) -> Column:
     """Let every replicate without effect count as the clean scan."""
     none = _without_effect(column).sum(axis=-1)
     other = (column.statuses != "").sum(axis=-1) - none
-    acting = np.where(other > 0, column.judged, 0.0) * other
-    return replace(column, judged=(acting + clean.judged * none) / np.maximum(other + none, 1))
+    acting = np.where(other > 0, column.judged * other, 0.0)
+    quiet = np.where(none > 0, clean.judged * none, 0.0)
+    counts = other + none
+    mixed = np.where(counts > 0, (acting + quiet) / np.maximum(counts, 1), np.nan)
+    return replace(column, judged=np.where(none > 0, mixed, column.judged))
 
 
 def _per_patient(values: Floats, complete: NDArray[np.bool_], patients: NDArray[np.intp]) -> Floats:

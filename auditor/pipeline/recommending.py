@@ -27,7 +27,12 @@ from auditor.confidence.recipe_mix import (
     scans_of_site,
     split_mix,
 )
-from auditor.confidence.recipe_scores import CLEAN_CONDITION, Condition, ScoreTable
+from auditor.confidence.recipe_scores import (
+    CLEAN_CONDITION,
+    Condition,
+    ScoreTable,
+    with_clean,
+)
 from auditor.confidence.recipe_weighing import Asked, weights_of
 from auditor.config.site_rows import rows_of_site
 from auditor.documents import json_content, read_text, yaml_content
@@ -151,7 +156,7 @@ def recommend(
                 reality=_reality(read, table, groups),
             )
             placed = None if scans is None else scans.use.placed
-            promised = _promised(read, names, shares, placed) if made.offered else ()
+            promised = _promised(read, names, shares, placed, together) if made.offered else ()
             return replace(made, promised=promised)
         refusal = (
             f"no case has a number under every condition of the mix: {_lost(table)}; state another"
@@ -165,13 +170,17 @@ def recommend(
 
 
 def _promised(
-    read: RunScores, systems: Sequence[str], mix: Mapping[Condition, float], scans: int | None
+    read: RunScores,
+    systems: Sequence[str],
+    mix: Mapping[Condition, float],
+    scans: int | None,
+    as_clean: Condition | None,
 ) -> tuple[tuple[str, Estimate], ...]:
     """Bound one new scan under the mix, at the level of the run's other bounds on single scans."""
     alpha = next((it.alpha for it in read.results.conformal), 0.10)
     return mix_promises(
-        read.columns, read.patients, systems=systems, label=read.label, metric=read.metric.name,
-        mix=mix, alpha=alpha, scans=scans,
+        with_clean(read.columns, as_clean), read.patients, systems=systems, label=read.label,
+        metric=read.metric.name, mix=mix, alpha=alpha, scans=scans,
     )  # fmt: skip
 
 

@@ -106,6 +106,14 @@ def test_a_site_mix_is_told_with_its_numbers() -> None:
     none = site_mix_lower(scores, {2.0: 1.0}, 0.1)
     assert (none.value, none.n, none.status) == (None, 0, "not_certifiable")
     assert none.note == "not certifiable with n = 0; needs n >= 9"
+    # enough patients, but 5 of 38 scores unknown: (1 + 5 / 2) / 20 = .175 > .1; more patients are not the point
+    noisy[14:19] = NAN
+    lacking = site_mix_lower(scores, {0.0: 0.5, 1.0: 0.5}, 0.1)
+    assert (lacking.value, lacking.n, lacking.status) == (None, 19, "not_certifiable")
+    assert lacking.note == (
+        "not certifiable: 5 of 38 scores are missing and count as below the bound, by which more than 0.1 of "
+        "the scans might lie below any bound"
+    )
 
 
 def test_every_mistake_of_a_mix_is_named() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from rows_tables import LABEL, NOISE, Cohort, fail, rows_of, setup_of, table_of
@@ -9,9 +11,9 @@ from rows_tables import LABEL, NOISE, Cohort, fail, rows_of, setup_of, table_of
 from auditor.analysis.table import measurements, of_kind
 from auditor.analysis.weighted_conformal import hcp_lower
 from auditor.confidence.mix_promises import mix_promises
-from auditor.confidence.recipe_scores import Condition
+from auditor.confidence.recipe_scores import Condition, with_clean
 from auditor.errors import ConfigError
-from auditor.schema import Estimate, Record, Row
+from auditor.schema import Estimate, PerturbationSpec, Record, Row
 
 CLEAN: Condition = ("clean", 0.0)
 SEVERE: Condition = ("rician_noise", 4.0)
@@ -69,3 +71,23 @@ def test_missing_scores_and_estimated_shares_are_told() -> None:
 def test_a_condition_that_is_not_there_is_refused() -> None:
     with pytest.raises(ConfigError, match="mix"):
         promised(rows_of(COHORT), {CLEAN: 0.7, ("gaussian_blur", 1.0): 0.3})
+
+
+def test_a_joint_scan_without_effect_counts_with_the_clean_scan() -> None:
+    # taken as unknown, the clean scans of a site would be left out of what is promised for its next one
+    joint = PerturbationSpec("joint", (1.0,), (1.0,), "of the row")
+    cohort = replace(COHORT, cases_per_patient=1, perturbations=(joint,))
+    rows = rows_of(cohort)
+    for patient in range(12):
+        rows = fail(rows, "no_effect", case=f"scan_{patient:03d}_0", perturbation="joint")
+    setup = setup_of(cohort)
+    columns = measurements(of_kind(table_of(rows), Record.MEASUREMENT), setup.names)
+    found = dict(
+        mix_promises(
+            with_clean(columns, ("joint", 1.0)), setup.patient_numbers, systems=cohort.systems,
+            label=LABEL, metric="dsc", mix={("joint", 1.0): 1.0}, alpha=0.1,
+        )
+    )  # fmt: skip
+    scores = worst(rows, "weak", 0.0)[:12] + worst(rows, "weak", 1.0)[12:]
+    assert (found["weak"].n, found["weak"].note) == (20, "")
+    assert found["weak"].value == sorted(scores)[1]  # floor(21 * .1) = 2

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
+from auditor.analysis.comparison import Pair
 from auditor.analysis.intervals import bootstrap_weights
 from auditor.confidence.recipe_map import (
     axes_map,
@@ -17,6 +18,8 @@ from auditor.confidence.recipe_map import (
     worst_in_ball,
 )
 from auditor.confidence.recipe_scores import Condition, ScoreTable
+from auditor.confidence.recipe_weighing import _pair
+from auditor.schema import Estimate
 
 CONDITIONS: tuple[Condition, ...] = (("clean", 0.0), ("blur", 2.0), ("noise", 2.0), ("noise", 4.0))
 
@@ -162,3 +165,17 @@ def test_no_mix_of_any_map_is_wrong_too_often() -> None:
         wrong += bool((low > 0).any() or (high < 0).any())
     assert wrong <= stats.binom.ppf(1 - 1e-4, 400, 0.07)
     assert wrong >= stats.binom.ppf(1e-4, 400, 0.03)  # and it is not empty caution
+
+
+def test_the_mixes_around_reach_from_the_smallest_lower_to_the_largest_upper_limit() -> None:
+    # half of the scans may move from the first condition to the second: at least .5 * .2 + .5 * .1,
+    # at most .5 * .3 + .5 * .6
+    low, high, mix = np.array([0.2, 0.1]), np.array([0.3, 0.6]), np.array([1.0, 0.0])
+    found = _pair(Pair("a", "b", Estimate(0.25, 20, "by hand"), "a"), (low, high), mix, 0.5)
+    assert found.ball_low == pytest.approx(0.15)
+    assert found.ball_high == pytest.approx(0.45)
+    assert (found.ball, found.radius) == ("a", 1.0)
+    other = _pair(Pair("b", "a", Estimate(-0.25, 20, "by hand"), "a"), (-high, -low), mix, 0.5)
+    assert other.ball_low == pytest.approx(-0.45)
+    assert other.ball_high == pytest.approx(-0.15)
+    assert (other.ball, other.radius) == ("a", 1.0)

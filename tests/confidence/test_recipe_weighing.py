@@ -230,3 +230,13 @@ def test_scan_of_a_site_that_is_like_the_test_set_counts_as_the_clean_scan() -> 
     assert found.values[2, at].tolist() == [whole.values[2, at, 0], 0.0]
     # without it, the clean scans of the site would be left out
     assert table(cohort, rows, [together]).n == 3
+    # where every replicate acts, nothing hangs on the clean scan: not that it exists, nor on a missing row
+    rows = fail(rows, "no_effect", case="scan_002_0", perturbation="clean")  # no number
+    rows = [it for it in rows if (it.case, it.perturbation) != ("scan_003_0", "joint")]
+    columns = measurements(of_kind(table_of(rows), Record.MEASUREMENT), setup.names)
+    some = score_table(
+        columns, setup.patient_numbers, systems=cohort.systems, label=LABEL, metric="dsc",
+        needed=[together], as_clean=together,
+    )  # fmt: skip
+    assert some.patients == (0, 1, 2)
+    assert some.values[2, some.place(together)].tolist() == found.values[2, at].tolist()
