@@ -179,7 +179,9 @@ def _changes(pair: ReleasePair, found: ReleaseComparison) -> tuple[Block, ...]:
         note=(
             "NON-INFERIOR: the assured bound lies within the margin. Conditional: the resampled bound does, "
             "given no unseen collapse. INFERIOR: the interval, which holds for all conditions of a label, lies "
-            "beyond the margin. Patients without a number in one of the runs are left out and counted."
+            "beyond the margin. In the figure filled circles are non-inferior, filled squares inferior, hollow "
+            "circles undecided; lines are the intervals, dashed is the margin. Patients without a number in "
+            "one of the runs are left out and counted."
         ),
     )
     return (Gallery(figures, table=table, width="whole" if len(figures) == 1 else "half"),)
@@ -188,7 +190,7 @@ def _changes(pair: ReleasePair, found: ReleaseComparison) -> tuple[Block, ...]:
 def _change_row(it: ReleaseChange) -> tuple[Text, ...]:
     left_out = f"{it.left_out} left out" if it.left_out else ""
     return (
-        heading(name_of(it)),
+        _first_upper(name_of(it)),
         it.label,
         "none" if it.before is None else number(it.before),
         "none" if it.after is None else number(it.after),
@@ -206,6 +208,10 @@ def _change_row(it: ReleaseChange) -> tuple[Text, ...]:
             ]
         ),
     )
+
+
+def _first_upper(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _badge(verdict: ReleaseVerdict) -> Markup:

@@ -9,6 +9,7 @@ words of its status.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from markupsafe import Markup, escape
 
@@ -68,6 +69,9 @@ _VERDICT_CLASS = {
 }
 
 
+_BOUNDS = {"lower": "at least", "upper": "at most"}
+
+
 def plain(name: str) -> str:
     """Name of a perturbation, an axis or a stratum as words: ``ct_dose`` -> CT dose.
 
@@ -114,6 +118,21 @@ def digits(value: float, *, unit: str = "") -> str:
     return text.replace("-", "−") if float(text) else text.removeprefix("-")
 
 
+def bound_digits(value: float, side: str, *, unit: str = "") -> str:
+    """Round a bound so that the words promise no more than the number: lower ones down, upper ones up.
+
+    Examples
+    --------
+    >>> bound_digits(0.80557, "lower"), bound_digits(0.80557, "upper"), bound_digits(0.29, "lower")
+    ('0.805', '0.806', '0.290')
+    """
+    step = Decimal(digits(value, unit=unit).replace("−", "-"))
+    way = ROUND_FLOOR if side == "lower" else ROUND_CEILING
+    # nine digits: .29 is stored as .28999999999999998
+    shown = Decimal(f"{value:.9g}").quantize(step, rounding=way)
+    return f"{shown or abs(shown):f}".replace("-", "−")
+
+
 def compact(value: float) -> str:
     """Write a round value in as few digits as it needs."""
     return f"{value:.4g}".replace("-", "−")
@@ -134,6 +153,15 @@ def number(value: float, *, unit: str = "", text: str | None = None) -> Markup:
     shown = digits(value, unit=unit) if text is None else text
     tail = f"{SPACE}{unit}" if unit else ""
     return Markup('<data value="{}">{}</data>{}').format(f"{value:.7g}", shown, tail)
+
+
+def bound(value: float, side: str, *, unit: str = "") -> Markup:
+    """Write a stored bound, rounded so that it promises no more than it does, with its side as class."""
+    tail = f"{SPACE}{unit}" if unit else ""
+    shown = bound_digits(value, side, unit=unit)
+    return Markup('<data value="{}" class="{}">{}</data>{}').format(
+        f"{value:.7g}", side, shown, tail
+    )
 
 
 def count(value: int) -> Markup:
@@ -178,10 +206,9 @@ def value_of(estimate: Estimate, *, unit: str = "") -> Markup:
     shown = number(estimate.value, unit=unit)
     if estimate.n <= 1:
         return shown
-    if estimate.side == "lower":
-        return Markup("at least {}").format(shown)
-    if estimate.side == "upper":
-        return Markup("at most {}").format(shown)
+    if estimate.side in _BOUNDS:
+        shown = bound(estimate.value, estimate.side, unit=unit)
+        return Markup("{} {}").format(_BOUNDS[estimate.side], shown)
     return shown + interval(estimate, unit=unit)
 
 
@@ -276,9 +303,9 @@ def mean_of(summary: Summary, *, unit: str = "") -> Markup:
 
 
 def badge(verdict: Verdict | str) -> Markup:
-    """Write a verdict as word, icon and colour."""
+    """Write a verdict, or a sentence that begins with one and a colon, as word, icon and colour."""
     known = {str(v): kind for v, kind in _VERDICT_CLASS.items()}
-    kind = known.get(str(verdict), "none")
+    kind = known.get(str(verdict).split(":")[0], "none")
     return Markup(
         '<span class="badge badge-{0}"><svg class="icon" viewBox="0 0 16 16" aria-hidden="true">'
         '<use href="#icon-{0}"></use></svg>{1}</span>'

@@ -21,8 +21,16 @@ __all__ = ["beyond_reach", "change_text", "claim_text", "sensitivity_text"]
 Floats = NDArray[np.float64]
 
 
-def claim_text(spec: CriterionSpec) -> str:
-    """Write the sentence of a claim from its fields, so that text and numbers agree."""
+def claim_text(spec: CriterionSpec, unit: str = "") -> str:
+    """Write the sentence of a claim from its fields, so that text and numbers agree.
+
+    Parameters
+    ----------
+    spec
+        The claim.
+    unit
+        Of the metric's values, as mm; empty for a ratio.
+    """
     at = (
         "on clean scans"
         if spec.level is None
@@ -43,7 +51,7 @@ def claim_text(spec: CriterionSpec) -> str:
         else f"at most {spec.value_at_most:g}"
     )
     share = f"At least {100 * spec.threshold:g} % of patients"
-    return f"{share} have {metric} {who}{where} of {value}."
+    return f"{share} have {metric} {who}{where} of {value} {unit}".rstrip() + "."
 
 
 def beyond_reach(n: int, best: int | None) -> str:

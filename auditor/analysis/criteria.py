@@ -8,6 +8,7 @@ evidence is insufficient, or no data of this many patients could pass at all.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,8 @@ class Evidence:
     """`values` of the patients who did not fail: of all their cases that did not."""
     excluded: int = 0
     """Patients excluded by a list before anything was looked at."""
+    unit: str = ""
+    """Unit of the metric's values, as mm; empty for a ratio."""
 
 
 def judge(spec: CriterionSpec, evidence: Evidence, *, level: float, seed: int) -> CriterionResult:
@@ -86,19 +89,20 @@ def judge(spec: CriterionSpec, evidence: Evidence, *, level: float, seed: int) -
         Of the resampling.
     """
     n = len(evidence.values)
+    made = partial(_result, spec, unit=evidence.unit)
     if why := _why_not(evidence):
         nothing = ClaimBounds(None, None, None, "none")
-        return _result(spec, Verdict.NOT_RUN, n, nothing, level, None, f"Not run: {why}.")
+        return made(Verdict.NOT_RUN, n, nothing, level, None, f"Not run: {why}.")
     scored = claim_scores(spec, evidence.values)
     if n < evidence.minimum:
         point = ClaimBounds(float(scored.mean()), None, None, "none")
         told = f"A group needs at least {evidence.minimum} patients, this one has {n}."
-        return _result(spec, Verdict.INSUFFICIENT, n, point, level, evidence.minimum, told)
+        return made(Verdict.INSUFFICIENT, n, point, level, evidence.minimum, told)
     bounds, verdict = _bounded(spec, scored, level, seed)
     if verdict is Verdict.NOT_ATTAINABLE:
         best = needed_at_best(spec, level)
         change = beyond_reach(n, best)
-        return _result(spec, Verdict.NOT_ATTAINABLE, n, bounds, level, best, change)
+        return made(Verdict.NOT_ATTAINABLE, n, bounds, level, best, change)
     needed = without_misses = None
     if verdict is Verdict.INSUFFICIENT:
         needed = needed_patients(spec, scored, level=level, seed=seed)
@@ -110,7 +114,7 @@ def judge(spec: CriterionSpec, evidence: Evidence, *, level: float, seed: int) -
     hanging = _sensitivity(spec, evidence, scored, verdict, level=level, seed=seed)
     remarks = sensitivity_text(spec, verdict, hanging, scored)
     change = " ".join(filter(None, (told, *remarks)))
-    return replace(_result(spec, verdict, n, bounds, level, needed, change), sensitivity=hanging)
+    return replace(made(verdict, n, bounds, level, needed, change), sensitivity=hanging)
 
 
 def _bounded(
@@ -231,6 +235,8 @@ def _result(
     level: float,
     needed: int | None,
     change: str,
+    *,
+    unit: str,
 ) -> CriterionResult:
     drop = spec.form == "mean_drop_at_most"
 
@@ -247,7 +253,7 @@ def _result(
     )
     return CriterionResult(
         id=spec.id,
-        text=claim_text(spec),
+        text=claim_text(spec, unit),
         system=spec.system,
         label=spec.label,
         metric=spec.metric,

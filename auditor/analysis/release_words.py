@@ -64,8 +64,8 @@ def _of_pair(pair: ReleasePair, found: ReleaseComparison) -> Iterator[str]:
         ReleaseVerdict.UNDECIDED: f"is not shown to be non-inferior within {margin} at all",
     }[pair.verdict]
     yield (
-        f"{name}: {pair.verdict.value}. It {what} {conditions} condition(s) "
-        f"of its label(s), n = {found.patients} patients of both runs."
+        f"{name}: {pair.verdict.value}. It {what} {_several(conditions, 'condition')}, "
+        f"n = {_several(found.patients, 'patient')} of both runs."
     )
     clean = [it for it in pair.changes if it.perturbation == CLEAN]
     for it in clean:
@@ -81,9 +81,13 @@ def _of_pair(pair: ReleasePair, found: ReleaseComparison) -> Iterator[str]:
         yield f"On clean scans it loses in {listed}, intervals of all groups together."
     if pair.lost or pair.gained:
         yield (
-            f"{pair.lost} evaluation(s) fell below {found.threshold:g} that had reached it, {pair.gained} "
-            "reached it that had not."
+            f"{_several(pair.lost, 'evaluation')} fell below {found.threshold:g} that had reached it, "
+            f"{pair.gained} reached it that had not."
         )
+
+
+def _several(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _identical(pair: ReleasePair) -> bool:

@@ -170,6 +170,7 @@ def _judged(
         chosen_late=stratum is not None and stratum.kind == "descriptive",
         measured=measured,
         excluded=setup.audit.excluded_patients,
+        unit=setup.metric(spec.metric).unit,
     )
     # the draws of the summaries: a claim and the table beside it resample the same patients alike
     seed = setup.seed("bootstrap")

@@ -252,6 +252,6 @@ def _print(results: Results) -> None:
 def _estimate(it: Estimate) -> str:
     if it.value is None:
         return it.note or it.status
-    level = "" if it.level is None or it.low is None else f", {it.level:.0%} interval"
+    level = "" if it.level is None or it.low is None else f", {100 * it.level:.3g} % interval"
     ends = "" if it.low is None or it.high is None else f" [{it.low:.3f}, {it.high:.3f}]"
     return f"{it.value:.3f}{ends}, n = {it.n}{level}"

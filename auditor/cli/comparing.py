@@ -77,6 +77,7 @@ def compare(  # noqa: PLR0913  # one parameter an option
     from auditor.errors import ConfigError
     from auditor.execution.store import write_bytes
     from auditor.pipeline import compare_runs
+    from auditor.pipeline.output_folder import make_folder
     from auditor.schema import encode
     from auditor.schema.release import ReleaseVerdict
     from reports.release import build_release
@@ -91,6 +92,7 @@ def compare(  # noqa: PLR0913  # one parameter an option
     found = compare_runs(
         before, after, systems=systems, metric=metric, margin=margin, threshold=threshold
     )
+    make_folder(out)
     text = encode(found)
     write_bytes(out / "compare.json", text.encode())
     page = build_release(out, found)

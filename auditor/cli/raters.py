@@ -120,7 +120,7 @@ def _interval(value: float | None, low: float | None, high: float | None, *, uni
 
 def _intervals(level: float | None, low: float | None) -> str:
     """Say of which level the brackets are, where there are any."""
-    return "" if level is None or low is None else f", {level:.0%} intervals"
+    return "" if level is None or low is None else f", {100 * level:.3g} % intervals"
 
 
 def _number(value: float | None, *, unit: str = "") -> str:

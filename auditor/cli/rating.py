@@ -183,11 +183,11 @@ def _lines(rating: Rating) -> list[str]:
     from auditor.schema.ratings import bound_text
 
     strict = rating.pac_bound
-    second = strict.note if strict.value is None else bound_text(strict.value, 3)
+    second = strict.note if strict.value is None else f"DSC above {bound_text(strict.value, 3)}"
     words = (
         f"{rating.scan:6} {rating.grade.value:2}  DSC above {bound_text(rating.bound.value, 3)} (for "
-        f"{rating.bound.level:.0%} of scans like it, n = {rating.bound.n}, {rating.bound.method}; PAC rank: "
-        f"{second})"
+        f"{100 * (rating.bound.level or 0.0):.3g} % of scans like it, n = {rating.bound.n}, "
+        f"{rating.bound.method}; against an unlucky calibration: {second})"
     )
     return [words, *_notes(rating)]
 
@@ -203,21 +203,27 @@ def _promise_lines(found: Promises) -> list[str]:
     if share.value is not None and share.low is not None and share.high is not None:
         words = (
             f"promises   kept for {found.held} of {found.patients} patients ({share.low:.3f} to "
-            f"{share.high:.3f}, {share.level:.0%}, {share.method}); promised {found.nominal:.2f}: "
-            f"{found.verdict}"
+            f"{share.high:.3f}, {100 * (share.level or 0.0):.3g} %, {share.method}); promised "
+            f"{found.nominal:.2f}: {found.verdict}"
         )
     lines = [words]
     for it in found.outcomes:
         if it.reached.n and it.reached.value is not None:
             lines.append(
                 f"grade {it.grade.value}    n = {it.reached.n}, mean DSC {it.mean_dsc:.3f}, DSC at least "
-                f"{it.threshold:g} for {it.reached.value:.0%}"
+                f"{it.threshold:g} for {100 * it.reached.value:.3g} %"
             )
-    lines.append(
-        f"not rated  {found.not_rated} patients; {found.calibration} scans were used for calibration and "
-        "count nowhere"
-    )
+    if found.not_rated:
+        lines.append(f"not rated  {_several(found.not_rated, 'patient')}")
+    if found.calibration:
+        lines.append(
+            f"left out   {_several(found.calibration, 'scan')} used for calibration, proving no promise"
+        )
     return lines
+
+
+def _several(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _text_of(rated: Rated) -> str:

@@ -60,6 +60,7 @@ def recommend(  # noqa: PLR0913  # one parameter an option
     from auditor.errors import ConfigError
     from auditor.execution.store import write_bytes
     from auditor.pipeline import recommend as make
+    from auditor.pipeline.output_folder import make_folder
     from auditor.schema import encode
     from reports.recipe import build_recipe
 
@@ -69,6 +70,7 @@ def recommend(  # noqa: PLR0913  # one parameter an option
     found = make(
         run, site=site, mix=mix, label=label, metric=metric, by=by, ball=ball, groups=groups
     )
+    make_folder(out)
     text = encode(found)
     write_bytes(out / "recipe.json", text.encode())
     page = build_recipe(out, found)
@@ -77,6 +79,10 @@ def recommend(  # noqa: PLR0913  # one parameter an option
     else:
         for sentence in found.sentences:
             click.echo(sentence)
+        if found.interaction.lines:
+            click.echo(
+                "To look at the two worst axes together, add this to audit.yaml and run it again:"
+            )
         for line in found.interaction.lines:
             click.echo(f"    {line}")
     click.echo(f"page       {page}", err=as_json)

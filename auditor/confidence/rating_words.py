@@ -148,8 +148,8 @@ def too_few(calibration: Calibration, inside: Sequence[ScanPlace]) -> str:
         for it in inside
     )
     return (
-        f"too few patients were calibrated where it lies ({told}); a bound for {1 - spec.alpha:.0%} of scans "
-        f"needs {needed_marginal(spec.alpha)}"
+        f"too few patients were calibrated where it lies ({told}); a bound for "
+        f"{100 * (1 - spec.alpha):.3g} % of scans needs {needed_marginal(spec.alpha)}"
     )
 
 

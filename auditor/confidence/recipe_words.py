@@ -108,7 +108,7 @@ def _answer(recipe: Recipe) -> str:
     descriptive = [it for it in recipe.pairs if it.difference.status == "too_few"]
     if len(descriptive) == len(recipe.pairs):
         return f"No clear winner can be named {_where(recipe)}: {descriptive[0].difference.note}."
-    level = f"{recipe.level:.0%} for all pairs together, n = {recipe.n} patients"
+    level = f"{100 * recipe.level:.3g} % for all pairs together, n = {recipe.n} patients"
     beaten = [it.name for it in recipe.systems if it.name not in recipe.not_beaten]
     if len(recipe.not_beaten) == 1:
         name = recipe.not_beaten[0]
@@ -151,7 +151,7 @@ def _site(recipe: Recipe) -> str:
     again = " They were placed by the table of this run." if site.placed_again else ""
     return (
         f"It speaks of {site.placed} of the {site.scans} scans of the site "
-        f"({site.placed / max(1, site.scans):.0%}){rest}.{again}"
+        f"({100 * (site.placed / max(1, site.scans)):.3g} %){rest}.{again}"
     )
 
 

@@ -53,7 +53,7 @@ def _deciding(result: CriterionResult) -> str:
 def _in_words(estimate: Estimate) -> str:
     if estimate.value is None:
         return estimate.note or estimate.status
-    level = "" if estimate.level is None else f", {estimate.level:.0%}"
+    level = "" if estimate.level is None else f", {100 * estimate.level:.3g} %"
     return f"{estimate.side} bound {estimate.value:.3f}{level}, n = {estimate.n}, {estimate.method}"
 
 
@@ -76,9 +76,9 @@ def _promises(results: Results) -> str:
     counted = sum(
         it.counted for it in results.conformal if it.severity == 0 and it.bound is not None
     )
-    share = {f"{1 - it.alpha:.0%}" for it in results.conformal} or {"90%"}
+    share = {f"{100 * (1 - it.alpha):.3g} %" for it in results.conformal} or {"90 %"}
     return (
-        f"{'PROMISES':21} lower bounds promised for {min(share).replace('%', ' %')} of new "
+        f"{'PROMISES':21} lower bounds promised for {min(share)} of new "
         f"patients held for {held} of {counted} (each patient left out of its own calibration)"
     )
 

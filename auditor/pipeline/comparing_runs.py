@@ -40,8 +40,8 @@ class _Matched:
 
 
 def compare_runs(
-    before: Path,
-    after: Path,
+    before: Path | str,
+    after: Path | str,
     *,
     systems: Mapping[str, str] | None = None,
     metric: str = "dsc",
@@ -52,7 +52,7 @@ def compare_runs(
 
     Parameters
     ----------
-    before, after : Path
+    before, after : Path or str
         Folders of finished runs.
     systems : mapping of a system of the run before to one of the run after, optional
         By default those of the same name; a single system each is compared whatever its name.
@@ -77,6 +77,7 @@ def compare_runs(
     if not 0 < margin < 1:
         msg = f"the margin must lie between 0 and 1, was {margin:g}"
         raise ConfigError(msg)
+    before, after = Path(before), Path(after)
     first, second = read_tables(before), read_tables(after)
     problems = _differences(first.results, second.results, metric)
     pairs, unknown = _pairs(first.results, second.results, systems)

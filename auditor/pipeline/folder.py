@@ -23,7 +23,7 @@ import yaml
 
 from auditor.config import AuditConfig
 from auditor.config import digest as config_digest
-from auditor.errors import DataError, IntegrityError, StoreError
+from auditor.errors import ConfigError, DataError, IntegrityError
 from auditor.execution.store import digest_file, write_bytes
 from auditor.pipeline.grouping import columns_of
 from auditor.plan import digest_of
@@ -330,12 +330,12 @@ def refuse_foreign(run: Path) -> None:
 
     Raises
     ------
-    IntegrityError, StoreError
+    IntegrityError, ConfigError
         When it does, or is no folder.
     """
     if run.exists() and not run.is_dir():
         msg = f"the folder of a run must be a folder, {run.name} is a file; give another with -o"
-        raise StoreError(msg)
+        raise ConfigError(msg)
     if run.exists() and any(path.name != "units" for path in run.iterdir()):
         msg = (
             f"the folder of a run must be new, empty or an earlier run; {run.name} holds other "

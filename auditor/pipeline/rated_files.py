@@ -9,6 +9,7 @@ from pathlib import Path
 
 from auditor.errors import ConfigError
 from auditor.execution.store import write_bytes
+from auditor.pipeline.output_folder import make_folder
 from auditor.pipeline.rated_cases import Rated
 from auditor.pipeline.rating import RatedScan
 from auditor.schema import encode
@@ -58,13 +59,14 @@ def write_rated(folder: Path, rated: RatedScan) -> None:
 
     Raises
     ------
-    StoreError
-        When the folder cannot be written.
+    ConfigError, StoreError
+        When the folder cannot be made, or not be written.
     """
     import torch
 
     from auditor.cases import write_mask
 
+    make_folder(folder)
     masks = {"prediction": rated.prediction, "outer": rated.outer, "inner": rated.inner}
     for name, mask in masks.items():
         if mask is not None:

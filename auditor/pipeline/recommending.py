@@ -66,9 +66,9 @@ _COLUMNS = (
 
 
 def recommend(
-    run: Path,
+    run: Path | str,
     *,
-    site: Path | None = None,
+    site: Path | str | None = None,
     mix: str | Path | Mapping[str, float] | None = None,
     label: str | None = None,
     metric: str = "dsc",
@@ -80,9 +80,9 @@ def recommend(
 
     Parameters
     ----------
-    run : Path
+    run : Path or str
         Folder of the run.
-    site : Path, optional
+    site : Path or str, optional
         A site.json of ``segaudit profile --run``.
     mix : str, Path or mapping, optional
         ``clean=0.6,rician_noise:1=0.3,rician_noise:3=0.1``, a YAML or JSON file or a mapping of the same
@@ -109,6 +109,7 @@ def recommend(
     DataError
         When the run is not finished, or the profile is not of such scans.
     """
+    run, site = Path(run), None if site is None else Path(site)
     results = read_run(run).results
     read = read_scores(run, results, label, metric)
     if not 0.0 <= ball <= 1.0:

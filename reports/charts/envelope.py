@@ -44,7 +44,9 @@ def supported_bars(view: View, rows: Sequence[EnvelopeRow], across: Scale) -> Ma
     if not found:
         return Markup("")
     step = min(4.0, _ROOM / max(1, len(view.systems)))
-    parts = [svg.text(4, _TOP + _ROOM / 2 + 1, "supported", class_="small")]
+    nowhere = all(row.supported is None for row in found.values())
+    words = "supported: none" if nowhere else "supported"
+    parts = [svg.text(4, _TOP + _ROOM / 2 + 1, words, class_="small")]
     for place, name in enumerate(view.systems):
         row, y = found.get(name), _TOP + place * step
         if row is None:

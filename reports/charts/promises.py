@@ -50,13 +50,12 @@ def kept(view: View, rows: Sequence[CoverageRow], perturbation: str, label: str)
     up = Scale(0.0, 1.0, BOTTOM, TOP)
     nominal = [up(1.0 - row.alpha) for row in rows[:1]]
     lines = [svg.line(LEFT, y, RIGHT, y, class_="nominal") for y in nominal]
-    lines += [
-        svg.text(RIGHT - 4, y - 4, "nominal", class_="small", text_anchor="end") for y in nominal
-    ]
+    # at the end of its line: inside the panel it would lie under the intervals
+    lines += [svg.text(RIGHT + 3, y + 3, "nominal", class_="small") for y in nominal]
     counted = (f"{_where(row)}: {row.held} of {row.counted}" for row in rows if row.counted)
     words = "; ".join(counted) or "Nothing was counted"
     return svg.drawing(
-        380,
+        408,
         244,
         _panel(view, perturbation, rows, lambda row: row.share.value, apart=_APART),
         _intervals(view, perturbation, rows, up),

@@ -37,7 +37,7 @@ def loss_chart(changes: Sequence[ReleaseChange], margin: float, what: str) -> Ma
     what
         The metric and the label, in words.
     """
-    left, right, top = 190.0, 450.0, 34.0
+    left, right, top = 262.0, 600.0, 34.0
     ends = [
         abs(it)
         for change in changes
@@ -61,7 +61,7 @@ def loss_chart(changes: Sequence[ReleaseChange], margin: float, what: str) -> Ma
     ]
     for place, change in enumerate(changes):
         y = top + 18.0 * place + 12
-        parts.append(svg.text(8, y + 4, shorten(name_of(change), 32), class_="tick"))
+        parts.append(svg.text(8, y + 4, shorten(name_of(change), 46), class_="tick"))
         value, low, high = change.loss.value, change.loss.low, change.loss.high
         tone = 1 if change.verdict is _BAD else 5
         if low is not None and high is not None:
@@ -73,7 +73,7 @@ def loss_chart(changes: Sequence[ReleaseChange], margin: float, what: str) -> Ma
             parts.append(svg.marker(shape, across(value), y, size=3.8, class_=kind))
     parts.append(svg.text(right, bottom + 30, what, class_="tick", text_anchor="end"))
     return svg.drawing(
-        470, bottom + 38, *parts,
+        620, bottom + 38, *parts,
         title=f"Loss at every condition: {what}",
         description="; ".join(map(_words, changes)) + ".",
     )  # fmt: skip

@@ -341,7 +341,9 @@ def limits_key(view: View) -> Markup:
         return Markup("")
     words = ["light band: holds at all severities at once, what failed at its worst value"]
     if any(row.claims for row in view.results.envelope):
-        words.append("bar above: declared limits supported up to there; cross: broken from there")
+        words.append(
+            "bars above, in this order: limits supported up to there; cross: broken from there"
+        )
     return Markup("").join(Markup('<span class="key">{}</span>').format(it) for it in words)
 
 

@@ -10,7 +10,7 @@ from reports.charts import response as curves
 from reports.document import Block, Column, Figure, Gallery, Prose, Section, Table, Text
 from reports.sections.carried import carried, complement, held_of
 from reports.view import View
-from reports.wording import count, heading, level, number, percent, plain
+from reports.wording import bound, count, heading, level, number, percent, plain
 
 
 def bounds(view: View) -> Section:
@@ -47,11 +47,16 @@ def luck(row: ConformalBound) -> Markup:
     low, short = row.coverage_low or 0.0, row.shortfall or 0.0
     return Markup(
         "Which patients happened to calibrate a bound matters: a {} bound from {} patients has a 5\u00a0% "
-        "chance to cover less than {} of new cases, and covers less than {} with probability {}. Show "
+        "chance to cover less than {} of new cases; that it covers less than {} has a chance of {}. Show "
         "the marginal bound, certify the PAC bound."
     ).format(
-        complement(row.alpha), count(row.n), percent(low), complement(row.alpha), number(short)
+        complement(row.alpha), count(row.n), _rounded(low), complement(row.alpha), _rounded(short)
     )
+
+
+def _rounded(share: float) -> Markup:
+    """Write a chance without digits that tell nothing."""
+    return number(share, text=f"{share * 100:.3g}") + "\u00a0%"
 
 
 def _gallery(view: View, label: str, *, is_open: bool) -> Gallery:
@@ -104,8 +109,8 @@ def _row(row: ConformalBound) -> tuple[Text, ...]:
     return (
         row.system,
         level(row.level, row.unit) if row.severity else "clean",
-        number(row.bound) if row.bound is not None else _needs(row.needed),
-        number(row.pac_bound) if row.pac_bound is not None else _needs(row.needed_pac),
+        bound(row.bound, "lower") if row.bound is not None else _needs(row.needed),
+        bound(row.pac_bound, "lower") if row.pac_bound is not None else _needs(row.needed_pac),
         count(row.n),
         count(row.rank),
         held_of(row.held, row.counted),
@@ -122,11 +127,15 @@ def _by_group(view: View) -> list[Block]:
     for it in found:
         apart = any(group.own for group in it.groups)
         for group in it.groups if apart else it.groups[:1]:
-            bound = number(group.bound) if group.bound is not None else _needs(it.needed)
-            pac = number(group.pac_bound) if group.pac_bound is not None else _needs(it.needed_pac)
+            own = bound(group.bound, "lower") if group.bound is not None else _needs(it.needed)
+            pac = (
+                bound(group.pac_bound, "lower")
+                if group.pac_bound is not None
+                else _needs(it.needed_pac)
+            )
             name = plain(group.group) if apart else "all groups together"
             why = "of its own" if group.own else group.note
-            rows.append((it.system, heading(it.axis), name, bound, pac, count(group.n), why))
+            rows.append((it.system, heading(it.axis), name, own, pac, count(group.n), why))
     if not rows:
         return []
     columns = (

@@ -45,14 +45,14 @@ def certificates(view: View) -> Section:
 def _certificate(facts: CertificateFacts) -> list[Block]:
     name = f"{facts.label} by {facts.system}"
     return [
-        Prose(_calibrated(facts, name)),
+        Prose(_calibrated(facts)),
         _bins(facts, name),
         _grades(facts, name),
         Items(_limits(facts)),
     ]
 
 
-def _calibrated(facts: CertificateFacts, name: str) -> Markup:
+def _calibrated(facts: CertificateFacts) -> Markup:
     lost = (
         Markup(" {} of these scans have no usable prediction and count with DSC 0.").format(
             count(facts.failed)
@@ -61,11 +61,11 @@ def _calibrated(facts: CertificateFacts, name: str) -> Markup:
         else Markup("")
     )
     return Markup(
-        "{}: {} patients with {} scans calibrated the certificate {}, which lies in the folder "
+        "{} patients with {} scans calibrated the certificate {} of {} by {}, which lies in the folder "
         "certificates of the run.{} Of 100 scans like these, about {} have a DSC above the bound that is "
         "shown for them. {}."
     ).format(
-        name[:1].upper() + name[1:], count(facts.patients), count(facts.scans), digest(facts.digest), lost,
+        count(facts.patients), count(facts.scans), digest(facts.digest), facts.label, facts.system, lost,
         f"{100 * (1 - facts.alpha):.3g}", _proxy(facts),
     )  # fmt: skip
 
@@ -162,10 +162,10 @@ def _grade(facts: CertificateFacts, it: GradeOutcome) -> tuple[Text, ...]:
 def _limits(facts: CertificateFacts) -> tuple[Text, ...]:
     axes = joined([plain(axis) for axis in facts.axes])
     where = (
-        f"Rated are scans as the clean ones of this audit, and with {axes} up to its highest severity; scans "
+        f"It rates scans like the clean ones of this audit, and with {axes} up to its highest severity; scans "
         "that lie elsewhere, or off on another axis, are not rated."
         if axes
-        else "Rated are scans as the clean ones of this audit; scans with more noise are not rated."
+        else "It rates scans like the clean ones of this audit; scans with more noise are not rated."
     )
     found: list[Text] = [
         where,

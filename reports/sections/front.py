@@ -14,6 +14,7 @@ from reports.view import View
 from reports.wording import (
     badge,
     basis,
+    bound,
     condition,
     count,
     digest,
@@ -184,6 +185,10 @@ def _well(view: View) -> Answer:
     )
 
 
+def _at_least(estimate: Estimate) -> Markup:
+    return Markup("") if estimate.value is None else bound(estimate.value, "lower")
+
+
 def _bare(estimate: Estimate, unit: str) -> Markup:
     return number(estimate.value, unit=unit) if estimate.value is not None else Markup("")
 
@@ -271,8 +276,8 @@ def _promised(view: View) -> Answer:
     best = _extreme(named, largest=True)
     if best and best[1].level is not None:
         sentence: Text = Markup(
-            "With {} probability the DSC of {} in a new clean scan is at least {} ({})."
-        ).format(percent(best[1].level), head.label, _bare(best[1], ""), best[0])
+            "For about {} of new patients like these the DSC of {} on clean scans is at least {} ({})."
+        ).format(percent(best[1].level), head.label, _at_least(best[1]), best[0])
     else:
         why = next((status_words(e.status, e.note) for _, e in named if e.value is None), "")
         sentence = f"Nothing can be promised for a new case: {why or 'no bound was calibrated'}."

@@ -160,7 +160,7 @@ def test_one_scan_gets_masks_on_its_own_grid_and_a_page(
     out = tmp_path / "out"
     assert call(home, home / "secret-0.nii.gz", "-o", out) == 0
     text, _ = told(capsys)
-    assert text.startswith("S001   A   DSC above 0.950 (for 90% of scans like it, n = 30")
+    assert text.startswith("S001   A   DSC above 0.950 (for 90 % of scans like it, n = 30")
     assert sorted(it.name for it in out.iterdir()) == [
         "inner.nii.gz", "outer.nii.gz", "prediction.nii.gz", "rating.html", "rating.json",
     ]  # fmt: skip
@@ -200,9 +200,10 @@ def test_a_table_with_references_counts_the_promises(
     assert call(home, "--cases", home / "cases.csv", "-o", out, "--no-images") == 0
     text, err = told(capsys)
     # ann's ball is found, ben's was larger: 2 * 6^3 / (6^3 + 8^3) = 0.59; cat calibrated, dan is empty
-    assert "promises   kept for 1 of 2 patients (0.013 to 0.987, 95%, Clopper-Pearson)" in text
+    assert "promises   kept for 1 of 2 patients (0.013 to 0.987, 95 %, Clopper-Pearson)" in text
     assert "grade A    n = 2" in text
-    assert "not rated  1 patients; 1 scans were used for calibration" in text
+    assert "not rated  1 patient\n" in text
+    assert "left out   1 scan used for calibration, proving no promise" in text
     assert "4 of 4 scans" in err
     stored = decode((out / "ratings.json").read_text(encoding="utf-8"), RatedScans)
     assert stored.promises is not None

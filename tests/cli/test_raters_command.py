@@ -70,7 +70,7 @@ def test_an_interval_that_is_printed_has_its_level(
     table = write_raters(tmp_path, [(3 + place % 3, 4, 6) for place in range(10)])
     out = str(tmp_path / "out")
     assert _run(["raters", str(table), "-o", out, "--level", "0.9", "--no-images"]) == 0
-    assert "disputed 0 of 10, 90% intervals" in told(capsys)[0]
+    assert "disputed 0 of 10, 90 % intervals" in told(capsys)[0]
     page = (tmp_path / "out" / "raters.html").read_text(encoding="utf-8")
     told_of = page.split("between pairs of raters")[1].split("</p>")[0]
     sentence = " ".join(re.sub(r"<[^>]+>", "", told_of).split())

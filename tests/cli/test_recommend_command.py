@@ -184,7 +184,7 @@ def test_site_is_weighed_by_its_scans(run: Path, tmp_path: Path) -> None:
         1,
     )
     assert sum(it.share for it in found.mix) == pytest.approx(1.0)
-    assert any("16 of the 20 scans of the site (80%)" in it for it in found.sentences)
+    assert any("16 of the 20 scans of the site (80 %)" in it for it in found.sentences)
     assert "16 scans" in found.pairs[0].difference.method
     fixed = recommend(run, mix={
         ("clean" if it.perturbation == "clean" else f"{it.perturbation}:{it.severity:g}"): it.share

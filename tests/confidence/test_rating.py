@@ -91,7 +91,7 @@ def test_eight_patients_promise_nothing() -> None:
     )
     assert found.reasons == (
         (
-            "too few patients were calibrated where it lies (clean 0 has 8); a bound for 90% of scans needs 9"
+            "too few patients were calibrated where it lies (clean 0 has 8); a bound for 90 % of scans needs 9"
         ),
     )
     assert found.sentence == "Nothing is promised for this scan."

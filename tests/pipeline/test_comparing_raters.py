@@ -18,7 +18,7 @@ from auditor.schema import decode, encode
 from auditor.schema.rater_page import RATERS_VERSION, RaterPage
 from reports.raters import render_raters
 
-DATA = re.compile(r'<data value="([^"]*)">([^<]*)</data>')
+DATA = re.compile(r'<data value="([^"]*)"(?: class="[a-z]+")?>([^<]*)</data>')
 
 
 def problems_of(table: Path, **options: object) -> tuple[str, ...]:

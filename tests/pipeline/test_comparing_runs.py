@@ -198,7 +198,7 @@ def test_the_command_writes_page_and_record_and_gates(
     shown = CliRunner().invoke(command, [*asked, "--gate"], standalone_mode=False)
     assert shown.return_value == 6
     assert (
-        "model: UNDECIDED. It is not shown to be non-inferior within 0.02 at all 2 condition(s)"
+        "model: UNDECIDED. It is not shown to be non-inferior within 0.02 at all 2 conditions"
         in shown.output
     )
     found = decode((out / "compare.json").read_text(encoding="utf-8"), ReleaseComparison)

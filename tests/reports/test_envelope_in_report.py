@@ -82,7 +82,7 @@ def test_the_front_page_tells_how_far_the_limits_are_supported(results: Results,
 
 def test_every_number_of_the_section_is_stored(results: Results, page: str) -> None:
     stored = {f"{value:.7g}" for value in numbers_of(asdict(results))}
-    found = re.findall(r'<data value="([^"]*)">', section(page, "response"))
+    found = re.findall(r'<data value="([^"]*)"', section(page, "response"))
     assert len(found) > 300
     assert {f"{float(value):.7g}" for value in found} <= stored
 
@@ -92,7 +92,7 @@ def test_the_curves_show_bands_bars_and_the_floor(page: str) -> None:
     assert drawn.count('class="band wide') == 4  # two systems, two perturbations
     assert 'class="nominal"' in drawn
     assert "light band: holds at all severities at once" in drawn
-    assert "bar above: declared limits supported up to there" in drawn
+    assert "bars above, in this order: limits supported up to there" in drawn
     # bands and bars are of the metric that limits are about, and of no other
     other = drawn.split("HD95 of organ")[1].split("Operating envelope")[0]
     assert "band wide" not in other

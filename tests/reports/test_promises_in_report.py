@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import pytest
 import results_samples
 from sample_coverage import share_of
 
-from auditor.schema import CoverageRow, Results
+from auditor.schema import CoverageRow, Estimate, Results
 from reports.document import Gallery, Prose, Section, Table
 from reports.sections.bounds import bounds
 from reports.view import view_of
+from reports.wording import badge, value_of
 
 SAMPLE = results_samples.sample()
 LABEL = results_samples.LABEL
@@ -55,8 +57,8 @@ def changed(results: Results, **where: object) -> tuple[Results, CoverageRow]:
 def test_the_luck_of_a_calibration_set_is_told_in_plain_words() -> None:
     # 60 patients: rank 6, Beta(55, 6)
     assert (
-        "a 90 % bound from 60 patients has a 5 % chance to cover less than 83.27 % of new cases, and "
-        "covers less than 90 % with probability 0.437" in prose(section_of(SAMPLE))[1]
+        "a 90 % bound from 60 patients has a 5 % chance to cover less than 83.3 % of new cases; "
+        "that it covers less than 90 % has a chance of 43.7 %" in prose(section_of(SAMPLE))[1]
     )
 
 
@@ -142,3 +144,24 @@ def test_bounds_of_groups_are_listed_and_pooled_ones_take_one_line() -> None:
         "pooled over all groups: each needs 30 patients, A has 9",
     ]  # fmt: skip
     assert "needs 30 patients in every group" in words(shown.note)
+
+
+@pytest.mark.parametrize(
+    ("value", "side", "words"),
+    [
+        (0.80557, "lower", "at least 0.805"),  # rounding to the nearest would promise .806
+        (0.80543, "upper", "at most 0.806"),
+        (0.29, "lower", "at least 0.290"),  # stored as .28999999999999998
+        (-0.0004, "upper", "at most 0.000"),
+        (-0.0004, "lower", "at least −0.001"),
+    ],
+)
+def test_bound_is_rounded_so_that_it_promises_no_more(value: float, side: str, words: str) -> None:
+    found = Estimate(value, 40, "split conformal", side, 0.9)  # type: ignore[arg-type]  # a parameter
+    assert value_of(found).striptags() == words
+
+
+def test_head_of_the_report_has_the_sign_of_its_verdict() -> None:
+    assert "badge-fail" in badge("FAIL: 1 of 4 declared claims supported")
+    assert "badge-pass" in badge("PASS (conditional): 4 of 4 declared claims supported")
+    assert "badge-none" in badge("EXPLORATORY: no declared claim decides this audit")
