@@ -118,7 +118,7 @@ def _promised(
         for it in bounds:
             if (it.system, it.label, it.perturbation) != (name, label, CLEAN):
                 continue
-            note = "" if it.rank else f"not certifiable with n = {it.n}; needs n >= {it.needed}"
+            note = "" if it.rank else f"needs n >= {it.needed}, has {it.n}"
             estimate = Estimate(
                 it.bound,
                 it.n,

@@ -54,9 +54,11 @@ def claim_text(spec: CriterionSpec, unit: str = "") -> str:
     return f"{share} have {metric} {who}{where} of {value} {unit}".rstrip() + "."
 
 
-def beyond_reach(n: int, best: int | None) -> str:
+def beyond_reach(spec: CriterionSpec, n: int, best: int | None) -> str:
     """Say that no data of so many patients could meet a claim, and how many it takes."""
     told = f"No data of {n} patient(s) could meet it; "
+    if spec.form == "mean_drop_at_most" and not resampled(spec) and n > 1:
+        told = f"No data of {n} patient(s) could meet it unless scans came out better than clean; "
     if best is None:
         return told + "no number of patients could assure a threshold at the end of the range."
     return told + f"at least {best} are needed."

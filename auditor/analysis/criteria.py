@@ -101,7 +101,7 @@ def judge(spec: CriterionSpec, evidence: Evidence, *, level: float, seed: int) -
     bounds, verdict = _bounded(spec, scored, level, seed)
     if verdict is Verdict.NOT_ATTAINABLE:
         best = needed_at_best(spec, level)
-        change = beyond_reach(n, best)
+        change = beyond_reach(spec, n, best)
         return made(Verdict.NOT_ATTAINABLE, n, bounds, level, best, change)
     needed = without_misses = None
     if verdict is Verdict.INSUFFICIENT:

@@ -210,7 +210,8 @@ def _change(
     none = Estimate(None, n, "none", status="too_few", note=needs)
     least = unseen_rate(n, level=level) if n else 1.0
     beyond = f"with {n} patients no loss below {least:.3f} can be assured"
-    note = beyond if least > asked.margin else ""
+    # patients who got better can assure what no absence of a loss could
+    note = beyond if min(least, found.assured) > asked.margin else ""
     bounds = (
         none
         if few

@@ -107,20 +107,9 @@ def interval_held(
         if method == "studentized":
             low, high = studentized_interval(values, weights, level=level, bounded=True)
         else:
-            low, high = _bca(values, weights, level)
+            low, high = bca_interval(values, weights, level=level)
         held.append((low <= law.mean) & (law.mean <= high))
     return np.concatenate(held)
-
-
-def _bca(values: Floats, weights: Floats, level: float) -> tuple[Floats, Floats]:
-    ends = [
-        (column[0], column[0])
-        if np.ptp(column) == 0
-        else bca_interval(column, weights, level=level)
-        for column in values.T
-    ]
-    low, high = np.array(ends, dtype=np.float64).T
-    return low, high
 
 
 def lower_bound_held(

@@ -251,7 +251,7 @@ def _print(results: Results) -> None:
 
 def _estimate(it: Estimate) -> str:
     if it.value is None:
-        return it.note or it.status
+        return f"{it.note or it.status}; what failed counts at its worst value in the report"
     level = "" if it.level is None or it.low is None else f", {100 * it.level:.3g} % interval"
     ends = "" if it.low is None or it.high is None else f" [{it.low:.3f}, {it.high:.3f}]"
     return f"{it.value:.3f}{ends}, n = {it.n}{level}"

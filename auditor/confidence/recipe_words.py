@@ -179,13 +179,19 @@ def _around(recipe: Recipe) -> list[str]:
 def _ranks(recipe: Recipe) -> list[str]:
     if not all(it.ranks for it in recipe.systems):
         return []
-    first = max(recipe.systems, key=lambda it: it.ranks[0])
+    most = max(it.ranks[0] for it in recipe.systems)
+    first = [it.name for it in recipe.systems if it.ranks[0] == most]
     tau = (
         ""
         if recipe.kendall is None
         else f"; mean rank correlation of the draws {recipe.kendall:.2f}"
     )
-    return [f"{first.name} ranks first in {first.ranks[0]:.1%} of the bootstrap draws{tau}."]
+    how = (
+        f"ranks first in {most:.1%} of the bootstrap draws"
+        if len(first) == 1
+        else f"rank first in {most:.1%} of the bootstrap draws each, equal ones sharing the rank"
+    )
+    return [f"{_joined(first)} {how}{tau}."]
 
 
 def _added(recipe: Recipe) -> list[str]:

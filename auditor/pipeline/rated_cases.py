@@ -111,7 +111,8 @@ def _nameless(error: AuditError, record: CaseRecord, name: str) -> str:
 
     told = str(error).splitlines()[0]
     for path in (*record.images, record.reference or "", *record.raters):
-        told = told.replace(file_of(path).name, "the file") if path else told
+        name_of_file = file_of(path).name if path else ""  # of a folder such as . there is none
+        told = told.replace(name_of_file, "the file") if name_of_file else told
     return told.replace(repr(record.case), repr(name))
 
 

@@ -274,8 +274,10 @@ def _promised(view: View) -> Answer:
     head = view.results.headline
     named = [(system, bound) for system, bound, _, _ in head.promised]
     best = _extreme(named, largest=True)
-    if best and best[1].level is not None:
-        sentence: Text = Markup(
+    if best and best[1].value is not None and best[1].value <= 0.0:
+        sentence: Text = "Nothing can be promised for a new case: the lower bound of the DSC is 0."
+    elif best and best[1].level is not None:
+        sentence = Markup(
             "For about {} of new patients like these the DSC of {} on clean scans is at least {} ({})."
         ).format(percent(best[1].level), head.label, _at_least(best[1]), best[0])
     else:
@@ -355,8 +357,8 @@ def _winner(best: Sequence[str], where: Markup, *, first: bool = True) -> Markup
 def _claims(view: View) -> Text:
     criteria = view.results.criteria
     if not criteria:
-        if view.results.overall != view.results.audit.stamp:
-            return Markup("No claim was declared: {}").format(view.results.overall)
+        if view.results.audit.preview:
+            return "No claim was declared, and a preview judges none"
         return "No claim was declared, so there is no verdict"
     kept = [c for c in criteria if c.verdict in _SUPPORTED]
     return Markup("{} of {} declared claims supported by the evidence").format(

@@ -309,3 +309,13 @@ def test_a_case_with_a_failure_does_not_reach_the_threshold_by_its_other_replica
     one = np.linspace(0.85, 0.95, 40)
     pair = compared({CLEAN_ORGAN: column(one)}, {CLEAN_ORGAN: column(one, failed=(6,))})
     assert [(it.case, it.way) for it in pair.flips] == [("C006", "lost")]
+
+
+def test_patients_who_got_better_are_not_told_that_nothing_can_be_assured() -> None:
+    # 20 patients without any loss assure none below .139; these gained .3 each
+    one = np.linspace(0.5, 0.6, 20)
+    (change,) = compared({CLEAN_ORGAN: column(one)}, {CLEAN_ORGAN: column(one + 0.3)}).changes
+    assert change.verdict is ReleaseVerdict.NON_INFERIOR
+    assert change.assured.value is not None
+    assert change.assured.value < 0.05
+    assert change.assured.note == ""

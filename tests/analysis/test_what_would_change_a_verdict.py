@@ -176,3 +176,18 @@ def test_no_number_of_misses_is_named_that_was_not_tried(left_out: int) -> None:
     result = judged(replace(MEAN, threshold=0.05), np.full(30, 0.9), left_out=left_out)
     assert "still be met with 121 further total misses, the most that were tried" in result.change
     assert "122" not in result.change
+
+
+def test_what_no_data_could_meet_is_said_of_what_it_holds_for() -> None:
+    # 12 patients without any drop have the bound 1 - .05^(1/12) = .221 > .1; who gained .3 each has another
+    few = judged(DROP, np.zeros(12))
+    assert few.verdict is Verdict.NOT_ATTAINABLE
+    assert few.change == (
+        "No data of 12 patient(s) could meet it unless scans came out better than clean; at least 29 are "
+        "needed."
+    )
+    assert judged(DROP, np.full(12, -0.3)).verdict is Verdict.PASS
+    # a mean has no such way out, nor one patient, nor what resampling needs ten for
+    assert "unless" not in judged(MEAN, np.ones(12)).change
+    assert "unless" not in judged(DROP, np.zeros(1)).change
+    assert "unless" not in judged(replace(DROP, evidence="conditional"), np.full(9, -0.3)).change

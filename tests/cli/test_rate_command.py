@@ -26,7 +26,8 @@ import auditor
 from auditor.cli import _run
 from auditor.errors import DataError, IntegrityError
 from auditor.metrics.mask_families import outer_by_distance, signed_distance
-from auditor.schema import decode
+from auditor.pipeline.rated_cases import _nameless
+from auditor.schema import CaseRecord, decode
 from auditor.schema.ratings import Grade, RatedScans, Rating
 from auditor.volumes.images import read_mask, write_image, write_mask
 
@@ -284,3 +285,10 @@ def test_what_is_refused(  # one parameter a column
     assert call(home, *arguments, checkpoint=checkpoint) == status
     assert words in told(capsys)[1]
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_in_place_of_a_scan_is_named_in_words() -> None:
+    # a folder such as . has no name that could be left out of the message
+    record = CaseRecord(".", "S001", (".",), None)
+    told = _nameless(DataError("image must be a file, . is a folder"), record, "S001")
+    assert told == "image must be a file, . is a folder"

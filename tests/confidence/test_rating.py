@@ -161,6 +161,17 @@ def test_masks_get_one_margin_that_keeps_both_promises() -> None:
     assert "1 of 9 calibration patients had no mask that keeps the promise" in lost.note
 
 
+def test_patients_without_the_structure_calibrate_no_margin_and_are_counted() -> None:
+    scans = [replace(it, outer_distance=2.0, inner_distance=2.0) for it in nine()]
+    empty = calibration_scan(10, 0.0, status="reference_empty", agreement=0.9)
+    margins = rated(
+        plain([*scans, replace(empty, outer_distance=0.0, inner_distance=30.0)])
+    ).margins
+    # nothing of the tenth could be held; its inner mask of 30 mm widens nobody else's
+    assert (margins.outer, margins.inner, margins.n) == (2.0, 2.0, 9)
+    assert margins.note == "1 patients without organ are counted apart"
+
+
 @pytest.fixture(scope="module")
 def noisy() -> Calibration:
     return calibrated(drawn_certificate(7))
@@ -230,6 +241,34 @@ def test_several_calibrated_axes_are_rated_one_at_a_time() -> None:
     together = rated(both, **at(7.0, 60.0))
     assert together.grade is Grade.NOT_RATED
     assert "the two together were not calibrated" in together.reasons[0]
+
+
+def test_a_scan_that_is_like_those_of_two_axes_gets_the_lower_bound() -> None:
+    made = drawn_certificate(3)
+    # bias fields that cannot be told from none, and cost .1
+    hidden = [
+        replace(
+            scan,
+            perturbation=BIAS,
+            severity=1.0,
+            estimate=30.0,
+            dsc=max(0.0, (scan.dsc or 0.0) - 0.1),
+        )
+        for scan in made.scans
+        if scan.severity == 0.0
+    ]
+    spec = replace(SPEC, perturbations=(NOISE, BIAS))
+    both = calibrated(replace(made, declared=spec, scans=(*made.scans, *hidden)))
+    alone = {
+        it.name: rated(replace(both, families=(it,)), **at(2.0, 30.0)).bound.value
+        for it in both.families
+    }
+    noise, bias = alone[NOISE], alone[BIAS]
+    assert noise is not None
+    assert bias is not None
+    assert bias < noise - 0.05
+    found = rated(both, **at(2.0, 30.0))
+    assert (found.bound.value, found.calibrated_by) == (bias, BIAS)
 
 
 def test_a_cleaner_scan_is_rated_and_this_is_said(noisy: Calibration) -> None:

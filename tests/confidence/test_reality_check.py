@@ -93,6 +93,21 @@ def test_one_of_three_groups_is_enough_to_forbid() -> None:
     assert found.status == "not explained"
 
 
+def test_intervals_hold_for_all_groups_and_systems_together() -> None:
+    axes, groups = cohort({"a": 30, "b": 30, "c": 30}, dict.fromkeys("abc", 2.0))
+
+    def width(level: float) -> float:
+        found = reality_check(axes, groups, ("A", "B"), column="site", level=level, seed=3)
+        row = found.rows[0].residual
+        assert row.low is not None
+        assert row.high is not None
+        return row.high - row.low
+
+    # three groups times two systems, each two-sided at (1 - level) / 6; 29 degrees of freedom
+    wide, narrow = (float(stats.t.ppf(1 - alpha / 12, 29)) for alpha in (0.01, 0.2))
+    assert width(0.99) / width(0.8) == pytest.approx(wide / narrow)
+
+
 def test_few_patients_leave_it_undecided() -> None:
     axes, groups = cohort({"a": 10, "b": 10}, {"a": 2.0, "b": 2.0}, spread=0.15)
     found = check(axes, groups)

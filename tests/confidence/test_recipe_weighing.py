@@ -7,15 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rows_tables import LABEL, NOISE, Cohort, fail, rows_of, setup_of, table_of
+from rows_tables import DSC, LABEL, NOISE, Cohort, fail, rows_of, setup_of, table_of
 from scipy import stats
 
 from auditor.analysis.comparison import paired
 from auditor.analysis.intervals import bootstrap_weights, order_statistic, studentized_draws
 from auditor.analysis.promises import comparisons
 from auditor.analysis.table import measurements, of_kind
+from auditor.confidence.reality_check import not_checked
+from auditor.confidence.recipe import make_recipe
 from auditor.confidence.recipe_draws import kendall, mean_draws, mixed_draws, rank_shares, ranks_of
+from auditor.confidence.recipe_interaction import not_assessed
 from auditor.confidence.recipe_scores import Condition, ScoreTable, score_table
+from auditor.confidence.recipe_weighing import Asked
 from auditor.schema import PerturbationSpec, Record, Row
 
 CLEAN = ("clean", 0.0)
@@ -240,3 +244,24 @@ def test_scan_of_a_site_that_is_like_the_test_set_counts_as_the_clean_scan() -> 
     )  # fmt: skip
     assert some.patients == (0, 1, 2)
     assert some.values[2, some.place(together)].tolist() == found.values[2, at].tolist()
+
+
+def test_systems_that_are_equal_in_every_draw_share_the_first_rank() -> None:
+    rng = np.random.default_rng(4)
+    values = rng.uniform(0.6, 0.9, (20, 1, 3))
+    values[:, :, 1] = values[:, :, 0]
+    values[:, :, 2] -= 0.5
+    scores = ScoreTable(
+        ("A", "B", "C"), (CLEAN,), {CLEAN: (None, "")}, values, tuple(range(20)), ()
+    )
+    asked = Asked("tool", "audit", "", LABEL, DSC, 0.95, 7, "stated mix", 0.1)
+    found = make_recipe(
+        asked, scores, {CLEAN: 1.0}, None,
+        interaction=not_assessed(scores, None), reality=not_checked("not asked"),
+    )  # fmt: skip
+    assert found.not_beaten == ("A", "B")
+    # not that A alone ranks first in all draws, as B does, too
+    assert any(
+        it.startswith("A and B rank first in 100.0% of the bootstrap draws each")
+        for it in found.sentences
+    )

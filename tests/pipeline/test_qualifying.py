@@ -48,6 +48,16 @@ def test_a_right_bound_is_hardly_ever_accused() -> None:
     assert Counted(300 - 34, 300).below(0.95)
 
 
+@pytest.mark.parametrize("method", simulations.INTERVALS)
+def test_every_interval_is_counted(method: str) -> None:
+    # law A, n = 30: studentized .946, BCa .929 of 3000; of 200 at .9 fewer than 164 come once in 10 000
+    held = simulations.interval_held(
+        LAWS["A"], 30, method=method, cohorts=200, rng=np.random.default_rng(4)
+    )
+    assert held.shape == (200,)
+    assert not Counted.of(held).below(0.9)
+
+
 def test_the_count_depends_on_the_seed_alone() -> None:
     first, again = (
         simulations.interval_held(
