@@ -86,6 +86,10 @@ def _of_pair(pair: ReleasePair, found: ReleaseComparison) -> Iterator[str]:
         )
 
 
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "\u2212")
+
+
 def _several(n: int, what: str) -> str:
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
@@ -122,6 +126,6 @@ def _interval(loss: Estimate) -> str:
     if loss.low is None or loss.high is None or loss.level is None:
         return f"n = {loss.n}; {loss.note}"
     return (
-        f"change for the worse {loss.low:+.3f} to {loss.high:+.3f}, {100 * loss.level:g} % together, "
+        f"change for the worse {_signed(loss.low)} to {_signed(loss.high)}, {100 * loss.level:g} % together, "
         f"n = {loss.n}"
     )

@@ -60,7 +60,7 @@ def kept(view: View, rows: Sequence[CoverageRow], perturbation: str, label: str)
         _panel(view, perturbation, rows, lambda row: row.share.value, apart=_APART),
         _intervals(view, perturbation, rows, up),
         *lines,
-        svg.text(RIGHT, 14, "share of patients", class_="tick", text_anchor="end"),
+        svg.text(RIGHT, 14, "patients above the clean bound", class_="tick", text_anchor="end"),
         title=f"{heading(perturbation)}: patients above the bound on {label} made on clean scans",
         description=f"{words}.",
     )

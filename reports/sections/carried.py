@@ -70,7 +70,7 @@ def _by_severity(view: View, label: str, whole: Sequence[CoverageRow], *, is_ope
     title = f"Does the promise made on clean scans carry over? {label}"
     return Gallery(
         tuple(figures),
-        legend=curves.legend(view),
+        legend=curves.legend(view) + Markup('<span class="key">{}</span>').format(_KEY),
         table=Table(
             caption,
             columns,
@@ -81,6 +81,9 @@ def _by_severity(view: View, label: str, whole: Sequence[CoverageRow], *, is_ope
         title=title if is_open else "",
         summary="" if is_open else title,
     )
+
+
+_KEY = "upright: 95 % interval, Clopper-Pearson; dashed: the share that was promised"
 
 
 def _row(row: CoverageRow) -> tuple[Text, ...]:
