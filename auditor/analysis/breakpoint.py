@@ -241,7 +241,6 @@ def _note(
     n = assessed[0].estimate.n
     least = least_margin(n, level=level)
     if claim == "drop":
-        return (
-            f"with {n} patient(s) no margin below {least:.3g} can be met (declared: {threshold:g})"
-        )
+        best = f"no margin below {least:.3g} can be met"
+        return f"with {n} patient(s) of whom none gains, {best} (declared: {threshold:g})"
     return f"with {n} patient(s) no mean above {1 - least:.3g} can be assured (declared: {threshold:g})"

@@ -91,6 +91,8 @@ class _Bounds:
     """Of the simultaneous interval."""
     resampled: float = math.nan
     assured: float = math.nan
+    at_least: float = math.nan
+    """Lower phantom bound, at a level shared between all conditions of the label."""
 
 
 def compare_systems(
@@ -168,14 +170,14 @@ def _changes(
         values = values[~np.isnan(values[:, 0])]
         # one interval for all conditions, also where they differ in patients: the level is shared
         shared = 1 - (1 - asked.level) * len(members) / len(keys)
-        bounds = _bounded(values, asked, shared)
+        bounds = _bounded(values, asked, shared, 1 - (1 - asked.level) / len(keys))
         for i, key in enumerate(members):
             left_out = count - len(values)
             made[key] = _change(paired, key, values[:, i], left_out, bounds[i], asked)
     return [made[key] for key in keys]
 
 
-def _bounded(values: Floats, asked: Asked, shared: float) -> list[_Bounds]:
+def _bounded(values: Floats, asked: Asked, shared: float, each: float) -> list[_Bounds]:
     """Bound the mean loss at conditions that have a number for the same patients: (patients, conditions)."""
     n, columns = values.shape
     if n < FEW:
@@ -184,8 +186,15 @@ def _bounded(values: Floats, asked: Asked, shared: float) -> list[_Bounds]:
     low, high = simultaneous_band(values, weights, level=shared)
     _, resampled = studentized_bounds(values, weights, level=asked.level)
     _, assured = paired_bounds(values, level=asked.level)
+    # where all patients lose alike resampling says nothing, and the phantom bound still does
+    at_least, _ = paired_bounds(values, level=each)
     return [
-        _Bounds((float(low[i]), float(high[i])), float(resampled[i]), float(assured[i]))
+        _Bounds(
+            (float(low[i]), float(high[i])),
+            float(resampled[i]),
+            float(assured[i]),
+            float(at_least[i]),
+        )
         for i in range(columns)
     ]
 
@@ -230,7 +239,7 @@ def _change(
         loss=loss,
         assured=bounds,
         conditional=given,
-        verdict=_verdict(loss, bounds, given, asked.margin),
+        verdict=_verdict(loss, bounds, given, asked.margin, found.at_least),
         left_out=left_out,
     )
 
@@ -263,12 +272,14 @@ def _conditional(bound: float, n: int, level: float, *, flat: bool) -> Estimate:
     return Estimate(min(1.0, bound), n, "paired studentized bootstrap", "upper", level, note=note)
 
 
-def _verdict(loss: Estimate, assured: Estimate, given: Estimate, margin: float) -> ReleaseVerdict:
+def _verdict(
+    loss: Estimate, assured: Estimate, given: Estimate, margin: float, at_least: float
+) -> ReleaseVerdict:
     if assured.value is None or given.value is None:
         return ReleaseVerdict.UNDECIDED
     if assured.value <= margin:
         return ReleaseVerdict.NON_INFERIOR
-    if loss.low is not None and loss.low > margin:
+    if (loss.low is not None and loss.low > margin) or at_least > margin:
         return ReleaseVerdict.INFERIOR
     if given.value <= margin:
         return ReleaseVerdict.CONDITIONAL

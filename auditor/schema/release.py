@@ -36,7 +36,8 @@ class ReleaseVerdict(StrEnum):
     CONDITIONAL = "NON-INFERIOR (conditional)"
     """The resampled bound does, given no unseen collapse."""
     INFERIOR = "INFERIOR"
-    """The simultaneous interval of the loss lies beyond the margin."""
+    """The simultaneous interval of the loss lies beyond the margin, or its lower phantom bound does, at a
+    level shared between the conditions."""
     UNDECIDED = "UNDECIDED"
     """Neither: the note of the assured bound says when no data of so many patients could assure the
     margin."""

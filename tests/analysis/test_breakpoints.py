@@ -176,7 +176,10 @@ def test_nothing_is_assessed_without_a_margin_or_in_a_preview() -> None:
 def test_twenty_patients_cannot_support_a_margin_of_ten_points() -> None:
     _, row = audit((0.0, 0.0, 0.0), patients=20)
     assert (row.status, row.supported, row.degraded) == (OUT, None, None)
-    assert row.note == "with 20 patient(s) no margin below 0.139 can be met (declared: 0.1)"
+    assert (
+        row.note
+        == "with 20 patient(s) of whom none gains, no margin below 0.139 can be met (declared: 0.1)"
+    )
 
 
 def test_failures_count_at_the_worst_value_and_are_told() -> None:

@@ -85,6 +85,16 @@ def test_a_loss_beyond_the_margin_is_inferior() -> None:
     assert pair.verdict is ReleaseVerdict.INFERIOR
 
 
+def test_a_loss_that_all_patients_share_is_inferior_though_resampling_says_nothing() -> None:
+    one = np.full(30, 0.9)
+    change = compared({CLEAN_ORGAN: column(one)}, {CLEAN_ORGAN: column(one - 0.5)}).changes[0]
+    assert change.loss.status == "degenerate"
+    # thirty patients and one phantom who goes from zero to perfect: (1.5 * .05^(1/30)) - 1 = .357
+    assert change.verdict is ReleaseVerdict.INFERIOR
+    small = compared({CLEAN_ORGAN: column(one)}, {CLEAN_ORGAN: column(one - 0.1)}).changes[0]
+    assert small.verdict is ReleaseVerdict.UNDECIDED
+
+
 def test_too_few_patients_to_assure_the_margin_leave_a_conditional_verdict() -> None:
     one = scores(20)
     change = compared(

@@ -128,7 +128,10 @@ def test_too_few_patients_are_told_and_hostile_names_escaped() -> None:
     page = render(results_of(few), {}, {}, images=False)
     assert "<b onmouseover" not in page
     assert "not attainable at this n" in words_of(section(page, "summary"))
-    assert "with 12 patient(s) no margin below 0.221 can be met (declared: 0.1)" in words_of(page)
+    assert (
+        "with 12 patient(s) of whom none gains, no margin below 0.221 can be met (declared: 0.1)"
+        in words_of(page)
+    )
 
 
 def test_one_patient_has_no_envelope_and_no_band() -> None:
