@@ -170,7 +170,7 @@ def _axes(rating: Rating) -> Table:
         (
             Column("Axis"),
             Column("Estimate", "number"),
-            Column("Severity"),
+            Column("Severity", "number"),
             Column("Rated up to", "number"),
             Column("Among the calibration scans"),
             Column("Verdict"),
@@ -179,7 +179,8 @@ def _axes(rating: Rating) -> Table:
         note=(
             "Dark: calibration scans as they are. Light: up to where scans like this one are rated, which ends "
             "at the dashed line. Small numbers: severities that were added in the audit. Dot: this scan, "
-            "inside; diamond: outside."
+            "inside; diamond: outside. INU: how much brightness varies across the scan; FWHM: width of a "
+            "blurred point; S_ref: reference signal of the scan."
         ),
     )
 
