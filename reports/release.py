@@ -6,6 +6,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from auditor.schema import Estimate
 from auditor.schema.release import (
     Flip,
     ReleaseChange,
@@ -201,13 +202,17 @@ def _change_row(it: ReleaseChange) -> tuple[Text, ...]:
         _badge(it.verdict),
         lines(
             [
-                method_of(it.loss),
-                in_words(it.loss.note),
+                _how(it.loss),
                 in_words(it.conditional.note),
                 in_words(it.assured.note),
             ]
         ),
     )
+
+
+def _how(loss: Estimate) -> Markup:
+    """Write method and note; the method of what is only described says the note itself."""
+    return lines([method_of(loss), in_words(loss.note) if loss.status == "ok" else ""])
 
 
 def _first_upper(words: str) -> str:
@@ -232,7 +237,7 @@ def _strata(pair: ReleasePair) -> Table:
             value_of(it.loss),
             count(it.loss.n),
             "regression" if it.regression else "none shown",
-            lines([method_of(it.loss), in_words(it.loss.note)]),
+            _how(it.loss),
         )
         for it in pair.strata
     )
