@@ -246,7 +246,7 @@ def test_the_answer_is_told_in_plain_sentences_and_survives_its_file() -> None:
     )
     found = whole(pair)
     told = " ".join(found.sentences)
-    assert "v2 after v1: INFERIOR. It loses more than 0.05 at 1 of 2 condition(s)" in told
+    assert "v2 after v1: INFERIOR. It loses more than 0.05 at 1 of 2 conditions" in told
     assert (
         "The largest loss is under rician_noise 9 % of S_ref: the mean DSC of organ got worse"
         in told
@@ -266,7 +266,7 @@ def test_a_scan_that_failed_in_one_run_alone_is_no_identical_prediction() -> Non
     told = whole(replace(pair, same_predictions=75, compared_predictions=75)).sentences
     assert not any("identical" in it for it in told)
     assert told[0].startswith("v2 after v1: ")
-    assert any("5 evaluation(s) fell below 0.8" in it for it in told)
+    assert any("5 evaluations fell below 0.8" in it for it in told)
 
 
 def test_where_less_is_better_a_rise_is_the_loss() -> None:
