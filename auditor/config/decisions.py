@@ -105,6 +105,8 @@ def _of_system(spec: SystemSpec, config: AuditConfig) -> Iterator[Decision]:
         if source in known:
             told = ", ".join(sorted(known[source]))
             yield Decision(f"{where}: contract", told, _SOURCES[source], "scientific")
+    if spec.command or spec.predictions is not None:
+        return  # they reach no program that runs elsewhere
     chosen = {
         "batch": spec.batch,
         "threads": spec.threads,

@@ -22,8 +22,8 @@ from perturbations.chunks import forget
 from large_scans import large
 
 torch.set_num_threads(2)
-SHAPE = (64, 256, 256)
-VOLUME = 64 * 256 * 256 * 4
+SHAPE = (96, 256, 256)
+VOLUME = 96 * 256 * 256 * 4
 
 
 def now(field):
@@ -81,6 +81,6 @@ def test_realisations_and_levels_stay_within_their_volumes() -> None:
         for name, (held, peak) in volumes.items()
         # a chain draws its parts at each level: what the largest holds, what came before it, and in CT the
         # rays of the scan, which are projected at the first one
-        if held > 3.9 or peak > (8.3 if CATALOG[name].family == "acquisition" else 1.9)
+        if held > 3.5 or peak > (8.0 if CATALOG[name].family == "acquisition" else 1.6)
     }
     assert not too_much, f"volumes held by a realisation, and allocated by a level: {too_much}"
