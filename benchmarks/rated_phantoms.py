@@ -1,7 +1,7 @@
 """Do rated bounds hold on patients that a certificate has never seen? Phantoms, clean and with noise.
 
-    segaudit demo --patients 30 -o demo
-    python benchmarks/rated_phantoms.py demo --patients 16 --severities 0,3,4,5,beyond
+    segaudit demo -o demo
+    python benchmarks/rated_phantoms.py demo --patients 200 --severities 0,1,2,3,4,5,beyond
 
 Draws another cohort of phantoms, adds noise of the calibrated kind (and 60 % of it, which is beyond), rates
 every scan with the demo's certificate, and prints how many bounds held and what the grades turned out to be.
