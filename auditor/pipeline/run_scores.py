@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from auditor.analysis.table import Column, Key, measurements, of_kind
 from auditor.confidence.recipe_scores import CLEAN_CONDITION, Condition, ScoreTable, score_table
 from auditor.errors import ConfigError, DataError
 from auditor.execution.store import read_compacted
+from auditor.pipeline.run_tables import named_cases
 from auditor.schema import CaseRow, MetricInfo, Record, Results
 
 __all__ = ["RunScores", "read_scores"]
@@ -74,7 +74,9 @@ def read_scores(run: Path, results: Results, label: str | None, metric: str) -> 
     stored = read_compacted(run, Record.MEASUREMENT)
     pairs = zip(stored["case"].to_pylist(), stored["patient"].to_pylist(), strict=True)
     patient_of = dict(pairs)
-    displayed = _identities(run, results)
+    # without the file the cases have no display ids, which the reality check alone needs
+    named = (run / "identities.csv").exists()
+    displayed = named_cases(run, results) if named else {}
     cases = tuple(it for it in displayed if it in patient_of) or tuple(sorted(patient_of))
     lacking = sorted(set(patient_of) - set(cases))
     if lacking:
@@ -95,21 +97,3 @@ def read_scores(run: Path, results: Results, label: str | None, metric: str) -> 
         label=chosen,
         metric=known[metric],
     )
-
-
-def _identities(run: Path, results: Results) -> dict[str, CaseRow]:
-    """Find the row of results.json of every case, in the order of the display ids; {} without the file."""
-    path = run / "identities.csv"
-    if not path.exists():
-        return {}
-    rows = {row.case: row for row in results.cases}
-    found = {}
-    try:
-        content = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-        for row in sorted(content, key=lambda it: it["display_case"]):
-            if row["display_case"] in rows:
-                found[row["case"]] = rows[row["display_case"]]
-    except (OSError, UnicodeDecodeError, KeyError, csv.Error) as error:
-        msg = f"identities.csv of {run.name} must be as the run wrote it, and cannot be read"
-        raise DataError(msg) from error
-    return found

@@ -15,7 +15,7 @@ from auditor.schema import CaseRow, Record, Results, StratumInfo, StratumSpec
 from auditor.strata.assign import freeze
 from auditor.strata.axes import AXES
 
-__all__ = ["RunTables", "StoredCase", "groups_of", "read_tables"]
+__all__ = ["RunTables", "StoredCase", "groups_of", "named_cases", "read_tables"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +69,11 @@ def read_tables(run: Path) -> RunTables:
     for it in _csv(run, "manifest.csv", ("case", "file", "sha256")):
         files.setdefault(it["case"], []).append((it["file"], it["sha256"]))
     cases = []
-    named = _csv(run, "identities.csv", ("display_case", "case"))
-    for it in sorted(named, key=lambda row: row["display_case"]):
-        display = it["display_case"]
-        if display in rows:
-            known = sorted(files.get(display, []))
-            images = tuple(pair for pair in known if pair[0].startswith("image"))
-            others = tuple(pair for pair in known if not pair[0].startswith("image"))
-            cases.append(StoredCase(it["case"], rows[display], images, others))
+    for name, row in named_cases(run, results).items():
+        known = sorted(files.get(row.case, []))
+        images = tuple(pair for pair in known if pair[0].startswith("image"))
+        others = tuple(pair for pair in known if not pair[0].startswith("image"))
+        cases.append(StoredCase(name, row, images, others))
     lacking = sorted(set(rows) - {it.row.case for it in cases})
     if lacking:
         msg = (
@@ -87,6 +84,25 @@ def read_tables(run: Path) -> RunTables:
     return RunTables(run, results, tuple(cases))
 
 
+def named_cases(run: Path, results: Results) -> dict[str, CaseRow]:
+    """Find the row of results.json of every case that identities.csv names.
+
+    Returns
+    -------
+    mapping of the user's name to the row
+        In the order of the display ids.
+
+    Raises
+    ------
+    DataError
+        When the file is missing or is not as the run wrote it.
+    """
+    rows = {row.case: row for row in results.cases}
+    named = _csv(run, "identities.csv", ("display_case", "case"))
+    ordered = sorted(named, key=lambda it: it["display_case"])
+    return {it["case"]: rows[it["display_case"]] for it in ordered if it["display_case"] in rows}
+
+
 def _csv(run: Path, name: str, columns: Sequence[str]) -> list[dict[str, str]]:
     try:
         text = (run / name).read_text(encoding="utf-8")
@@ -95,7 +111,10 @@ def _csv(run: Path, name: str, columns: Sequence[str]) -> list[dict[str, str]]:
         msg = f"{name} of {run.name} must be as the run wrote it, and cannot be read"
         raise DataError(msg) from error
     if any(row.get(column) is None for row in rows for column in columns):
-        msg = f"{name} of {run.name} must have the columns {', '.join(columns)}"
+        wanted = ", ".join(columns)
+        msg = (
+            f"{name} of {run.name} must have the columns {wanted}, and cannot be read without them"
+        )
         raise DataError(msg)
     return rows
 
