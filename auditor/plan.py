@@ -111,10 +111,15 @@ def system_identity(spec: SystemSpec, sha256: str) -> str:
     for unrelated in (
         "name", "checkpoint", "predictions", "sources", "golden", "golden_agree_at_least",
         "contract_sensitivity", "claimed", "claimed_source", "family", "training_seed", "training",
+        "architecture_group",
         "timeout_s", "memory_gb",
         "command", "runs_in", "files", "version",  # the SHA-256 of a command covers them
     ):  # fmt: skip
         known.pop(unrelated)
+    if spec.ablation is None:
+        known.pop("ablation")
+    else:
+        known["ablation"].pop("images")  # their SHA-256 stands beside them
     return digest_of({"sha256": sha256, **known})
 
 

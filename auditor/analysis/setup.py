@@ -18,6 +18,7 @@ from auditor.schema import (
     Geometry,
     MeasuredElsewhere,
     MetricInfo,
+    NetworkFacts,
     PerturbationSpec,
     SystemRecord,
 )
@@ -75,6 +76,8 @@ class AnalysisSetup:
     outside, in windows of their own, are not in it."""
     measured: MeasuredElsewhere | None = None
     """How a table of measurements was read; None: the systems ran here."""
+    networks: tuple[NetworkFacts, ...] = ()
+    """Skip connections of the networks of which a system is ablated."""
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:

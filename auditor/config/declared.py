@@ -34,8 +34,8 @@ from auditor.systems.sidecars import Located, locate
 __all__ = ["Surroundings", "read_systems"]
 
 _SAME_NAME = (
-    "golden_agree_at_least", "contract_sensitivity", "family", "training_seed", "precision", "batch",
-    "threads", "device", "timeout_s", "memory_gb",
+    "golden_agree_at_least", "contract_sensitivity", "family", "training_seed", "architecture_group",
+    "precision", "batch", "threads", "device", "timeout_s", "memory_gb",
 )  # fmt: skip
 """Keys of the file that are fields of the record."""
 

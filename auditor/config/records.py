@@ -14,6 +14,7 @@ from typing import Any, Literal
 from auditor.schema import (
     CertificateSpec,
     CriterionSpec,
+    LayerSpec,
     MetricSpec,
     PerturbationSpec,
     ReferenceRule,
@@ -121,6 +122,8 @@ class AuditConfig:
     """Largest drop of the mean DSC from clean that counts as none; None: not declared."""
     response_floor: float | None = None
     """Smallest mean DSC that is enough; None: not declared."""
+    layers: LayerSpec | None = None
+    """Whose activations are compared under perturbations; None: nobody's."""
 
     @property
     def scored(self) -> tuple[ScoredLabel, ...]:
@@ -155,7 +158,7 @@ def canonical(config: AuditConfig) -> Mapping[str, Any]:
             known[key] = Path(known[key]).name if known[key] else None
         known["command"] = shown_command(spec)
         known.pop("runs_in")
-        systems[spec.name] = known
+        systems[spec.name] = _without_silence(known)
     return {
         "audit": config.name,
         "seed": config.seed,
@@ -182,7 +185,20 @@ def canonical(config: AuditConfig) -> Mapping[str, Any]:
             else {}
         ),
         **({"response": limits} if (limits := _limits(config)) else {}),
+        **({} if config.layers is None else {"layers": _plain(config.layers)}),
     }
+
+
+def _without_silence(known: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what nobody declared of an architecture: as before where nothing is said."""
+    for name in ("ablation", "architecture_group"):
+        if not known[name]:
+            known.pop(name)
+    if known.get("ablation"):
+        known["ablation"]["images"] = [Path(it).name for it in known["ablation"]["images"]]
+    if known["training"] and known["training"]["condition"] is None:
+        known["training"].pop("condition")
+    return known
 
 
 def _limits(config: AuditConfig) -> dict[str, float]:

@@ -109,6 +109,8 @@ class SystemShape(_Strict):
     """Architecture that this is an instance of."""
     training_seed: int | None = None
     """Which training run of the family."""
+    architecture_group: str = ""
+    """Kind of architecture that the family belongs to: no_skip, standard, enhanced."""
     training: TrainingShape | None = None
     """Declared facts of the training."""
     flips: Flips = []

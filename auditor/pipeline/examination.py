@@ -288,6 +288,8 @@ def _examined(
         ),
         settings=_settings(spec),
         training=spec.training,
+        architecture_group=spec.architecture_group,
+        ablation=None if spec.ablation is None else replace(spec.ablation, images=()),
     )
     return Examined(record, floor)
 

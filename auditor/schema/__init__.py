@@ -8,6 +8,15 @@ frozen; sequences are tuples; an undefined number is ``None`` together with a st
 
 from __future__ import annotations
 
+from auditor.schema.ablations import (
+    ABLATION_KINDS,
+    AblationCurve,
+    AblationKind,
+    AblationPoint,
+    AblationSpec,
+    NetworkFacts,
+    NetworkSkip,
+)
 from auditor.schema.audited import (
     AuditInfo,
     CaseRow,
@@ -47,18 +56,14 @@ from auditor.schema.inputs import (
     ContractStatus,
     CriterionSpec,
     Geometry,
-    InputSpec,
     MetricSpec,
-    OutputSpec,
     PerturbationSpec,
     ReferenceRule,
     Sensitivity,
     StratumSpec,
-    SystemSpec,
-    TrainingFacts,
-    WindowSpec,
 )
 from auditor.schema.labels import ScoredLabel
+from auditor.schema.layers import LayerPoint, LayerSpec, LayerSusceptibility
 from auditor.schema.measured import (
     Gap,
     MeasuredElsewhere,
@@ -115,8 +120,17 @@ from auditor.schema.rows import (
     Row,
     Status,
 )
+from auditor.schema.systems import (
+    InputSpec,
+    OutputSpec,
+    SystemSpec,
+    TrainingFacts,
+    WindowSpec,
+)
+from auditor.schema.textures import FailureTypes, TrainTestCell, TrainTestMatrix
 
 __all__ = [
+    "ABLATION_KINDS",
     "CERTIFICATE_VERSION",
     "CLEAN",
     "CONTROLS",
@@ -125,6 +139,10 @@ __all__ = [
     "RESULTS_VERSION",
     "ROW_COLUMNS",
     "SHARD_VERSION",
+    "AblationCurve",
+    "AblationKind",
+    "AblationPoint",
+    "AblationSpec",
     "AnnotatorPosition",
     "AnnotatorTest",
     "AuditInfo",
@@ -155,15 +173,21 @@ __all__ = [
     "Estimate",
     "ExhibitSelection",
     "FailureSensitivity",
+    "FailureTypes",
     "Gap",
     "Geometry",
     "GroupBound",
     "Headline",
     "InputSpec",
+    "LayerPoint",
+    "LayerSpec",
+    "LayerSusceptibility",
     "MeasuredElsewhere",
     "MeasuredFile",
     "MetricInfo",
     "MetricSpec",
+    "NetworkFacts",
+    "NetworkSkip",
     "OutputSpec",
     "PerturbationSpec",
     "RangeTest",
@@ -196,6 +220,8 @@ __all__ = [
     "Summary",
     "SystemRecord",
     "SystemSpec",
+    "TrainTestCell",
+    "TrainTestMatrix",
     "TrainingFacts",
     "Verdict",
     "Waiver",

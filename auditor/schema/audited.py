@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from auditor.schema.inputs import Contract, TrainingFacts
+from auditor.schema.ablations import AblationSpec
+from auditor.schema.inputs import Contract
+from auditor.schema.systems import TrainingFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,10 @@ class SystemRecord:
     """(name, value) of what is set beside the contract: batch, device, flips, precision, threads."""
     training: TrainingFacts | None = None
     """Declared facts of the training."""
+    architecture_group: str = ""
+    """Kind of architecture that the family belongs to; empty: not stated."""
+    ablation: AblationSpec | None = None
+    """What is replaced in the network, without paths; None: it ran as it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from auditor.schema.ablations import AblationCurve, NetworkFacts
 from auditor.schema.audited import (
     AuditInfo,
     CaseRow,
@@ -25,6 +26,7 @@ from auditor.schema.coverage import CoverageRow, StratumBounds
 from auditor.schema.decisions import Decision
 from auditor.schema.difficulty import DifficultyAxis, DoseResponse, WindowSweep
 from auditor.schema.estimates import Estimate
+from auditor.schema.layers import LayerSusceptibility
 from auditor.schema.measured import MeasuredElsewhere
 from auditor.schema.raters import RaterResults
 from auditor.schema.ratings import CertificateFacts
@@ -35,8 +37,9 @@ from auditor.schema.response import (
     Response,
     RobustnessMeasure,
 )
+from auditor.schema.textures import FailureTypes, TrainTestMatrix
 
-RESULTS_VERSION = 3
+RESULTS_VERSION = 4
 """Raised when a field is added or its meaning changes."""
 
 
@@ -322,3 +325,13 @@ class Results:
     """How a table of measurements was read; None: the audit ran the systems itself."""
     certificates: tuple[CertificateFacts, ...] = ()
     """What new scans are rated with, in the order of the configuration; none in a preview."""
+    networks: tuple[NetworkFacts, ...] = ()
+    """Skip connections of the networks of which a system is ablated."""
+    ablations: tuple[AblationCurve, ...] = ()
+    """What replacing skip connections costs, by base, skips, kind, label and condition."""
+    layers: tuple[LayerSusceptibility, ...] = ()
+    """How far perturbations move activations."""
+    train_test: tuple[TrainTestMatrix, ...] = ()
+    """Families by the condition of their training and of the test."""
+    failure_types: tuple[FailureTypes, ...] = ()
+    """How predictions fail, by system, label and condition."""

@@ -1,10 +1,11 @@
-"""What the execution stores: one wide table of rows, five kinds of them.
+"""What the execution stores: one wide table of rows, six kinds of them.
 
 **Conventions.** One shard (one Parquet file) holds all rows of one unit for one system, so that it
 is written atomically. Column ``record`` tells the kind: a *scan* row measures a perturbed scan, an
 *evaluation* row describes one prediction, a *measurement* row is one metric of one label, a
 *property* row is one property of a case, a *calibration* row one number of a prediction that a certificate
-is made of (column ``metric`` names both). Columns that do not belong to
+is made of, a *layer* row how far a perturbation moves the activations of one layer (column ``metric`` names
+all three). Columns that do not belong to
 a kind are null. A missing number is null and its ``status`` says why.
 """
 
@@ -53,6 +54,8 @@ class Record(StrEnum):
     stored with the clean unit's scan rows."""
     CALIBRATION = "calibration"
     """What a certificate is made of: a proxy, or how far a set of voxels must reach, of one prediction."""
+    LAYER = "layer"
+    """How far the activations of one layer lie from those of the clean scan."""
 
 
 class Region(StrEnum):

@@ -1,0 +1,68 @@
+"""Systems that were trained under stated conditions, tested under others; and how predictions fail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from auditor.schema.estimates import Estimate
+
+__all__ = ["FailureTypes", "TrainTestCell", "TrainTestMatrix"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainTestCell:
+    """Systems trained at one level, tested at one condition."""
+
+    trained: float
+    """Level of the training images; 0 for clean."""
+    severity: float
+    """Of the test; 0 for clean."""
+    tested: float
+    """Level of the test images; 0 for clean."""
+    systems: tuple[str, ...]
+    """The training runs that are averaged, in the order of the configuration."""
+    mean: Estimate
+    """Of the metric over patients, training runs averaged within each patient."""
+    spread: float | None
+    """Sample SD over training runs of their means; None for one run."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainTestMatrix:
+    """One family under one perturbation: rows are what it was trained on, columns what it was tested on."""
+
+    family: str
+    group: str
+    """Architecture group; empty: not stated."""
+    perturbation: str
+    unit: str
+    label: str
+    metric: str
+    cells: tuple[TrainTestCell, ...]
+    """By trained level, then by tested level."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureTypes:
+    """How the predictions of one system fail under one condition; every case counts once."""
+
+    system: str
+    label: str
+    perturbation: str
+    severity: float
+    level: float | None
+    unit: str
+    n: int
+    """Cases with a reference that is not empty."""
+    good: int
+    """DSC of at least .5."""
+    empty: int
+    """DSC below .5, and no voxel predicted."""
+    under: int
+    """DSC below .5, and less than half the volume of the reference."""
+    over: int
+    """DSC below .5, and more than twice the volume of the reference."""
+    misplaced: int
+    """DSC below .5, and a volume in between."""
+    unknown: int
+    """No usable prediction."""
