@@ -8,6 +8,7 @@ frozen; sequences are tuples; an undefined number is ``None`` together with a st
 
 from __future__ import annotations
 
+from auditor.schema.ablation_words import ablation_words, skips_words
 from auditor.schema.ablations import (
     ABLATION_KINDS,
     AblationCurve,
@@ -232,6 +233,8 @@ __all__ = [
     "WindowSweep",
     "WindowUse",
     "WorstCase",
+    "ablation_words",
     "decode",
     "encode",
+    "skips_words",
 ]
