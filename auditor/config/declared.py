@@ -10,16 +10,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from auditor.config.inference import TrainingShape
 from auditor.config.kinds import KINDS, kind_problems, runs_without_checkpoint, unfit
 from auditor.config.problems import Problems
 from auditor.config.settings import Settings
 from auditor.config.shape import SystemShape
 from auditor.config.shipped import told_by, unanswered, with_labels, without_doubles
 from auditor.config.sweeps import expanded
+from auditor.config.training import read_training
 from auditor.errors import CheckpointError, ConfigError
 from auditor.metrics.catalog import get
-from auditor.schema import Certainty, SystemSpec, TrainingFacts
+from auditor.schema import Certainty, SystemSpec
 from auditor.systems.contract import (
     PARTS,
     ContractParts,
@@ -54,6 +54,8 @@ class Surroundings:
     """All entries, also those whose shape is wrong."""
     settings: Settings
     """What the command line says, over everything else."""
+    modality: str | None = None
+    """Of the cases, which decides the unit of a level; None: not known."""
 
 
 def read_systems(
@@ -174,7 +176,7 @@ def _system(
         claimed_source=source,
         **runs,
         flips=flips,
-        training=_training(content.get("training")),
+        training=read_training(where, content.get("training"), around.modality, problems),
         **{key: content[key] for key in _SAME_NAME if key in content},
     )
 
@@ -204,16 +206,6 @@ def _flips(
             "averaged"
         )
     return axes
-
-
-def _training(given: TrainingShape | None) -> TrainingFacts | None:
-    if given is None:
-        return None
-    patch, ratio = given.patch, given.foreground_ratio
-    return TrainingFacts(
-        patch=None if patch is None else tuple(patch),
-        foreground_ratio=None if ratio is None else (ratio[0], ratio[1]),
-    )
 
 
 def _located(

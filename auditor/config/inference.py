@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, PlainValidator, WithJsonSchema
 
+from auditor.config.values import At
+
 __all__ = ["SETTINGS", "Flips", "TrainingShape"]
 
 PRECISIONS = ("float32", "float16", "bfloat16")
@@ -88,3 +90,5 @@ class TrainingShape(BaseModel):
     """Voxels of a training patch, in the order of the system's axes."""
     foreground_ratio: Annotated[list[float], AfterValidator(_foreground_ratio)] | None = None
     """Smallest and largest share of foreground in the training patches."""
+    condition: At | None = None
+    """What the training images had been through: clean, or {kamath_texture_blend: 0.3}."""

@@ -71,7 +71,8 @@ def resolve(
     about_cases = Problems() if "cases" in shaped.damaged else problems
     cases = _cases(shape.cases, folder, about_cases)
     names = shaped.names["systems"]
-    around = Surroundings(folder, callables, _declared(shape), names, Settings(settings))
+    modality = None if "cases" in shaped.damaged else cases.modality
+    around = Surroundings(folder, callables, _declared(shape), names, Settings(settings), modality)
     systems, labels = _systems(shaped, around, problems, warnings)
     planned = read_perturbations(
         shape.perturbations, cases=cases, folder=folder, problems=about_cases, warnings=warnings

@@ -122,7 +122,7 @@ class TrainingFacts:
     foreground_ratio: tuple[float, float] | None = None
     """Smallest and largest share of foreground in the training patches."""
     condition: tuple[str, float] | None = None
-    """(perturbation or clean, level) of the training images."""
+    """(perturbation, level) that the training images had been through; (clean, 0): none."""
 
 
 @dataclass(frozen=True, slots=True)

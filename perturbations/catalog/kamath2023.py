@@ -13,6 +13,25 @@ _PICTURE = MappingProxyType({"window": None, "round_trip": False})
 
 _line = partial(Perturbation, protocol="kamath2023", neutral=0.0, keeps_background=True)
 
+_blend = partial(
+    _line,
+    family="texture",
+    function="perturbations.texture:texture_blend",
+    body=Levels("share", (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)),
+    limits=(0.0, 1.0),
+    scale="linear",
+    draws="one texture of random phases with the donor's spectrum; its share is the level",
+    channels="shared",
+    needs="voxels on both sides of the reference",
+    uses_region=True,
+    source=(
+        _FROM
+        + "its nine reported levels; the study blends two texture images, of a scan the donor's texture "
+        "is drawn anew"
+    ),
+    stress_from=8,
+)
+
 LINES: tuple[Perturbation, ...] = (
     _line(
         name="kamath_background_blur",
@@ -51,29 +70,22 @@ LINES: tuple[Perturbation, ...] = (
         stress_from=3,
         options=_PICTURE,
     ),
-    _line(
+    _blend(
         name="kamath_texture_blend",
-        family="texture",
-        function="perturbations.texture:texture_blend",
-        body=Levels("share", (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)),
-        limits=(0.0, 1.0),
-        scale="linear",
-        draws="one texture of random phases with the donor's spectrum; its share is the level",
-        channels="shared",
-        needs="voxels on both sides of the reference",
-        uses_region=True,
-        source=(
-            _FROM
-            + "its nine reported levels; the study blends two texture images, of a scan the donor's texture "
-            "is drawn anew"
-        ),
         note=(
             "as texture_blend, in steps of 0.1, so that severity 9 is the hardest; option direction names "
             "the side "
             "that changes; an oracle"
         ),
-        stress_from=8,
         options=MappingProxyType({"direction": "background", "scale": 15.0}),
+    ),
+    _blend(
+        name="kamath_texture_blend_foreground",
+        note=(
+            "as kamath_texture_blend, but the object grows like what surrounds it: the study's other "
+            "direction; an oracle"
+        ),
+        options=MappingProxyType({"direction": "foreground", "scale": 15.0}),
     ),
 )
 """In the order of the listing."""

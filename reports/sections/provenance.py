@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from auditor.schema import Contract, ContractField, SystemRecord
+from auditor.schema import CLEAN, Contract, ContractField, SystemRecord
 from reports.document import Block, Column, Prose, Section, Table, Terms, Text
 from reports.view import View
 from reports.wording import count, in_words, number
@@ -178,6 +178,13 @@ def _training(system: SystemRecord) -> Text:
     if facts is not None and facts.foreground_ratio is not None:
         low, high = map(number, facts.foreground_ratio)
         told.append(Markup("foreground {} to {} of a patch").format(low, high))
+    if facts is not None and facts.condition is not None:
+        name, level = facts.condition
+        told.append(
+            Markup("clean images")
+            if name == CLEAN
+            else Markup("images under {} {}").format(name, number(level, text=f"{level:g}"))
+        )
     return Markup(", ").join(told) if told else "not stated"
 
 

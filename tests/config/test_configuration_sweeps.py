@@ -213,6 +213,35 @@ def test_facts_of_the_training_are_kept_and_change_no_prediction(folder: Path) -
 
 
 @pytest.mark.parametrize(
+    ("written", "condition"),
+    [
+        ("clean", ("clean", 0.0)),
+        ({"kamath_texture_blend": 0.3}, ("kamath_texture_blend", 0.3)),
+        ({"texture_blend": 1}, ("texture_blend", 1.0)),  # beyond the listed levels, within physics
+        ({"gaussian_noise": 20}, ("gaussian_noise", 20.0)),  # HU, as the cases are CT
+        # severities 1 and 2 are 0.2 and 0.4: half way
+        ({"perturbation": "texture_blend", "severity": 1.5}, ("texture_blend", 0.3)),
+    ],
+)
+def test_the_condition_of_the_training_images_is_kept(
+    folder: Path, written: object, condition: tuple[str, float]
+) -> None:
+    config = read(folder, changed("systems/vendor-a/training", {"condition": written}))
+    (plain,), (system,) = read(folder, valid_data()).systems, config.systems
+    assert system.training is not None
+    assert system.training.condition == pytest.approx(condition)
+    assert system_identity(system, "x") == system_identity(plain, "x")
+    told = config.canonical["systems"]["vendor-a"]["training"]["condition"]
+    assert told == [*system.training.condition]
+
+
+def test_without_a_modality_nobody_judges_the_level_of_a_training(folder: Path) -> None:
+    data = changed("systems/vendor-a/training", {"condition": {"gaussian_noise": 20}})
+    data["cases"]["modality"] = "xct"
+    assert [it.partition(":")[0] for it in problems(folder, data)] == ["cases.modality"]
+
+
+@pytest.mark.parametrize(
     ("facts", "told"),
     [
         ({"patch": [96]}, "patch: must be two or three whole numbers of at least 1"),
@@ -220,6 +249,28 @@ def test_facts_of_the_training_are_kept_and_change_no_prediction(folder: Path) -
         ({"foreground_ratio": [0.2, 0.1]}, "foreground_ratio: must be two rising shares between"),
         ({"foreground_ratio": [1, 20]}, "foreground_ratio: must be two rising shares between"),
         ({"patches": [96, 96]}, "patches: is not known; did you mean 'patch'?"),
+        ({"condition": "dirty"}, "condition: must be clean, {name: level} or"),
+        (
+            {"condition": {"gamma_up": 1.2, "gibbs": 0.7}},
+            "condition: must be clean, {name: level} or",
+        ),
+        (
+            {"condition": {"texture_blendd": 0.3}},
+            "condition: unknown perturbation 'texture_blendd'; did",
+        ),
+        (
+            {"condition": {"texture_blend": 1.3}},
+            "condition: level of texture_blend must lie between 0 and 1",
+        ),
+        (
+            {"condition": {"texture_blend": 0}},
+            "condition: must not be 0 share of texture_blend, which",
+        ),
+        ({"condition": {"gibbs": 0.7}}, "condition: gibbs is for mr, the scans are ct"),
+        (
+            {"condition": {"perturbation": "texture_blend", "severity": 6}},
+            "condition: severity of texture_blend must lie in [0, 5], got 6",
+        ),
     ],
 )
 def test_facts_of_the_training_that_cannot_be_are_told(

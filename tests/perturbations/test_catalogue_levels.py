@@ -72,6 +72,8 @@ ROWS: list[Row] = [
     ("shadow", "us", "dB", (3, 5, 7, 10, 16)),
     ("depth_attenuation", "us", "dB at full depth", (3, 6, 10, 15, 20)),
     ("texture_blend", "mr", "share", (0.2, 0.4, 0.6, 0.8, 0.9)),
+    # the same levels, the other side of the reference
+    ("texture_blend_foreground", "mr", "share", (0.2, 0.4, 0.6, 0.8, 0.9)),
 ]
 
 

@@ -288,7 +288,19 @@ def test_kamath_speckle_on_an_even_picture_of_128_has_the_study_s_spread(
 
 
 def test_kamath_blends_in_nine_steps() -> None:
-    assert CATALOG["kamath_texture_blend"].body.values == tuple(k / 10 for k in range(1, 10))
+    for name in ("kamath_texture_blend", "kamath_texture_blend_foreground"):
+        assert CATALOG[name].body.values == tuple(k / 10 for k in range(1, 10))
+
+
+def test_the_preset_holds_the_study_s_perturbations_and_both_directions() -> None:
+    assert {name: CATALOG[name].body.values for name in PRESETS["kamath2023"][:2]} == {
+        "kamath_background_blur": (3.0, 7.0),
+        "kamath_speckle": (0.1, 0.3),
+    }
+    assert [(name, CATALOG[name].options["direction"]) for name in PRESETS["kamath2023"][2:]] == [
+        ("kamath_texture_blend", "background"),
+        ("kamath_texture_blend_foreground", "foreground"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 import perturbations
-from perturbations import Scan
+from perturbations import CATALOG, Scan
 from perturbations.stationary import autocovariance
 
 Mask = NDArray[np.bool_]
@@ -94,6 +94,23 @@ def test_a_region_at_level_1_has_the_white_texture_of_what_surrounds_it() -> Non
     # nothing of the shape is left: the same mean on both sides of the border
     rim = ndimage.binary_dilation(region) & ~region
     assert inside.mean() - values[rim].mean() == pytest.approx(0.0, abs=0.5)
+
+
+@pytest.mark.parametrize("name", ["texture_blend", "kamath_texture_blend"])
+def test_both_directions_are_lines_of_their_own(name: str) -> None:
+    """Perturbations are keyed by name: one audit holds both directions, each with its own draw."""
+    scan, region = two_textures(SHAPE[1:])
+    clean = scan.image[0].numpy()
+    background, foreground = CATALOG[name], CATALOG[f"{name}_foreground"]
+    assert (background.body, background.limits) == (foreground.body, foreground.limits)
+    for entry, target in ((background, ~region), (foreground, region)):
+        made = perturbations.realise(entry.name, scan, seed=3).at(level=0.5).image[0].numpy()
+        assert (made[~target] == clean[~target]).all()
+        assert (made[target] != clean[target]).mean() > 0.99
+    # level 1 of the foreground: what surrounds the box has mean 100 and sd 5, white: 5 / sqrt(2000) = .11
+    whole = perturbations.realise(foreground.name, scan, seed=3).at(level=1.0).image[0].numpy()
+    assert whole[region].mean() == pytest.approx(100.0, abs=1.0)
+    assert whole[region].std() == pytest.approx(5.0, rel=0.15)
 
 
 def test_a_level_blends_in_proportion() -> None:

@@ -1,0 +1,66 @@
+"""What a system was trained on: facts that its maker states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from auditor.config.inference import TrainingShape
+from auditor.config.problems import Problems
+from auditor.schema import CLEAN, TrainingFacts
+from perturbations.catalog import admit, get, level_at, levels_for
+
+__all__ = ["read_training"]
+
+
+def read_training(
+    where: str, given: TrainingShape | None, modality: str | None, problems: Problems
+) -> TrainingFacts | None:
+    """Read the declared facts of a training.
+
+    Parameters
+    ----------
+    where : str
+        Path of the system, for the sentences.
+    given : TrainingShape or None
+        As in the file.
+    modality : str or None
+        Of the cases: it decides the unit of a level; None: not known.
+    problems : Problems
+        Sentences are added to it.
+
+    Returns
+    -------
+    TrainingFacts or None
+        None where nothing is stated.
+    """
+    if given is None:
+        return None
+    patch, ratio, at = given.patch, given.foreground_ratio, given.condition
+    condition = None
+    if at is not None and modality is not None:
+        read = partial(_condition, at, modality)
+        condition = problems.attempt(f"{where}.training.condition", read)
+    return TrainingFacts(
+        patch=None if patch is None else tuple(patch),
+        foreground_ratio=None if ratio is None else (ratio[0], ratio[1]),
+        condition=condition,
+    )
+
+
+def _condition(at: str | Mapping[str, float | str], modality: str) -> tuple[str, float]:
+    """Return the perturbation of the training images with its level; clean has the level 0."""
+    if isinstance(at, str):
+        return CLEAN, 0.0
+    by_severity = set(at) == {"perturbation", "severity"}
+    name = str(at["perturbation"]) if by_severity else next(iter(at))
+    _, unit = levels_for(name, modality)
+    if by_severity:
+        level = level_at(name, float(at["severity"]), modality)
+    else:
+        level = float(at[name])
+        admit(name, level, modality)
+    if level == get(name).neutral:
+        msg = f"must not be {level:g} {unit} of {name}, which changes nothing; write clean"
+        raise ValueError(msg)
+    return name, level
