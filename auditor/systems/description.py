@@ -148,11 +148,21 @@ def _skip(given: object) -> Skip:
     return Skip(
         level=_whole(it.get("level")),
         resolution=_numbers(it.get("resolution"), 8),
+        channels=_whole(it.get("channels")),
+        channel_axis=_channel_axis(it.get("channel_axis")),
         source=_name(it.get("source")),
         operator=_name(it.get("operator"), 80),
         nested=_truth(it.get("nested")),
         edges=_listed(it.get("edges"), MOST_EDGES, _edge),
     )
+
+
+def _channel_axis(given: object) -> int:
+    axis = _whole(given)
+    if not 1 <= axis < 8:
+        msg = "the axis of channels must be one of a tensor, after the batch"
+        raise ValueError(msg)
+    return axis
 
 
 def _edge(given: object) -> SkipEdge:

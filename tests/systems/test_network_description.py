@@ -23,6 +23,7 @@ from auditor.systems.describing import describe
 from auditor.systems.description import Description, description_of
 from auditor.systems.process import ModelFailure, ModelProcess
 from auditor.systems.skips import find_skips
+from auditor.systems.skips.graph import feature_graph
 from auditor.systems.skips.onnx_recording import read_graph, record_onnx
 from auditor.systems.skips.torch_recording import record_torch
 
@@ -205,14 +206,24 @@ def test_only_channels_are_concatenated(tmp_path: Path) -> None:
     path = save_graph(
         tmp_path / "net.onnx",
         [
-            helper.make_node("Concat", ["image", "image"], ["wide"], axis=-1),
-            helper.make_node("Concat", ["wide", "wide"], ["out"], axis=1),
+            helper.make_node("Concat", ["image", "image"], ["deep"], axis=-3),
+            helper.make_node("Concat", ["deep", "deep"], ["out"], axis=-1),
         ],
         sizes=("n", 1, "y", "x"),
     )
     fed = np.zeros((1, 1, 6, 8), np.float32)
     found = record_onnx(read_graph(path), fed, folder=tmp_path, channel_last=False)
-    assert [(it.kind, it.axis) for it in found.operations] == [("other", 3), ("concat", 1)]
+    assert [(it.kind, it.axis) for it in found.operations] == [("concat", 1), ("concat", 3)]
+    meant = [it.operation.kind for it in feature_graph(found).features if it.operation is not None]
+    assert meant == ["concat", "other"]
+
+
+@pytest.mark.parametrize("axis", [0, 8])
+def test_channels_stand_after_the_batch(axis: int) -> None:
+    told = honest()
+    told["skips"]["found"][0]["channel_axis"] = axis
+    with pytest.raises(ValueError, match="axis of channels"):
+        description_of(told)
 
 
 def test_words_of_a_file_are_cut_and_cleaned() -> None:

@@ -64,6 +64,8 @@ def test_a_u_net_has_one_skip_a_level_whether_it_joins_or_adds(merge: Kind) -> N
     ]
     assert (found.complete, found.minimal, found.one_voxel) == (True, True, False)
     assert found.coarsest == QUARTER
+    # all values of `Net` have four channels, after the batch
+    assert [(s.channels, s.channel_axis) for s in found.found] == [(4, 1), (4, 1)]
     finest, next_ = found.found
     # the image is value 0, the first convolution 1, its activation 2, the pooled 3, the second 4, 5
     assert (finest.source, next_.source) == ("v2", "v5")
@@ -192,6 +194,68 @@ def test_sizes_are_trusted_only_where_the_layout_is_known() -> None:
     # an input with its channels last has space in the middle
     last = replace(recording, channel_last=True)
     assert feature_graph(last).features[0].sizes == (1, *FULL[:-1])
+
+
+def _channels_last(axis: int) -> Recording:
+    """A U-Net as TensorFlow's exporters write it, its concatenation along an axis of four."""
+    fed = Value("image", (1, 4, 8, 2), "float32", feature=True)
+    shapes = {
+        "first": (1, 5, 4, 8), "second": (1, 7, 2, 4), "up": (1, 5, 4, 8), "head": (1, 3, 4, 8)
+    }  # fmt: skip
+    values, operations = [fed], list[Operation]()
+
+    def op(name: str, kind: Kind, given: list[int], shape: tuple[int, ...], **more: object) -> int:
+        values.append(Value(name, shape, "float32", feature=True))
+        made = (len(values) - 1,)
+        operations.append(
+            Operation(kind, kind, tuple(enumerate(given)), made, len(operations), **more)  # type: ignore[arg-type]  # axis, order
+        )
+        return made[0]
+
+    def wrapped(name: str, kind: Kind, given: int) -> int:
+        """Write an operator between two transposes; its result has its channels last."""
+        n, *space, c = values[given].shape
+        first = op(f"{name}.in", "permute", [given], (n, c, *space), order=(0, 3, 1, 2))
+        n, c, *space = shapes[name]
+        inside = op(f"{name}.of", kind, [first], shapes[name])
+        return op(name, "permute", [inside], (n, *space, c), order=(0, 2, 3, 1))
+
+    first = op("relu", "pointwise", [wrapped("first", "convolution", 0)], (1, 4, 8, 5))
+    up = wrapped("up", "convolution", wrapped("second", "convolution", first))
+    whole = list(values[up].shape)
+    whole[axis] *= 2
+    joined = op("joined", "concat", [first, up], tuple(whole), axis=axis)
+    out = wrapped("head", "convolution", joined)
+    return Recording(tuple(values), tuple(operations), (0,), (("out", out),), channel_last=True)
+
+
+def test_channels_last_is_followed_through_transposes_around_every_convolution() -> None:
+    found = find_skips(_channels_last(3))
+    (skip,) = found.found
+    assert (skip.source, skip.resolution, skip.level) == ("relu", (4, 8), 0)
+    assert (skip.channels, skip.channel_axis) == (5, 3)
+    assert (found.complete, found.minimal, found.coarsest) == (True, True, (2, 4))
+
+
+def test_a_concatenation_along_space_joins_no_channels() -> None:
+    found = find_skips(_channels_last(1))
+    assert found.found == ()
+    assert not found.complete  # a way around the bottleneck that is no skip of this rule
+
+
+def test_a_transpose_that_mixes_space_ends_what_is_known() -> None:
+    values = [Value("image", (1, 2, 4, 8), "float32", feature=True)]
+    values += [Value(name, shape, "float32", feature=True) for name, shape in
+               (("turned", (1, 2, 8, 4)), ("kept", (1, 4, 8, 2)), ("back", (1, 2, 4, 8)))]  # fmt: skip
+    operations = (
+        Operation("T", "permute", ((0, 0),), (1,), 0, order=(0, 1, 3, 2)),
+        Operation("T", "permute", ((0, 0),), (2,), 1, order=(0, 2, 3, 1)),
+        Operation("T", "permute", ((0, 2),), (3,), 2, order=(0, 3, 1, 2)),
+    )
+    graph = feature_graph(Recording(tuple(values), operations, (0,), (("out", 3),)))
+    assert [it.channel_axis for it in graph.features] == [1, None, 3, 1]
+    assert [it.channels for it in graph.features] == [2, 0, 2, 2]
+    assert [it.sizes for it in graph.features] == [(4, 8), (), (4, 8), (4, 8)]
 
 
 def test_depths_and_ancestors_by_hand() -> None:

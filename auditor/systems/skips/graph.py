@@ -1,13 +1,15 @@
 """The graph of features of a recording: sizes, depths and ancestors.
 
 Spatial sizes are trusted only where the layout is known: around convolutions, pooling, resizing and
-normalisation, and from there through operators that keep it.
+normalisation, and from there through operators that keep it. Transposes from channels first to channels
+last and back are followed, as TensorFlow's exporters write them around every convolution.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from auditor.systems.skips.recording import Operation, Recording, Value
 
@@ -30,10 +32,17 @@ class Feature:
     """(slot, feature) of each argument."""
     sizes: tuple[int, ...]
     """Spatial sizes; empty where the layout is not known."""
+    channel_axis: int | None
+    """Of its value: 1, or the last; None where the layout is not known."""
     depth: int
     """Convolutions and products of matrices on the longest way here."""
     ancestors: int
     """Features that it depends on, itself included, as bits."""
+
+    @property
+    def channels(self) -> int:
+        """Number of its channels; 0 where the layout is not known."""
+        return 0 if self.channel_axis is None else self.value.shape[self.channel_axis]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +73,7 @@ def feature_graph(recording: Recording) -> FeatureGraph:
     recording : of one forward pass.
     """
     made = {value: op for op in recording.operations for value in op.outputs}
-    sizes = _sizes(recording, made)
+    axes = _channel_axes(recording, made)
     place: dict[int, int] = {}
     features: list[Feature] = []
     order = [*recording.inputs, *(v for op in recording.operations for v in op.outputs)]
@@ -72,7 +81,8 @@ def feature_graph(recording: Recording) -> FeatureGraph:
         value = recording.values[number]
         if not value.feature or number in place:
             continue
-        op = made.get(number)
+        axis = axes.get(number)
+        op = _with_meaning(made.get(number), axis)
         parents = tuple((s, place[v]) for s, v in op.inputs if v in place) if op else ()
         ancestors = 1 << len(features)
         for _, parent in parents:
@@ -80,7 +90,8 @@ def feature_graph(recording: Recording) -> FeatureGraph:
         deeper = op is not None and op.kind in {"convolution", "product"}
         depth = max((features[p].depth for _, p in parents), default=0) + deeper
         place[number] = len(features)
-        features.append(Feature(value, op, parents, sizes.get(number, ()), depth, ancestors))
+        sizes = _space(value.shape, axis)
+        features.append(Feature(value, op, parents, sizes, axis, depth, ancestors))
     return FeatureGraph(
         tuple(features),
         tuple(place[v] for v in recording.inputs if v in place),
@@ -104,37 +115,79 @@ def _returned(recording: Recording, made: dict[int, Operation], place: dict[int,
     return found
 
 
-def _sizes(recording: Recording, made: dict[int, Operation]) -> dict[int, tuple[int, ...]]:
-    """Find the values whose last axes are surely space, and their sizes."""
-    values = recording.values
-    known = {v for v in recording.inputs if len(values[v].shape) > 2 and not recording.channel_last}
+def _with_meaning(op: Operation | None, axis: int | None) -> Operation | None:
+    """Call a concatenation along anything but the channels an operator like any other."""
+    if op is None or op.kind != "concat" or op.axis in (None, axis):
+        return op
+    return replace(op, kind="other")
+
+
+def _space(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
+    """Return the sizes of all axes but the batch and the channels."""
+    return () if axis is None else shape[1:axis] + shape[axis + 1 :]
+
+
+def _channel_axes(recording: Recording, made: dict[int, Operation]) -> dict[int, int]:
+    """Find the values whose layout is surely known, and the axis of their channels."""
+    shapes = [value.shape for value in recording.values]
+    found: dict[int, int] = {}
     for op in recording.operations:
         if op.kind in {"convolution", "spatial"}:
-            known |= {v for v in (*op.outputs, *(v for s, v in op.inputs if s == 0))
-                      if len(values[v].shape) > 2}  # fmt: skip
-    links: dict[int, list[int]] = {}
-    for number, op in made.items():
-        for _, parent in op.inputs:
-            if _carries(op, values[number].shape, values[parent].shape):
-                links.setdefault(number, []).append(parent)
-                links.setdefault(parent, []).append(number)
-    waiting = list(known)
+            found |= {v: 1 for v in (*op.outputs, *(v for s, v in op.inputs if s == 0))
+                      if len(shapes[v]) > 2}  # fmt: skip
+    # what is declared of the input goes before what its first operator suggests
+    found |= {v: len(shapes[v]) - 1 if recording.channel_last else 1
+              for v in recording.inputs if len(shapes[v]) > 2}  # fmt: skip
+    links = _links(shapes, made)
+    waiting = list(found)
     while waiting:
-        for other in links.get(waiting.pop(), ()):
-            if other not in known:
-                known.add(other)
+        number = waiting.pop()
+        for other, op in links.get(number, ()):
+            if other in found:
+                continue
+            axis = _axis_across(op, found[number], shapes[number], shapes[other],
+                                forward=other in op.outputs)  # fmt: skip
+            if axis is not None:
+                found[other] = axis
                 waiting.append(other)
-    found = {v: values[v].shape[2:] for v in known if len(values[v].shape) > 2}
-    if recording.channel_last:
-        found |= {v: values[v].shape[1:-1] for v in recording.inputs}
     return found
 
 
-def _carries(op: Operation, made: tuple[int, ...], given: tuple[int, ...]) -> bool:
-    """Tell whether result and argument of an operator have the same layout."""
-    if len(made) != len(given) or len(made) < 3:
-        return False
-    return op.kind == "crop" or (op.kind in _CARRY and made[2:] == given[2:])
+def _links(
+    shapes: Sequence[tuple[int, ...]], made: dict[int, Operation]
+) -> dict[int, list[tuple[int, Operation]]]:
+    """List the neighbours of each value with as many axes, and the operator between them."""
+    links: dict[int, list[tuple[int, Operation]]] = {}
+    for number, op in made.items():
+        for _, parent in op.inputs:
+            if len(shapes[number]) == len(shapes[parent]) > 2:
+                links.setdefault(number, []).append((parent, op))
+                links.setdefault(parent, []).append((number, op))
+    return links
+
+
+def _axis_across(
+    op: Operation, axis: int, shape: tuple[int, ...], other: tuple[int, ...], *, forward: bool
+) -> int | None:
+    """Return the axis of the channels on the other side of an operator; None when it may change."""
+    if op.kind == "permute":
+        return _permuted(op, axis, forward=forward)
+    if op.kind == "crop":
+        return axis
+    keeps = op.kind in _CARRY and not (op.kind == "concat" and op.axis not in (None, axis))
+    return axis if keeps and _space(shape, axis) == _space(other, axis) else None
+
+
+def _permuted(op: Operation, axis: int, *, forward: bool) -> int | None:
+    """Return the axis of the channels on the other side of a permutation that moves only these."""
+    if op.order is None:
+        return None
+    rank = len(op.order)
+    # axis i of the result is axis order[i] of the argument
+    order = op.order if forward else tuple(op.order.index(i) for i in range(rank))
+    moved = order.index(axis)
+    rest = [it for it in order if it != axis]
+    return moved if rest == sorted(rest) and moved in {1, rank - 1} else None
 
 
 def is_coarser(sizes: tuple[int, ...], than: tuple[int, ...]) -> bool:

@@ -24,6 +24,7 @@ __all__ = ["OnnxGraph", "read_graph", "record_onnx"]
 _FEATURES = frozenset({"float32", "float16", "float64", "bfloat16", "int8", "uint8"})
 _WHOLE = frozenset({"Shape", "Size", "ArgMax", "ArgMin", "NonZero"})
 """Operators that answer with whole numbers, for when the types cannot be inferred."""
+_WITH_AXIS = frozenset({"Softmax", "LogSoftmax", "ArgMax", "Concat", "QLinearConcat", "OneHot"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +191,9 @@ def _operation(
         outputs=tuple(place[name] for name in node.output if name),
         call=call,
     )
-    if node.op_type in {"Softmax", "LogSoftmax", "ArgMax", "Concat", "OneHot"} and rank:
+    if node.op_type in _WITH_AXIS and rank:
         default = 0 if node.op_type == "ArgMax" and "axis" not in given else axis
         op = replace(op, axis=default % rank)
-    if kind == "concat" and op.axis not in (None, 1):
-        op = replace(op, kind="other")
     if node.op_type == "Transpose":
         order = tuple(given["perm"].ints) if "perm" in given else tuple(reversed(range(rank)))
         op = replace(op, order=order)

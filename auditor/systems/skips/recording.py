@@ -26,7 +26,7 @@ Kind = Literal[
 ]
 """What an operator means to the layout of its values: the last axes of what goes into and comes out of
 *convolution* and *spatial* (pooling, resizing, normalisation) are space; *crop* keeps the number of
-axes, *pointwise* and *merge* (of two values) also the sizes, *concat* joins channels; *product* is a
+axes, *pointwise* and *merge* (of two values) also the sizes, *concat* joins along its axis; *product* is a
 product of matrices."""
 
 

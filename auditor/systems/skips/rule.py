@@ -50,6 +50,10 @@ class Skip:
     """0 for the finest resolution of the network."""
     resolution: tuple[int, ...]
     """Spatial sizes at the fed size."""
+    channels: int
+    """Of the value that skips; 0 where its layout is not known."""
+    channel_axis: int
+    """Of the value that skips, the batch being axis 0: 1, or the last one."""
     source: str
     """Name of the value that skips; of a gate the common stem of its two edges."""
     operator: str
@@ -271,6 +275,8 @@ def _described(
     return Skip(
         level=levels[sizes],
         resolution=sizes,
+        channels=features[stem].channels,
+        channel_axis=features[stem].channel_axis or 1,
         source=features[stem].value.name,
         operator=edges[-1].operator,
         nested=bool(features[stem].ancestors & below),

@@ -153,11 +153,10 @@ class _Notes:
             return
         rank = len(self.values[inputs[0][1]].shape)
         axis = _axis(plain, named, rank)
-        kind = kind_in_torch(name)
         self.operations.append(
             Operation(
                 name=name[:80],
-                kind="other" if kind == "concat" and axis != 1 else kind,
+                kind=kind_in_torch(name),
                 inputs=inputs,
                 outputs=outputs,
                 call=call,
