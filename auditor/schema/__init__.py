@@ -64,7 +64,7 @@ from auditor.schema.inputs import (
     StratumSpec,
 )
 from auditor.schema.labels import ScoredLabel
-from auditor.schema.layers import LayerPoint, LayerSpec, LayerSusceptibility
+from auditor.schema.layers import LayerCurve, LayerFacts, LayerSpec, LayerSusceptibility
 from auditor.schema.measured import (
     Gap,
     MeasuredElsewhere,
@@ -180,7 +180,8 @@ __all__ = [
     "GroupBound",
     "Headline",
     "InputSpec",
-    "LayerPoint",
+    "LayerCurve",
+    "LayerFacts",
     "LayerSpec",
     "LayerSusceptibility",
     "MeasuredElsewhere",

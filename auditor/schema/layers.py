@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from auditor.schema.estimates import Estimate
 
-__all__ = ["LayerPoint", "LayerSpec", "LayerSusceptibility"]
+__all__ = ["LayerCurve", "LayerFacts", "LayerSpec", "LayerSusceptibility"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,8 @@ class LayerSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class LayerPoint:
-    """One layer of a network under one condition."""
+class LayerFacts:
+    """One layer of a network."""
 
     place: int
     """In the order in which the layers run, from 0."""
@@ -34,23 +34,46 @@ class LayerPoint:
     """Spatial sizes at the fed size of the first case; empty where the layout is not known."""
     channels: int
     """Number of channels."""
-    distance: Estimate
-    """Mean over patients of the Hellinger distance to the clean scan, in [0, 1]."""
+    voxels: int
+    """Activations of one channel on the clean scan of the first case, over all its windows."""
+    floor: float
+    """About the distance between two independent samples of so many voxels and one law:
+    sqrt((bins - 1) / (4 voxels)), at most 1."""
     between: Estimate
-    """The same between the clean scans of different patients: what is usual; not assessable for one
-    patient."""
+    """Mean over patients of the distance between the clean scans of a patient and of the next one: what is
+    usual."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCurve:
+    """All layers of one system under one condition."""
+
+    perturbation: str
+    severity: float
+    level: float | None
+    """In `unit`."""
+    unit: str
+    distances: tuple[Estimate, ...]
+    """Of each layer: mean over patients of the Hellinger distance to the clean scan, in [0, 1]."""
+    most: tuple[int, ...]
+    """Places of the layers that move most, at most three, the largest distance first."""
+    below_from: int | None
+    """Place from which on every layer that is assessed is closer to its clean scan than patients are to each
+    other; None: there is none."""
+    below_how: str
+    """On what that rests, or why it is not told, in words."""
+    missing: str = ""
+    """Scans without distances, in words."""
 
 
 @dataclass(frozen=True, slots=True)
 class LayerSusceptibility:
-    """All layers of one system under one condition."""
+    """How far perturbations move the activations of one system."""
 
     system: str
-    perturbation: str
-    severity: float
-    level: float | None
-    unit: str
-    points: tuple[LayerPoint, ...]
+    layers: tuple[LayerFacts, ...]
     """In the order in which they run."""
+    curves: tuple[LayerCurve, ...]
+    """By perturbation and severity, in the order of the configuration."""
     note: str = ""
     """What is missing, in words."""

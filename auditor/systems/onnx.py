@@ -23,7 +23,7 @@ from auditor.systems.declared_sizes import as_type, in_fixed_batches, require_de
 if TYPE_CHECKING:
     from auditor.systems.describing import Facts
 
-__all__ = ["OnnxModel", "check_onnxruntime_installation"]
+__all__ = ["OnnxModel", "check_onnxruntime_installation", "session_of"]
 
 _TYPES = {
     "tensor(float)": np.float32,
@@ -95,8 +95,6 @@ class OnnxModel:
     def __init__(
         self, path: Path, *, device: str, threads: int, precision: str = "float32"
     ) -> None:
-        import onnxruntime as ort
-
         self._path = path
         check_onnxruntime_installation()
         if precision != "float32":
@@ -105,18 +103,7 @@ class OnnxModel:
                 "numbers itself; leave precision out, or ask the maker for a graph in that type"
             )
             raise Refusal(msg)
-        ort.set_default_logger_severity(3)
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        # threads that wait in a loop take the processor from the other streams
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.use_deterministic_compute = True
-        self._session = ort.InferenceSession(
-            str(path), sess_options=options, providers=_providers(device)
-        )
-        self._session.disable_fallback()
+        self._session = session_of(str(path), device=device, threads=threads)
         used = self._session.get_providers()[0]
         if device != "cpu" and used != "CUDAExecutionProvider":
             raise Refusal(_no_gpu(device))
@@ -168,6 +155,12 @@ class OnnxModel:
         batch = np.repeat(values, fixed, axis=0) if fixed and len(values) == 1 else values
         return facts_of_onnx(self._path, batch, inputs)
 
+    def proto(self) -> tuple[Any, Path]:
+        """Parse the graph again: ModelProto without the weights beside it, and their folder."""
+        from auditor.systems.skips.onnx_recording import read_graph
+
+        return read_graph(self._path).model, self._path.parent
+
     def _run(self, values: NDArray[Any]) -> list[Any]:
         import onnxruntime as ort
 
@@ -180,6 +173,51 @@ class OnnxModel:
         if self._place[0] == "cpu":
             return [value.numpy() for value in binding.get_outputs()]  # where they are, not copied
         return list(binding.copy_outputs_to_cpu())
+
+
+def session_of(
+    graph: str | bytes,
+    *,
+    device: str,
+    threads: int,
+    folder: Path | None = None,
+    optimised: bool = True,
+) -> Any:  # noqa: ANN401  # of onnxruntime, without types
+    """Load a graph, so that it gives the same numbers in every run.
+
+    Parameters
+    ----------
+    graph : path of a file, or what `ModelProto.SerializeToString` wrote.
+    device : cpu, cuda or cuda:1.
+    threads : of one run.
+    folder : of the weights beside a graph that is given as bytes.
+    optimised : False: every operator is run as it stands in the graph.
+
+    Raises
+    ------
+    Refusal
+        When the device is not there.
+    """
+    import onnxruntime as ort
+
+    ort.set_default_logger_severity(3)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # threads that wait in a loop take the processor from the other streams
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    levels = ort.GraphOptimizationLevel
+    options.graph_optimization_level = (
+        levels.ORT_ENABLE_ALL if optimised else levels.ORT_DISABLE_ALL
+    )
+    options.use_deterministic_compute = True
+    if folder is not None:
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", str(folder)
+        )
+    session = ort.InferenceSession(graph, sess_options=options, providers=_providers(device))
+    session.disable_fallback()
+    return session
 
 
 def _sizes(node: Any) -> tuple[int | None, ...]:  # noqa: ANN401  # of onnxruntime, without types
