@@ -8,7 +8,6 @@ image is read from, also when header and voxels are two files.
 from __future__ import annotations
 
 import csv
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from auditor.cases.finding import there
 from auditor.documents import csv_reader
 from auditor.errors import DataError
 from auditor.schema import CaseRecord
-from auditor.volumes.detached import detached_file
+from auditor.volumes.digests import file_digest
 from auditor.volumes.selectors import file_of, split_channel
 
 __all__ = ["THICKNESS", "finished", "names_patients", "read_table", "roles"]
@@ -137,7 +136,7 @@ def _digests(record: CaseRecord) -> tuple[tuple[str, str], ...]:
     for role, path in roles(record):
         file, channel = split_channel(path)
         if file not in known:
-            known[file] = _digest(file)
+            known[file] = file_digest(file)
         found.append((role if channel is None else f"{role}[{channel}]", known[file]))
     return tuple(found)
 
@@ -254,18 +253,3 @@ def _row_problems(
         if not there(file_of(path))
     ]
     return problems
-
-
-def _digest(path: Path) -> str:
-    """SHA-256 of a file, with the file of its voxels behind it where that is another one."""
-    try:
-        digest = hashlib.sha256()
-        voxels = detached_file(path)
-        for part in (path,) if voxels is None else (path, voxels):
-            with part.open("rb") as file:
-                while chunk := file.read(1 << 20):
-                    digest.update(chunk)
-        return digest.hexdigest()
-    except OSError as error:
-        msg = f"{path.name} must be readable with its voxels: {error.strerror or error}"
-        raise DataError(msg) from error

@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from auditor.config.ablations import as_used
 from auditor.config.problems import Problems, must_be_one_of
 from auditor.config.shape import BoundsShape, CertificateShape
 from auditor.schema import (
@@ -20,6 +21,7 @@ from auditor.schema import (
     PerturbationSpec,
     ReferenceRule,
     SystemSpec,
+    ablation_words,
 )
 from perturbations import derive_seed
 from perturbations.catalog import ESTIMATED, get
@@ -157,7 +159,8 @@ def _spec(shape: CertificateShape, audited: Audited) -> CertificateSpec:
 
 def _system(shape: CertificateShape, audited: Audited) -> str | None:
     """Name the system; the only one need not be named."""
-    only = audited.systems[0].name if len(audited.systems) == 1 else None
+    used = as_used(audited.systems)
+    only = used[0].name if len(used) == 1 else None
     return only if shape.system is None and not audited.unread_systems else shape.system
 
 
@@ -180,6 +183,11 @@ def _problems(shape: CertificateShape, audited: Audited) -> list[str]:
         found.append(
             f"system: must be one that can be run on further scans, {spec.name} gives predictions that "
             "were made elsewhere; a checkpoint, a command or a callable can be certified"
+        )
+    if spec is not None and spec.ablation is not None:
+        found.append(
+            f"system: must be a system as it is used, {spec.name} is ablated "
+            f"({ablation_words(spec.ablation)}); certify the one that it is like"
         )
     return [*found, *_numbers(shape, audited), *_conditions(shape, audited, spec)]
 

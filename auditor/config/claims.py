@@ -37,6 +37,8 @@ class Declared:
     """Axes of groups."""
     broken: Mapping[str, frozenset[str]]
     """Section -> names that were declared, but could not be read: told once, there."""
+    unablated: tuple[str, ...]
+    """Names of the systems that run as they are: the only one need not be named."""
     levels_known: bool
     """False without a modality or preset: nobody knows then what is planned, at which levels."""
 
@@ -62,7 +64,7 @@ def read_criteria(
     found = []
     for name, shape in given.items():
         own = Problems()
-        system = shape.system or (declared.systems[0] if len(declared.systems) == 1 else "")
+        system = shape.system or (declared.unablated[0] if len(declared.unablated) == 1 else "")
         _check_names(shape, system, declared, own)
         form, threshold = _form(shape, own)
         condition = _condition(shape.at, declared, own)

@@ -15,6 +15,7 @@ from auditor.schema import (
     PerturbationSpec,
     StratumSpec,
     SystemSpec,
+    ablation_words,
 )
 
 __all__ = ["decisions", "undecided"]
@@ -105,6 +106,9 @@ def _of_system(spec: SystemSpec, config: AuditConfig) -> Iterator[Decision]:
         if source in known:
             told = ", ".join(sorted(known[source]))
             yield Decision(f"{where}: contract", told, _SOURCES[source], "scientific")
+    if spec.ablation is not None:
+        told = ablation_words(spec.ablation)
+        yield Decision(f"{where}.ablate", told, "declared", "scientific")
     if spec.command or spec.predictions is not None:
         return  # they reach no program that runs elsewhere
     chosen = {

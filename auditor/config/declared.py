@@ -10,7 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from auditor.config.kinds import KINDS, kind_problems, runs_without_checkpoint, unfit
+from auditor.config.ablations import AblateShape, laid_over, read_ablation
+from auditor.config.inference import TrainingShape
+from auditor.config.kinds import (
+    KINDS,
+    kind_problems,
+    runs_without_checkpoint,
+    unfit,
+    why_closed,
+)
 from auditor.config.problems import Problems
 from auditor.config.settings import Settings
 from auditor.config.shape import SystemShape
@@ -107,6 +115,8 @@ def _merged(name: str, given: Mapping[str, SystemShape], seen: tuple[str, ...]) 
     """Content of an entry over the entry that it is like, part by part."""
     shape = given[name]
     own = {key: getattr(shape, key) for key in shape.model_fields_set - {"like", "expand"}}
+    if isinstance(own.get("ablate"), AblateShape):
+        own["ablate"] = own["ablate"].model_dump(exclude_unset=True)
     other = shape.like
     if other is None:
         return own
@@ -123,8 +133,13 @@ def _merged(name: str, given: Mapping[str, SystemShape], seen: tuple[str, ...]) 
             base.pop(key, None)
     for key, value in own.items():
         both = isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
-        base[key] = {**base[key], **value} if both else value
+        lay = laid_over if key == "ablate" else _over
+        base[key] = lay(base[key], value) if both else value
     return base
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    return {**below, **above}
 
 
 def _system(
@@ -136,7 +151,7 @@ def _system(
     warnings: list[str],
 ) -> SystemSpec:
     name = where.removeprefix("systems.")
-    content = {**content, **{key: typed[key] for key in typed if key not in PARTS}}
+    content = _with_typed(content, typed)
     wrong = kind_problems(where, content, is_callable=name in around.callables)
     problems += wrong
     runs = {} if wrong else runs_without_checkpoint(content, around.folder)
@@ -164,7 +179,7 @@ def _system(
     if golden is not None and not (around.folder / golden).is_file():
         problems.append(f"{where}.golden: must be a file, {golden!r} is none")
     claimed, source = _claims(where, content.get("claimed") or {}, problems)
-    return SystemSpec(
+    spec = SystemSpec(
         name=name,
         checkpoint=None if checkpoint is None else str(checkpoint),
         input=parts.input,
@@ -179,6 +194,26 @@ def _system(
         training=read_training(where, content.get("training"), around.modality, problems),
         **{key: content[key] for key in _SAME_NAME if key in content},
     )
+    return read_ablation(
+        where,
+        content.get("ablate"),
+        spec,
+        folder=around.folder,
+        refused=why_closed(content, is_callable=name in around.callables),
+        problems=problems,
+    )
+
+
+def _with_typed(content: Mapping[str, Any], typed: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay what the command line says over an entry; its contract has a source of its own."""
+    whole = {**content, **{key: typed[key] for key in typed if key not in PARTS}}
+    if typed.get("ablate") is not None:
+        whole["ablate"] = laid_over(content.get("ablate"), typed["ablate"])
+    if isinstance(typed.get("training"), Mapping):
+        before = content.get("training")
+        known = {} if before is None else before.model_dump(exclude_unset=True)
+        whole["training"] = TrainingShape.model_validate({**known, **typed["training"]})
+    return whole
 
 
 def _flips(

@@ -9,7 +9,7 @@ from typing import Any
 from auditor.schema import Certainty
 from auditor.systems.command_line import placeholders_of
 
-__all__ = ["KINDS", "kind_problems", "runs_without_checkpoint", "unfit"]
+__all__ = ["KINDS", "kind_problems", "runs_without_checkpoint", "unfit", "why_closed"]
 
 KINDS = ("checkpoint", "command", "predictions")
 """Keys of which a system has exactly one, callables apart."""
@@ -55,6 +55,25 @@ def kind_problems(where: str, content: Mapping[str, Any], *, is_callable: bool) 
     if len(given) > 1:
         return [f"{where}: must have one of {', '.join(KINDS)}, has {' and '.join(given)}"]
     return []
+
+
+def why_closed(content: Mapping[str, Any], *, is_callable: bool) -> str:
+    """Say why nothing inside the network of a system can be changed; empty when it can.
+
+    Parameters
+    ----------
+    content : mapping
+        Its entry, with what it inherits.
+    is_callable : bool
+        True for a Python callable.
+    """
+    if is_callable:
+        return "a Python callable is not looked into; only the network of a checkpoint is"
+    if content.get("command"):
+        return "the network behind a command cannot be reached; only that of a checkpoint can"
+    if content.get("predictions"):
+        return "predictions were made elsewhere; only the network of a checkpoint can be changed"
+    return ""
 
 
 def runs_without_checkpoint(content: Mapping[str, Any], folder: Path) -> dict[str, Any]:

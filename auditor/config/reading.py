@@ -144,7 +144,7 @@ def parse_fields(texts: Sequence[str]) -> dict[str, Any]:
     )
 
 
-_OF_NO_SETTING = frozenset({"checkpoint", "contract", "like", "expand"})
+_OF_NO_SETTING = frozenset({"checkpoint", "contract", "like", "expand", "ablate"})
 """Keys of a system that a command has words of its own for, or that make several systems."""
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from auditor.config.ablations import ablations_alone, as_used, claims_on_ablations
 from auditor.config.certificates import Audited, read_certificates
 from auditor.config.claims import Declared, blind_claims, read_criteria
 from auditor.config.declared import Surroundings, read_systems
@@ -103,6 +104,8 @@ def resolve(
     )
     certificates = read_certificates(shape.certificate, audited, problems=problems)
     warnings += blind_claims(criteria)
+    warnings += ablations_alone(systems)
+    warnings += claims_on_ablations(criteria, systems)
     if (
         shape.response is not None
         and shape.response.margin is None
@@ -189,6 +192,7 @@ def _criteria(
         metrics=names["metrics"],
         perturbations=planned,
         strata=shaped.names["strata"],
+        unablated=tuple(spec.name for spec in as_used(systems)),
         broken={key: frozenset(shaped.names[key]) - {*read} for key, read in names.items()},
         levels_known=not (
             {"cases", "perturbations"} & shaped.damaged or problems.touch("perturbations.preset")

@@ -1,7 +1,7 @@
 """The shape of audit.yaml: keys, types, ranges, and its JSON Schema.
 
-Only this file, `auditor.config.values`, `auditor.config.inference` and `auditor.config.sentences` know
-pydantic.
+Only this file, `auditor.config.values`, `auditor.config.inference`, `auditor.config.ablations` and
+`auditor.config.sentences` know pydantic.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
+from auditor.config.ablations import AblateShape
 from auditor.config.inference import Flips, TrainingShape
 from auditor.config.values import (
     At,
@@ -113,6 +114,8 @@ class SystemShape(_Strict):
     """Kind of architecture that the family belongs to: no_skip, standard, enhanced."""
     training: TrainingShape | None = None
     """Declared facts of the training."""
+    ablate: AblateShape | None = None
+    """What is replaced in the network: an explanation of it, not another system."""
     flips: Flips = []
     """Fed axes, counted from 0, that are mirrored, or all; answers are averaged."""
     precision: Literal["float32", "float16", "bfloat16"] = "float32"

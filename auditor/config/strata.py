@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from auditor.config.ablations import as_used
 from auditor.config.problems import Problems, must_be_one_of
 from auditor.config.shape import StratumShape
 from auditor.schema import StratumSpec, SystemSpec
@@ -80,8 +81,9 @@ def _placed(problem: str) -> str:
 
 def _system(shape: StratumShape, readable: Mapping[str, SystemSpec]) -> str:
     """Name the system that an axis is about; the only one need not be named."""
-    if shape.edges == "training" and shape.system is None and len(readable) == 1:
-        return next(iter(readable))
+    used = as_used(tuple(readable.values()))
+    if shape.edges == "training" and shape.system is None and len(used) == 1:
+        return used[0].name
     return shape.system or ""
 
 

@@ -3,7 +3,8 @@
 **Names.** Each swept field adds a dash and its value to the name of the entry, in the order of the file:
 words as they are (`vendor-a-bfloat16`), the sizes of windows as one number when they are equal
 (`vendor-a-64`, `vendor-a-64x64x32`), and everything else behind the last word of its field
-(`vendor-a-overlap-0.25`, `vendor-a-flips-012`, `vendor-a-flips-none`).
+(`vendor-a-overlap-0.25`, `vendor-a-flips-012`, `vendor-a-flips-none`). Of an ablation the levels stand alone
+(`vendor-a-1`, `vendor-a-1x2`), and a whole one names its parts (`vendor-a-skip-1-noise-sd-0.5`).
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from auditor.config.ablations import AblateShape, laid_over, name_of_ablation
 from auditor.config.inference import SETTINGS
 from auditor.config.problems import Problems
+from auditor.config.sentences import entry_problems
 from auditor.config.shape import SystemShape
 from auditor.config.values import valid_name
 from auditor.systems.contract_values import INPUT_VALUES, OUTPUT_VALUES, WINDOW_VALUES, Value
@@ -25,7 +28,14 @@ _PARTS: Mapping[str, Mapping[str, Value]] = {
     "window": WINDOW_VALUES,
     "output": OUTPUT_VALUES,
 }
-_FIELDS = (*(f"{part}.{key}" for part, known in _PARTS.items() for key in known), *SETTINGS)
+_ABLATE = "ablate"
+_ABLATED = (_ABLATE, *(f"{_ABLATE}.{key}" for key in AblateShape.model_fields if key != "image"))
+"""A whole ablation, or one key of it."""
+_FIELDS = (
+    *(f"{part}.{key}" for part, known in _PARTS.items() for key in known),
+    *SETTINGS,
+    *_ABLATED,
+)
 """What can be swept."""
 
 Content = dict[str, Any]
@@ -57,15 +67,15 @@ def expanded(
     for field, values in (shape.expand or {}).items():
         where = f"systems.{name}.expand.{field}"
         read = _reader(field)
-        if read is None:
+        if read is None and field not in _ABLATED:
             near = difflib.get_close_matches(field, _FIELDS, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             problems.append(
                 f"{where}: must name a field of input, window or output (window.size), or one of "
-                f"{', '.join(SETTINGS)}{hint}"
+                f"{', '.join((*SETTINGS, *_ABLATED))}{hint}"
             )
             continue
-        good = [value for value in values if _fits(read, value, where, problems)]
+        good = [value for value in values if _fits(field, read, value, problems, where=where)]
         variants = [
             (f"{suffix}-{_word(field, value)}", _with(known, field, value))
             for suffix, known in variants
@@ -93,7 +103,16 @@ def _reader(field: str) -> Callable[[object], object] | None:
     return SETTINGS.get(field)
 
 
-def _fits(read: Callable[[object], object], value: object, where: str, problems: Problems) -> bool:
+def _fits(
+    field: str,
+    read: Callable[[object], object] | None,
+    value: object,
+    problems: Problems,
+    *,
+    where: str,
+) -> bool:
+    if read is None:
+        return _ablates(field, value, where, problems)
     try:
         read(value)
     except ValueError as error:
@@ -102,8 +121,20 @@ def _fits(read: Callable[[object], object], value: object, where: str, problems:
     return True
 
 
+def _ablates(field: str, value: object, where: str, problems: Problems) -> bool:
+    """Check what is swept of an ablation by the same shape as the entry itself."""
+    _, _, key = field.partition(".")
+    told = entry_problems({_ABLATE: {key: value} if key else value}, "it", without=())
+    problems += [f"{where}{it.removeprefix(f'systems.it.{field}')}" for it in told]
+    return not told
+
+
 def _with(content: Content, field: str, value: object) -> Content:
     part, _, key = field.partition(".")
+    if part == _ABLATE and value is not None:
+        own = {key: value} if key else value
+        assert isinstance(own, Mapping)  # `entry_problems` refuses everything else
+        return {**content, part: laid_over(content.get(part), own)}
     if not key:
         return {**content, field: value}
     known = content.get(part) or {}
@@ -115,6 +146,9 @@ def _with(content: Content, field: str, value: object) -> Content:
 
 def _word(field: str, value: object) -> str:
     """Write a value as the end of a name."""
+    part, _, key = field.partition(".")
+    if part == _ABLATE:
+        return _ablation_word(key, value)
     if isinstance(value, str) and value != "all":
         return value
     if field == "window.size":
@@ -124,6 +158,18 @@ def _word(field: str, value: object) -> str:
         digits = "".join(map(str, value)) if isinstance(value, Sequence) else value
         return f"{last}-{value if value == 'all' else digits or 'none'}"
     return f"{last}-{_short(value)}"
+
+
+def _ablation_word(key: str, value: object) -> str:
+    """`1x2` for levels, `alpha-0.5` for a strength, `skip-1-noise-sd-0.5` for a whole ablation."""
+    if value is None:
+        return f"{key or _ABLATE}-none"
+    if key:
+        return name_of_ablation(key, value)
+    assert isinstance(value, Mapping)  # `entry_problems` refuses everything else
+    known = [it for it in AblateShape.model_fields if value.get(it) is not None]
+    words = [name_of_ablation(it, value[it]) for it in known]
+    return "-".join(["skip", *words] if "skip" in known else words)
 
 
 def _short(value: object) -> str:

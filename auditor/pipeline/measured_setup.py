@@ -210,7 +210,8 @@ def criteria_of(
     found = read_criteria(
         shaped.shape.criteria,
         Declared(
-            systems=tuple(record.name for record in subjects.systems),
+            systems=(names := tuple(record.name for record in subjects.systems)),
+            unablated=names,
             labels=tuple(labels),
             metrics=tuple(metrics),
             perturbations=tuple(perturbations),

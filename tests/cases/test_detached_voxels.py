@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from auditor.cases.manifest import _digest
 from auditor.errors import DataError
+from auditor.volumes.digests import file_digest
 from auditor.volumes.images import read_volume
 
 META = """ObjectType = Image
@@ -56,9 +56,9 @@ def test_voxels_beside_their_header_are_read_and_identified(folder: Path, name: 
     image, geometry = read_volume([str(path)])
     assert image.flatten().tolist() == list(range(24))
     assert geometry.spacing == (2.5, 1.1, 0.7)
-    before = _digest(path)
+    before = file_digest(path)
     (folder / "own.raw").write_bytes(bytes(24))
-    assert _digest(path) != before
+    assert file_digest(path) != before
 
 
 @pytest.mark.parametrize("name", ["scan.mhd", "scan.nhdr", "scan.mha", "scan.nrrd"])
@@ -66,7 +66,7 @@ def test_voxels_beside_their_header_are_read_and_identified(folder: Path, name: 
 def test_voxels_elsewhere_are_refused(folder: Path, secret: Path, name: str, named: str) -> None:
     (folder / "link.raw").symlink_to(secret)
     path = header(folder, name, named.format(secret=secret))
-    for read in (lambda: read_volume([str(path)]), lambda: _digest(path)):
+    for read in (lambda: read_volume([str(path)]), lambda: file_digest(path)):
         with pytest.raises(DataError, match=f"{name} names '"):
             read()
 
