@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.analysis.ablations import ablation_curves
 from auditor.analysis.answers import headline, limits, not_assessed
 from auditor.analysis.controls import control_rows
 from auditor.analysis.coverage_audit import coverage_rows
@@ -112,6 +113,8 @@ def summarise(table: pa.Table, *, setup: AnalysisSetup) -> Results:
         robustness=robustness_measures(columns, setup),
         coefficient_of_variation=coefficients_of_variation(columns, setup),
         measured=setup.measured,
+        networks=setup.networks,
+        ablations=ablation_curves(columns, setup),
     )
 
 

@@ -64,7 +64,7 @@ def swept(setup: AnalysisSetup) -> tuple[tuple[SystemRecord, ...], ...]:
                 (it.name, it.value) for it in fields if not it.name.startswith("window")
             )
             tuned = tuple(it for it in record.settings if it[0] in _TUNED)
-            alike.setdefault((record.sha256, contract, tuned), []).append(record)
+            alike.setdefault((record.sha256, contract, tuned, record.ablation), []).append(record)
     return tuple(
         tuple(sorted(members, key=lambda it: _extent(setup.windows[it.name])))
         for members in alike.values()

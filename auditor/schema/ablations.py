@@ -103,7 +103,8 @@ class AblationPoint:
     patients paired: what the replaced skips were worth at this condition."""
     spared: Estimate
     """Mean of (loss from clean as it is - loss from clean ablated), patients paired: positive where the
-    replaced skips let the perturbation in; at clean not assessable."""
+    replaced skips let the perturbation in. Not assessable at clean, and where the ablated network has less
+    left to lose on clean scans than the network loses as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +127,8 @@ class AblationCurve:
     unit: str
     points: tuple[AblationPoint, ...]
     """By rising strength."""
+    variant: str = ""
+    """Seed or image, where the same skips are replaced in the same way by several; empty otherwise."""
+    left_out: int = 0
+    """Patients with a number as it is that do not enter, because a system that is compared at once has none:
+    the ablation could not be made on their scans, or a level has no effect there."""
