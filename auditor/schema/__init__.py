@@ -16,6 +16,7 @@ from auditor.schema.ablations import (
     AblationPoint,
     AblationSpec,
     NetworkFacts,
+    NetworkLevel,
     NetworkSkip,
 )
 from auditor.schema.audited import (
@@ -189,6 +190,7 @@ __all__ = [
     "MetricInfo",
     "MetricSpec",
     "NetworkFacts",
+    "NetworkLevel",
     "NetworkSkip",
     "OutputSpec",
     "PerturbationSpec",

@@ -19,6 +19,7 @@ __all__ = [
     "AblationPoint",
     "AblationSpec",
     "NetworkFacts",
+    "NetworkLevel",
     "NetworkSkip",
 ]
 
@@ -71,6 +72,18 @@ class NetworkSkip:
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkLevel:
+    """One resolution at which a network works."""
+
+    resolution: tuple[int, ...]
+    """Spatial sizes at the fed size."""
+    down: int
+    """Most channels of a convolution there that depends on nothing coarser; 0 when there is none."""
+    up: int
+    """The same of one that depends on something coarser."""
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkFacts:
     """The skip connections of the network behind one or more systems."""
 
@@ -88,6 +101,10 @@ class NetworkFacts:
     """Resolution of the bottleneck."""
     note: str = ""
     """Why nothing could be found; empty otherwise."""
+    levels: tuple[NetworkLevel, ...] = ()
+    """Every resolution at which the network convolves or merges, finest first, with a skip or without."""
+    remarks: tuple[str, ...] = ()
+    """What may be missing from the list, in sentences: bodies of loops and branches, for one."""
 
 
 @dataclass(frozen=True, slots=True)

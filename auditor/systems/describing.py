@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 
 from auditor.schema import InputSpec
 from auditor.systems.answers import fed
-from auditor.systems.description import MOST_EDGES, MOST_OPERATORS, MOST_OUTPUTS, MOST_SKIPS
+from auditor.systems.description import (
+    MOST_EDGES,
+    MOST_LEVELS,
+    MOST_OPERATORS,
+    MOST_OUTPUTS,
+    MOST_SKIPS,
+)
 from auditor.systems.last_operations import ending
 from auditor.systems.peak_memory import peak_mb
 from auditor.systems.skips.recording import Recording
@@ -100,6 +106,7 @@ def _skips(facts: Facts) -> tuple[dict[str, Any] | None, str]:
         return None, facts.why_none[:300]
     found = find_skips(facts.recording)
     told = asdict(found)
+    told["levels"] = told["levels"][:MOST_LEVELS]
     for skip in told["found"]:
         for record in (skip, *skip["edges"]):
             record |= {key: record[key][:200] for key in ("source", "merge") if key in record}

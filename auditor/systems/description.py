@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from auditor.systems.last_operations import Ending
 from auditor.systems.reasons import plain
+from auditor.systems.skips.levels import Level
 from auditor.systems.skips.rule import Skip, SkipEdge, Skips
 
 __all__ = ["Description", "OperatorCount", "OutputSeen", "description_of"]
@@ -25,6 +26,8 @@ MOST_SKIPS = 200
 """Skips that are told."""
 MOST_EDGES = 64
 """Places where one skip enters that are told."""
+MOST_LEVELS = 64
+"""Resolutions that are told."""
 _MOST_NUMBER = 1 << 62
 _T = TypeVar("_T")
 
@@ -140,6 +143,16 @@ def _skips(given: Mapping[str, object]) -> Skips:
         minimal=_truth(given.get("minimal")),
         coarsest=_numbers(given.get("coarsest"), 8),
         one_voxel=_truth(given.get("one_voxel")),
+        levels=_listed(given.get("levels"), MOST_LEVELS, _level),
+    )
+
+
+def _level(given: object) -> Level:
+    it = _record(given)
+    return Level(
+        resolution=_numbers(it.get("resolution"), 8),
+        down=_whole(it.get("down")),
+        up=_whole(it.get("up")),
     )
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from auditor.systems.skips import Operation, Recording, Skips, Value, find_skips
+from auditor.systems.skips import Level, Operation, Recording, Skips, Value, find_skips
 from auditor.systems.skips.graph import feature_graph
 from auditor.systems.skips.recording import Kind
 
@@ -39,8 +39,15 @@ class Net:
         return find_skips(Recording(tuple(self.values), tuple(self.operations), (0,), named))
 
 
-def nothing(coarsest: tuple[int, ...]) -> Skips:
-    return Skips((), complete=True, minimal=True, coarsest=coarsest, one_voxel=False)
+def nothing(*levels: Level) -> Skips:
+    return Skips(
+        (),
+        complete=True,
+        minimal=True,
+        coarsest=levels[-1].resolution,
+        one_voxel=False,
+        levels=levels,
+    )
 
 
 def u_net(merge: Kind) -> tuple[Net, int]:
@@ -64,7 +71,8 @@ def test_a_u_net_has_one_skip_a_level_whether_it_joins_or_adds(merge: Kind) -> N
     ]
     assert (found.complete, found.minimal, found.one_voxel) == (True, True, False)
     assert found.coarsest == QUARTER
-    # all values of `Net` have four channels, after the batch
+    # all values of `Net` have four channels, after the batch; nothing goes up at the bottom
+    assert found.levels == (Level(FULL, 4, 4), Level(HALF, 4, 4), Level(QUARTER, 4, 0))
     assert [(s.channels, s.channel_axis) for s in found.found] == [(4, 1), (4, 1)]
     finest, next_ = found.found
     # the image is value 0, the first convolution 1, its activation 2, the pooled 3, the second 4, 5
@@ -154,7 +162,9 @@ def test_an_autoencoder_has_none_and_a_hidden_bypass_is_admitted() -> None:
     net = Net()
     first = net.conv(0, FULL)
     up = net.op("convolution", [net.conv(net.op("spatial", [first], HALF), HALF)], FULL)
-    assert net.skips(net.op("convolution", [up], FULL)) == nothing(HALF)
+    assert net.skips(net.op("convolution", [up], FULL)) == nothing(
+        Level(FULL, 4, 4), Level(HALF, 4, 0)
+    )
     hidden = net.op("other", [first, up], FULL)  # a merge that the rule does not know
     found = net.skips(hidden)
     assert found.found == ()
@@ -181,7 +191,7 @@ def test_without_a_way_from_input_to_output_nothing_is_certified() -> None:
 def test_a_network_of_one_resolution_has_nothing_to_bypass() -> None:
     net = Net()
     found = net.skips(net.conv(net.op("merge", [0, net.conv(0, FULL)], FULL), FULL))
-    assert found == nothing(FULL)
+    assert found == nothing(Level(FULL, 4, 0))
 
 
 def test_sizes_are_trusted_only_where_the_layout_is_known() -> None:
@@ -235,6 +245,9 @@ def test_channels_last_is_followed_through_transposes_around_every_convolution()
     assert (skip.source, skip.resolution, skip.level) == ("relu", (4, 8), 0)
     assert (skip.channels, skip.channel_axis) == (5, 3)
     assert (found.complete, found.minimal, found.coarsest) == (True, True, (2, 4))
+    # on the way up the convolution with five channels is wider than the head with three; the
+    # concatenation with ten is no convolution
+    assert found.levels == (Level((4, 8), 5, 5), Level((2, 4), 7, 0))
 
 
 def test_a_concatenation_along_space_joins_no_channels() -> None:

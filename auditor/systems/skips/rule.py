@@ -21,6 +21,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from auditor.systems.skips.graph import MERGES, Feature, FeatureGraph, feature_graph, is_coarser
+from auditor.systems.skips.levels import Level, find_levels
 from auditor.systems.skips.recording import Recording
 
 __all__ = ["Skip", "SkipEdge", "Skips", "find_skips"]
@@ -78,6 +79,8 @@ class Skips:
     """Resolution of the bottleneck; that of the input when nothing is coarser."""
     one_voxel: bool
     """Some convolution worked on a single voxel: at a larger size more may be found."""
+    levels: tuple[Level, ...] = ()
+    """Resolutions at which the network works, finest first, also those without a skip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +110,10 @@ def find_skips(recording: Recording) -> Skips:
     minimal = all(
         _bypassed(graph, coarsest, cut - {(e.consumer, e.slot) for e in group}) for group in groups
     )
-    levels = _levels(graph)
+    levels = find_levels(graph)
+    numbers = {it.resolution: number for number, it in enumerate(levels)}
     found = sorted(
-        (_described(graph, group, levels) for group in groups),
+        (_described(graph, group, numbers) for group in groups),
         key=lambda skip: (skip.level, skip.edges[-1].call, skip.edges[0].slot),
     )
     one_voxel = any(
@@ -119,7 +123,7 @@ def find_skips(recording: Recording) -> Skips:
         and math.prod(f.sizes) == 1
         for f in graph.features
     )
-    return Skips(tuple(found), complete, minimal, coarsest, one_voxel)
+    return Skips(tuple(found), complete, minimal, coarsest, one_voxel, levels)
 
 
 def _towards_the_finest(graph: FeatureGraph) -> FeatureGraph:
@@ -241,14 +245,6 @@ def _bypassed(graph: FeatureGraph, coarsest: tuple[int, ...], cut: set[tuple[int
             open_[parent] for slot, parent in feature.parents if (index, slot) not in cut
         )
     return any(open_[i] for i in graph.outputs)
-
-
-def _levels(graph: FeatureGraph) -> dict[tuple[int, ...], int]:
-    """Count the resolutions at which convolutions and merges work, finest first."""
-    kinds = {"convolution", *MERGES}
-    sizes = {f.sizes for f in graph.features
-             if f.sizes and f.operation is not None and f.operation.kind in kinds}  # fmt: skip
-    return {s: level for level, s in enumerate(sorted(sizes, key=math.prod, reverse=True))}
 
 
 def _described(
