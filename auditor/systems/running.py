@@ -28,6 +28,7 @@ from auditor.errors import AuditError, CheckpointError
 from auditor.schema import CLEAN, Geometry, Status, SystemSpec
 from auditor.systems.closing import Closing
 from auditor.systems.decision import decide
+from auditor.systems.other_scan import OtherScan, other_scan
 from auditor.systems.preparation import Prepared, prepare, restore
 from auditor.systems.reasons import one_line
 from auditor.systems.runners import (
@@ -125,12 +126,20 @@ class System(Protocol):
 class RunningSystem(Closing):
     """A checkpoint or callable with its contract, ready to predict; a context manager."""
 
-    def __init__(self, spec: SystemSpec, runner: Runner, info: RunningInfo) -> None:
+    def __init__(
+        self,
+        spec: SystemSpec,
+        runner: Runner,
+        info: RunningInfo,
+        *,
+        other: OtherScan | None = None,
+    ) -> None:
         self.spec = spec
         """Contract and settings."""
         self.info = info
         """Format, digest, sandbox, findings; as found when it was opened."""
         self._runner = runner
+        self._other = other
 
     def close(self) -> None:
         """End the child process; a later `predict` starts another one."""
@@ -147,11 +156,8 @@ class RunningSystem(Closing):
         -------
         A system that shares this one's process; only one of them needs to be closed.
         """
-        return RunningSystem(
-            replace(self.spec, input=spec.input, output=spec.output, window=spec.window),
-            self._runner,
-            self.info,
-        )
+        changed = replace(self.spec, input=spec.input, output=spec.output, window=spec.window)
+        return RunningSystem(changed, self._runner, self.info, other=other_scan(changed))
 
     def predict(
         self,
@@ -176,9 +182,13 @@ class RunningSystem(Closing):
         prepared: dict[int, Prepared] = {}
         for i, image in enumerate(images):
             try:
-                prepared[i] = prepare(image, geometry, self.spec.input, self.spec.window)
+                one = prepare(image, geometry, self.spec.input, self.spec.window)
+                if self._other is not None:
+                    self._other.check(one)
             except AuditError as error:
                 results[i] = Failure(Status.REJECTED, one_line(error))
+            else:
+                prepared[i] = one
         for i, answer in self._answers(prepared):
             results[i] = (
                 answer if isinstance(answer, Failure) else self._finish(answer, prepared[i])
@@ -218,9 +228,12 @@ class RunningSystem(Closing):
                 yield i, Failure(own.status, own.reason)
 
     def _run(self, prepared: Sequence[Prepared]) -> list[NDArray[Any]]:
-        pieces = [piece for one in prepared for piece in one.pieces]
+        pieces = [piece for one in prepared for piece in self._fed(one)]
         answers = iter(self._runner.run(pieces, self.spec))
         return [one.join([next(answers) for _ in one.pieces]) for one in prepared]
+
+    def _fed(self, prepared: Prepared) -> tuple[NDArray[np.float32], ...]:
+        return prepared.pieces if self._other is None else self._other.beside(prepared)
 
     def _finish(self, answer: NDArray[Any], prepared: Prepared) -> Prediction | Failure:
         if not np.isfinite(answer).all():
@@ -253,6 +266,8 @@ def open_system(spec: SystemSpec, *, callable: CallableSystem | None = None) -> 
     CheckpointError
         There is no or more than one of checkpoint, callable, command and predictions, no declared
         label, or a file that cannot be run; the message says why.
+    IntegrityError
+        Another scan that its ablation takes activations from was changed.
     """
     kinds = {
         "a checkpoint": spec.checkpoint is not None,
@@ -263,6 +278,9 @@ def open_system(spec: SystemSpec, *, callable: CallableSystem | None = None) -> 
     if sum(kinds.values()) != 1:
         told = " and ".join(kind for kind, given in kinds.items() if given) or "neither"
         msg = f"system {spec.name!r} must have one of {', '.join(kinds)}, got {told}"
+        raise CheckpointError(msg)
+    if spec.ablation is not None and spec.checkpoint is None:
+        msg = f"system {spec.name!r} must be a checkpoint for anything in its network to be ablated"
         raise CheckpointError(msg)
     if not spec.output.labels:
         msg = f"system {spec.name!r} must declare output.labels, as {{spleen: 1}}"
@@ -278,9 +296,10 @@ def open_system(spec: SystemSpec, *, callable: CallableSystem | None = None) -> 
         return RunningSystem(spec, runner, runner.info)
     if spec.checkpoint is None:
         return _of_files(spec)
+    other = other_scan(spec)
     runner = ProcessRunner(spec, Path(str(spec.checkpoint)))
     try:
-        return RunningSystem(spec, runner, runner.info)
+        return RunningSystem(spec, runner, runner.info, other=other)
     except RunFailure as failure:
         with contextlib.suppress(AuditError):
             runner.close()
