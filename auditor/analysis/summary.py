@@ -17,6 +17,7 @@ from auditor.analysis.criteria import Evidence, judge, overall, waived
 from auditor.analysis.difficulty import difficulty
 from auditor.analysis.dose_response import dose_responses
 from auditor.analysis.envelope import envelope
+from auditor.analysis.failure_types import failure_types
 from auditor.analysis.groups import stratum_infos
 from auditor.analysis.intervals import FEW
 from auditor.analysis.measured import planned_conditions
@@ -115,6 +116,7 @@ def summarise(table: pa.Table, *, setup: AnalysisSetup) -> Results:
         measured=setup.measured,
         networks=setup.networks,
         ablations=ablation_curves(columns, setup),
+        failure_types=failure_types(columns, evaluations, known, setup) if has_dsc else (),
     )
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "Key",
     "Rows",
     "counted",
+    "first_draws",
     "measurements",
     "of_kind",
     "over_patients",
@@ -244,6 +245,34 @@ def measurements(rows: Rows, cases: Sequence[str]) -> dict[Key, Column]:
         )
         for i, start in enumerate(starts)
     }
+
+
+def first_draws(
+    rows: Rows, cases: Sequence[str], column: str
+) -> dict[tuple[str, str, float, str], Floats]:
+    """Arrange one number of evaluation rows over the cases: of the first draw of each condition.
+
+    Parameters
+    ----------
+    rows : evaluation rows
+    cases : names of the cases, in order
+    column : name of the number
+
+    Returns
+    -------
+    (system, perturbation, severity, label) -> (cases,)
+        NaN where there is no row, or no number in it.
+    """
+    if not len(rows):
+        return {}
+    columns = rows.columns
+    first = _first_of_each(rows)
+    key = np.cumsum(first) - 1
+    cells = np.full((int(key[-1]) + 1, len(cases)), np.nan)
+    kept = columns["replicate"] == 0
+    places = _places(columns.coded["case"], cases)
+    cells[key[kept], places[kept]] = columns[column][kept]
+    return {_key(rows, int(start))[:4]: cells[i] for i, start in enumerate(np.flatnonzero(first))}
 
 
 def _scored(rows: Rows) -> Rows:

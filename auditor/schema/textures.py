@@ -44,7 +44,7 @@ class TrainTestMatrix:
 
 @dataclass(frozen=True, slots=True)
 class FailureTypes:
-    """How the predictions of one system fail under one condition; every case counts once."""
+    """How the predictions of one system fail under one condition; every case counts once, by its first draw."""
 
     system: str
     label: str
@@ -53,7 +53,7 @@ class FailureTypes:
     level: float | None
     unit: str
     n: int
-    """Cases with a reference that is not empty."""
+    """Cases with a reference that is not empty, of which there is such a scan: the sum of what follows."""
     good: int
     """DSC of at least .5."""
     empty: int
@@ -65,4 +65,4 @@ class FailureTypes:
     misplaced: int
     """DSC below .5, and a volume in between."""
     unknown: int
-    """No usable prediction."""
+    """No usable prediction; or a DSC below .5 without a volume of the prediction or the reference."""

@@ -229,10 +229,12 @@ def test_the_condition_of_the_training_images_is_kept(
     config = read(folder, changed("systems/vendor-a/training", {"condition": written}))
     (plain,), (system,) = read(folder, valid_data()).systems, config.systems
     assert system.training is not None
-    assert system.training.condition == pytest.approx(condition)
+    known = system.training.condition
+    assert known is not None
+    assert known == pytest.approx(condition)
     assert system_identity(system, "x") == system_identity(plain, "x")
     told = config.canonical["systems"]["vendor-a"]["training"]["condition"]
-    assert told == [*system.training.condition]
+    assert told == [*known]
 
 
 def test_without_a_modality_nobody_judges_the_level_of_a_training(folder: Path) -> None:
