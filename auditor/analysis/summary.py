@@ -33,6 +33,7 @@ from auditor.analysis.setup import AnalysisSetup
 from auditor.analysis.stratum_bounds import stratum_bounds
 from auditor.analysis.summaries import clean_key, summaries, worst_drops
 from auditor.analysis.table import Column, Key, Rows, counted, measurements, of_kind, over_patients
+from auditor.analysis.trained_patches import range_drops, trained_patches
 from auditor.analysis.window_sweep import window_sweeps
 from auditor.schema import (
     RESULTS_VERSION,
@@ -100,6 +101,8 @@ def summarise(table: pa.Table, *, setup: AnalysisSetup) -> Results:
         difficulty=difficulty(columns, known, setup) if has_dsc else (),
         dose=dose_responses(columns, known, setup) if has_dsc else (),
         sweeps=window_sweeps(columns, known, setup) if has_dsc else (),
+        trained_patches=trained_patches(columns, known, setup) if has_dsc else (),
+        range_drops=range_drops(columns, known, setup) if has_dsc else (),
         controls=control_rows(columns, setup),
         exhibits=exhibits(columns, setup, digests(evaluations)),
         not_assessed=not_assessed(setup),

@@ -1,28 +1,25 @@
 """Families of systems: what training runs say of an architecture.
 
 A system is one training run. A claim about its architecture is about other runs too, so that runs vary beside
-patients (crossed). The intervals are Student's t with the degrees of freedom of Satterthwaite (Biometrics
-Bulletin 2, 110-114, 1946) on patients and on run means, at (1 - level) / pairs for each pair (Bonferroni): a
-bootstrap of three runs knows too little of how runs vary. How often each errs is measured; see
+patients (crossed). The intervals are those of `auditor.analysis.training_runs` on patients and on run means, at
+(1 - level) / pairs for each pair (Bonferroni). How often each errs is measured; see
 docs/decisions/0028-recipes.md and benchmarks/family_size.py.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from auditor.analysis.comparison import Pair, judged
 from auditor.analysis.intervals import FEW, order_statistic
+from auditor.analysis.training_runs import ENOUGH_RUNS, part_of, t_interval
 from auditor.confidence.recipe_draws import pairs_of
 from auditor.schema import Estimate, SystemRecord
 
 __all__ = [
-    "ENOUGH_RUNS",
     "crossed_bootstrap",
     "crossed_draws",
     "families_of",
@@ -31,9 +28,6 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
-
-ENOUGH_RUNS = 3
-"""Fewer runs of a family are described, not inferred from."""
 
 
 def families_of(systems: Sequence[SystemRecord]) -> dict[str, tuple[str, ...]]:
@@ -123,24 +117,18 @@ def _difference(
     if n < FEW:
         note = f"{n} patient(s) are too few to compare; at least {FEW} are needed"
         return Estimate(mean, n, "descriptive", status="too_few", note=note)
-    parts = [(float(apart.var(ddof=1)) / n, n - 1)]
-    for runs in (first, second):
-        parts.append((float(runs.mean(axis=1).var(ddof=1)) / len(runs), len(runs) - 1))
+    parts = [part_of(apart), *(part_of(runs.mean(axis=1)) for runs in (first, second))]
     if scans is not None and len(scans) > 1:
-        parts.append((float(scans.var(ddof=1)) / len(scans), len(scans) - 1))
-    variance = sum(part for part, _ in parts)
-    if variance == 0:
-        note = "the difference is the same in all patients and runs"
-        return Estimate(mean, n, "descriptive", status="degenerate", note=note)
-    freedom = variance**2 / sum(part**2 / df for part, df in parts)
-    reached = float(stats.t.ppf((1.0 + each) / 2.0, freedom)) * math.sqrt(variance)
-    low, high = mean - reached, mean + reached
-    if reach is not None:
-        low, high = max(-reach, low), min(reach, high)
-    method = (
-        f"t on patients and training runs ({freedom:.1f} degrees of freedom), Bonferroni over pairs"
+        parts.append(part_of(scans))
+    return t_interval(
+        mean,
+        parts,
+        n=n,
+        level=level,
+        each=each,
+        reach=None if reach is None else (-reach, reach),
+        method="t on patients and training runs ({freedom}), Bonferroni over pairs",
     )
-    return Estimate(mean, n, method, "two-sided", level, low, high)
 
 
 def run_weights(runs: int, draws: int, seed: int) -> Floats:

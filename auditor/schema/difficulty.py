@@ -78,13 +78,19 @@ class DoseResponse:
 
 @dataclass(frozen=True, slots=True)
 class WindowUse:
-    """One system of a sweep."""
+    """One window of a study: a system of a sweep, or training runs under the patch they were trained with."""
 
-    system: str
+    name: str
+    """Of the system; of training runs the family with its patch."""
+    systems: tuple[str, ...]
+    """The system, or the training runs whose scores are averaged within each patient."""
     window: str
     """As it was declared, in the order of the system's axes: 64x64x32; or whole image."""
     property: str
     """Name of the property that holds the share of foreground in its windows."""
+    training: tuple[float, float] | None
+    """Declared smallest and largest share of foreground in the training patches; of several training
+    runs the range that all of them declare to have seen. None: see what is missing."""
     points: tuple[tuple[str, float, float], ...]
     """(case, share of foreground in the windows that hold any, DSC)."""
 
@@ -93,9 +99,11 @@ class WindowUse:
 class WindowCell:
     """Mean DSC of one window in one group of patients."""
 
-    system: str
-    side: Literal["all", "inside", "outside"]
-    """Whether the share of foreground in the windows lies inside the declared range of the training."""
+    use: str
+    """Name of the window's use."""
+    side: Literal["all", "inside", "outside", "below", "above"]
+    """Where the share of foreground in the windows lies to the range of the training; outside is below
+    or above, which are told apart for all sizes together only."""
     size: str
     """``all``, or the group of object size."""
     mean: Estimate
@@ -106,7 +114,7 @@ class WindowDifference:
     """Two windows on the same patients."""
 
     first: str
-    """System."""
+    """Name of a use."""
     second: str
     group: str
     """``all``, a group of object size, or ``changes side``: cases inside the training range under one of
@@ -116,17 +124,64 @@ class WindowDifference:
 
 
 @dataclass(frozen=True, slots=True)
-class WindowSweep:
-    """One checkpoint under several windows, read against the share of foreground in them."""
+class RangeDrop:
+    """By how much a window scores less outside of the training range than inside, on other patients."""
+
+    use: str
+    size: str
+    """``all``, or the group of object size."""
+    drop: Estimate
+    """Mean DSC inside less mean DSC outside; n counts the patients of both sides."""
+
+
+@dataclass(frozen=True, slots=True)
+class LossShare:
+    """Which part of all that is lost (1 - DSC, summed) is lost in one group of cases."""
+
+    use: str
+    group: str
+    """A group of object size, or inside, below or above the training range."""
+    share: Estimate
+    """Loss of the group over the loss of all cases."""
+    cases: float
+    """The group's share of the cases: what the loss would be if it were spread evenly."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowStudy:
+    """Windows of several sizes, read against the share of foreground in them.
+
+    Either one checkpoint under several windows (a sweep), or one family with checkpoints that were
+    trained per patch size, each under its own patch. The two answer different questions.
+    """
 
     label: str
+    family: str
+    """Whose checkpoints were trained per patch size; empty: a sweep of one checkpoint."""
     uses: tuple[WindowUse, ...]
     """From the smallest window to the largest."""
-    training: tuple[float, float] | None
-    """Declared smallest and largest share of foreground in the training patches."""
     sizes: tuple[str, ...]
     """Groups of object size, rising; empty: not assessable."""
     cells: tuple[WindowCell, ...]
     differences: tuple[WindowDifference, ...]
+    drops: tuple[RangeDrop, ...]
+    losses: tuple[LossShare, ...]
     missing: tuple[str, ...]
     """What could not be read, and why, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class RangeDropDifference:
+    """Whether leaving the training range costs one family more than another, at one patch size."""
+
+    label: str
+    patch: str
+    """Window and training patch of both."""
+    first: str
+    """Family."""
+    second: str
+    size: str
+    """``all``, or the group of object size."""
+    difference: Estimate
+    """Drop of the first less drop of the second, on the same patients; positive: the first loses more.
+    Simultaneous over the pairs of families of this patch and size."""

@@ -24,7 +24,7 @@ from auditor.schema.audited import (
 from auditor.schema.claims import FailureSensitivity, Waiver
 from auditor.schema.coverage import CoverageRow, StratumBounds
 from auditor.schema.decisions import Decision
-from auditor.schema.difficulty import DifficultyAxis, DoseResponse, WindowSweep
+from auditor.schema.difficulty import DifficultyAxis, DoseResponse, RangeDropDifference, WindowStudy
 from auditor.schema.estimates import Estimate
 from auditor.schema.layers import LayerSusceptibility
 from auditor.schema.measured import MeasuredElsewhere
@@ -301,8 +301,12 @@ class Results:
     """What a reader must not conclude, in words."""
     dose: tuple[DoseResponse, ...] = ()
     """How the clean DSC grows with the foreground ratio."""
-    sweeps: tuple[WindowSweep, ...] = ()
+    sweeps: tuple[WindowStudy, ...] = ()
     """Checkpoints that were audited under several windows."""
+    trained_patches: tuple[WindowStudy, ...] = ()
+    """Families with checkpoints that were trained per patch size, each under its own patch."""
+    range_drops: tuple[RangeDropDifference, ...] = ()
+    """What leaving the training range costs one family more than another."""
     raters: RaterResults | None = None
     """How much raters agree, and systems with them; None: no case has two raters."""
     coverage: tuple[CoverageRow, ...] = ()

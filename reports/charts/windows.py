@@ -1,4 +1,4 @@
-"""Windows of one checkpoint: mean scores inside and outside of the training range, by object size."""
+"""Windows of several sizes: mean scores inside and outside of the training range, by object size."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from auditor.schema import WindowCell, WindowSweep
+from auditor.schema import WindowCell, WindowStudy, WindowUse
 from reports import svg
 from reports.charts.axes import Scale, vertical_axis
 from reports.charts.points import shorten
@@ -18,14 +18,14 @@ SHIFT = {"inside": -9.0, "all": 0.0, "outside": 9.0}
 """Where a mark stands beside the middle of its window."""
 
 
-def group(sweep: WindowSweep, size: str, marks: Mapping[str, Mark], title: str) -> Markup:
+def group(study: WindowStudy, size: str, marks: Mapping[str, Mark], title: str) -> Markup:
     """Draw the mean of every window for one group of object size.
 
     Filled: inside the training range; hollow: outside; a bar without a mark: all of them.
 
     Parameters
     ----------
-    sweep
+    study
         One label.
     size
         ``all``, or one of its groups.
@@ -34,30 +34,36 @@ def group(sweep: WindowSweep, size: str, marks: Mapping[str, Mark], title: str) 
     title
         Of the panel.
     """
-    cells = [it for it in sweep.cells if it.size == size]
+    cells = [it for it in study.cells if it.size == size and it.side in SHIFT]
     # one scale for every group, so that panels can be compared
-    ends = [v for it in sweep.cells for v in (it.mean.value, it.mean.low) if v is not None]
+    ends = [v for it in study.cells for v in (it.mean.value, it.mean.low) if v is not None]
     floor = max(0.0, int(min([*ends, 0.9]) * 10) / 10)
     up = Scale(floor, 1.0, BOTTOM, TOP)
-    step = (RIGHT - LEFT) / max(1, len(sweep.uses))
+    step = (RIGHT - LEFT) / max(1, len(study.uses))
     parts = [vertical_axis(up, LEFT, RIGHT), svg.line(LEFT, BOTTOM, RIGHT, BOTTOM, class_="axis")]
-    for place, use in enumerate(sweep.uses):
+    for place, use in enumerate(study.uses):
         x = LEFT + step * (place + 0.5)
         words = shorten(use.window, int(step / 6))
         parts.append(svg.text(x, BOTTOM + 15, words, class_="tick", text_anchor="middle"))
-        mine = [it for it in cells if it.system == use.system]
+        mine = [it for it in cells if it.use == use.name]
         split = any(it.side == "inside" for it in mine)
-        parts += [_cell(it, x, up, marks[it.system], split=split) for it in mine]
+        parts += [_cell(it, x, up, marks[_drawn_as(study, use)], split=split) for it in mine]
     parts.append(svg.text(6, 16, title, class_="panel-title"))
-    parts.append(svg.text(RIGHT, BOTTOM + 31, "window", class_="tick", text_anchor="end"))
+    below = "training patch" if study.family else "window"
+    parts.append(svg.text(RIGHT, BOTTOM + 31, below, class_="tick", text_anchor="end"))
     parts.append(svg.text(RIGHT, 29, "mean DSC", class_="tick", text_anchor="end"))
     return svg.drawing(
         300,
         BOTTOM + 36,
         *parts,
-        title=f"Mean DSC of {sweep.label} by window: {title}",
+        title=f"Mean DSC of {study.label} by {below}: {title}",
         description="; ".join(_words(it) for it in cells) + ".",
     )
+
+
+def _drawn_as(study: WindowStudy, use: WindowUse) -> str:
+    """Name the system whose mark stands for a use; a family keeps one over all of its patches."""
+    return (study.uses[0] if study.family else use).systems[0]
 
 
 def _cell(cell: WindowCell, x: float, up: Scale, mark: Mark, *, split: bool) -> Markup:
@@ -81,4 +87,4 @@ def _cell(cell: WindowCell, x: float, up: Scale, mark: Mark, *, split: bool) -> 
 def _words(cell: WindowCell) -> str:
     mean = cell.mean
     value = status_words(mean.status) if mean.value is None else digits(mean.value)
-    return f"{cell.system}, {cell.side}: {value}, n {mean.n}"
+    return f"{cell.use}, {cell.side}: {value}, n {mean.n}"

@@ -10,12 +10,14 @@ from rows_tables import LABEL, rows_of, setup_of, table_of
 from swept_windows import COHORT, RANGE, WINDOWS, rows, setup, volumes
 
 from auditor.analysis import summarise
-from auditor.analysis.window_sweep import CHANGES_SIDE, swept, window_words
-from auditor.schema import Certainty, ContractField, TrainingFacts, WindowSweep
+from auditor.analysis.window_estimates import CHANGES_SIDE
+from auditor.analysis.window_groups import window_words
+from auditor.analysis.window_sweep import swept
+from auditor.schema import Certainty, ContractField, TrainingFacts, WindowStudy
 
 
 @pytest.fixture(scope="module")
-def sweep() -> WindowSweep:
+def sweep() -> WindowStudy:
     (found,) = summarise(table_of(rows()), setup=setup()).sweeps
     return found
 
@@ -29,20 +31,21 @@ def scores(system: str) -> dict[str, float]:
 
 
 def test_a_sweep_holds_the_windows_of_one_checkpoint_from_small_to_large(
-    sweep: WindowSweep,
+    sweep: WindowStudy,
 ) -> None:
-    assert [(it.system, it.window) for it in sweep.uses] == [
+    assert [(it.name, it.window) for it in sweep.uses] == [
         ("w32", "32x32x16"),
         ("w64", "64x64x32"),
     ]
-    assert (sweep.label, sweep.training, sweep.missing) == (LABEL, RANGE, ())
+    assert (sweep.label, sweep.family, sweep.missing) == (LABEL, "", ())
+    assert {it.training for it in sweep.uses} == {RANGE}
     assert sweep.uses[0].points[0] == ("C001", 0.01, scores("w32")["scan_000_0"])
 
 
-def test_inside_is_strictly_between_the_ends_of_the_training(sweep: WindowSweep) -> None:
+def test_inside_is_strictly_between_the_ends_of_the_training(sweep: WindowStudy) -> None:
     # w32: 0.01 (i + 1): 0.06 .. 0.19 are strictly inside, 0.05 and 0.20 are not; w64: 0.055 .. 0.18
     inside = {"w32": range(5, 19), "w64": range(10, 36)}
-    cells = {(it.system, it.side): it.mean for it in sweep.cells if it.size == "all"}
+    cells = {(it.use, it.side): it.mean for it in sweep.cells if it.size == "all"}
     for system, places in inside.items():
         mine = scores(system)
         known = [mine[COHORT.cases[i].case] for i in places]
@@ -52,10 +55,11 @@ def test_inside_is_strictly_between_the_ends_of_the_training(sweep: WindowSweep)
         assert cells[system, "all"].n == 36
 
 
-def test_sides_are_crossed_with_thirds_of_object_size(sweep: WindowSweep) -> None:
+def test_sides_are_crossed_with_thirds_of_object_size(sweep: WindowStudy) -> None:
     assert len(sweep.sizes) == 3
-    cells = {(it.system, it.side, it.size): it.mean for it in sweep.cells}
-    assert len(cells) == 2 * 3 * 4
+    cells = {(it.use, it.side, it.size): it.mean for it in sweep.cells}
+    # all, inside, outside by all and three sizes; below and above for all sizes
+    assert len(cells) == 2 * (3 * 4 + 2)
     thirds = np.argsort(np.argsort(list(volumes().values()))) // 12
     mine = scores("w32")
     for place, size in enumerate(sweep.sizes):
@@ -69,7 +73,7 @@ def test_sides_are_crossed_with_thirds_of_object_size(sweep: WindowSweep) -> Non
         assert (found.low is None) == (found.n < 10)
 
 
-def test_windows_are_compared_on_the_same_patients(sweep: WindowSweep) -> None:
+def test_windows_are_compared_on_the_same_patients(sweep: WindowStudy) -> None:
     first, second = scores("w32"), scores("w64")
     apart = {case: first[case] - second[case] for case in first}
     found = {it.group: it for it in sweep.differences}
@@ -115,7 +119,7 @@ def test_windows_are_named_by_what_tells_them_apart() -> None:
 def test_what_a_sweep_cannot_say_is_told() -> None:
     bare = rows_of(COHORT)
     (found,) = summarise(table_of(bare), setup=setup(training=None)).sweeps
-    assert found.training is None
+    assert {it.training for it in found.uses} == {None}
     assert found.sizes == ()
     assert {it.side for it in found.cells} == {"all"}
     told = " ".join(found.missing)
@@ -139,6 +143,7 @@ def test_a_case_without_a_share_is_on_neither_side() -> None:
         for row in rows()
     ]
     (found,) = summarise(table_of(made), setup=setup()).sweeps
-    n = {it.side: it.mean.n for it in found.cells if (it.system, it.size) == ("w32", "all")}
-    assert n == {"all": 36, "inside": 13, "outside": 22}
+    n = {it.side: it.mean.n for it in found.cells if (it.use, it.size) == ("w32", "all")}
+    # below: 0.01 .. 0.05; above: 0.20 .. 0.36
+    assert n == {"all": 36, "inside": 13, "outside": 22, "below": 5, "above": 17}
     assert "1 case(s) without a value: nothing is marked" in found.missing[0]

@@ -76,10 +76,10 @@ def test_a_sweep_runs_and_its_report_names_settings_and_facts_of_the_training(
     assert "flips [0, 1]" in page
     assert "patches of" in page
     # the two windows with the same flips are one sweep each, from small to large
-    found = [[use["system"] for use in it["uses"]] for it in results["sweeps"]]
+    found = [[use["name"] for use in it["uses"]] for it in results["sweeps"]]
     assert found == [[names[2], names[0]], [names[3], names[1]]]
     for sweep in results["sweeps"]:
-        assert sweep["training"] == [0.004, 0.25]
+        assert [use["training"] for use in sweep["uses"]] == [[0.004, 0.25]] * 2
         assert [use["window"] for use in sweep["uses"]] == ["16x32x16", "32x32x16"]
         small, large = ({it[0]: it[1] for it in use["points"]} for use in sweep["uses"])
         assert small.keys() == large.keys()

@@ -186,8 +186,10 @@ def test_a_sweep_without_a_training_range_says_what_is_missing(swept: Results) -
     bare = tuple(
         replace(
             it,
-            training=None,
+            uses=tuple(replace(use, training=None) for use in it.uses),
             sizes=(),
+            drops=(),
+            losses=(),
             missing=("Inside and outside: training.foreground_ratio is not declared.",),
             cells=tuple(c for c in it.cells if (c.side, c.size) == ("all", "all")),
             differences=tuple(d for d in it.differences if d.group == "all"),

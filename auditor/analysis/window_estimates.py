@@ -1,0 +1,301 @@
+"""What is estimated of scores under windows: means, differences, drops, and where the loss lies.
+
+**Conventions.** Those of `window_groups`. With `ENOUGH_RUNS` training runs of a family an interval is about
+other patients and other training runs (`training_runs`); with fewer, and in a sweep of one checkpoint, about
+other patients of these very checkpoints, and its method says so.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.analysis.comparison import paired
+from auditor.analysis.intervals import FEW, studentized_interval
+from auditor.analysis.setup import AnalysisSetup
+from auditor.analysis.table import over_patients
+from auditor.analysis.training_runs import ENOUGH_RUNS, Part, part_of, t_interval
+from auditor.analysis.window_groups import ENDS, Member
+from auditor.schema import Estimate, LossShare, RangeDrop, WindowCell, WindowDifference
+
+__all__ = ["CHANGES_SIDE", "cells", "differences", "drop_between", "drops", "losses"]
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+CHANGES_SIDE = "changes side"
+"""Group of cases that one window puts inside the training range and the other outside."""
+_SHARE = (0.0, 1.0)
+_DIFFERENCE = (-1.0, 1.0)
+_NONE = Estimate(None, 0, "none", status="not_assessable", note="no patient")
+
+
+def cells(
+    members: Sequence[Member], sizes: Mapping[str, Flags], setup: AnalysisSetup
+) -> tuple[WindowCell, ...]:
+    """Mean DSC of every window, by side and by size."""
+    everywhere = np.ones(len(setup.names), dtype=bool)
+    found = []
+    for member in members:
+        crossed = {name: it for name, it in member.sides.items() if name not in ENDS}
+        for side, where in {"all": everywhere, **crossed}.items():
+            for size, inside in {"all": everywhere, **sizes}.items():
+                found.append((member, side, size, where & inside))
+        found += [(member, it, "all", member.sides[it]) for it in ENDS if it in member.sides]
+    return tuple(
+        WindowCell(it.name, side, size, _mean(it, where, setup))  # type: ignore[arg-type]
+        for it, side, size, where in found
+    )
+
+
+def _of_whom(method: str, members: Sequence[Member]) -> str:
+    """Say of which training runs an interval over patients speaks, where they stand for a family."""
+    if not members[0].of_family:
+        return method
+    runs = max(len(it.scores) for it in members)
+    these = "this training run" if runs == 1 else f"these {runs} training runs"
+    return f"{method}, over patients of {these} alone"
+
+
+def _mean(member: Member, where: Flags, setup: AnalysisSetup) -> Estimate:
+    """Mean over the patients of a group, with its interval where they are enough."""
+    values = member.over_patients(where, setup)
+    sample, level = values.mean(axis=0), setup.audit.interval_level
+    n = len(sample)
+    if n == 0:
+        return _NONE
+    mean = float(sample.mean())
+    if n < FEW:
+        return Estimate(mean, n, "descriptive", status="too_few", note=f"needs n >= {FEW}")
+    if len(values) >= ENOUGH_RUNS:
+        parts = [part_of(sample), part_of(values.mean(axis=1))]
+        method = "t on patients and training runs ({freedom})"
+        return t_interval(mean, parts, n=n, level=level, reach=_SHARE, method=method)
+    low, high = (
+        float(it[0])
+        for it in studentized_interval(sample[:, None], setup.weights(n), level=level, bounded=True)
+    )
+    if low == high:
+        note = "all patients have the same value; the interval says nothing of others"
+        return Estimate(mean, n, "descriptive", status="degenerate", note=note)
+    method = _of_whom("studentized bootstrap", [member])
+    return Estimate(mean, n, method, "two-sided", level, low, high)
+
+
+def differences(
+    members: Sequence[Member], sizes: Mapping[str, Flags], setup: AnalysisSetup
+) -> tuple[WindowDifference, ...]:
+    """Compare windows on the same patients: over all, by size, and where a case changes its side."""
+    known = np.logical_and.reduce([it.known for it in members])
+    rows = []
+    for group, inside in {"all": known, **sizes}.items():
+        values = {it.name: it.over_patients(known & inside, setup) for it in members}
+        rows += [
+            WindowDifference(*pair, group, it)
+            for pair, it in _pairs(values, members, setup, independent=True)
+        ]
+    for pair in itertools.combinations(members, 2):
+        if all(it.sides for it in pair):
+            values = _moved(*pair, known, setup)
+            rows += [
+                WindowDifference(*names, CHANGES_SIDE, it)
+                for names, it in _pairs(values, pair, setup, independent=False)
+            ]
+    return tuple(rows)
+
+
+def _moved(first: Member, second: Member, known: Flags, setup: AnalysisSetup) -> dict[str, Floats]:
+    """Scores inside and outside of cases that one window puts inside the range and the other outside."""
+    leaves = first.sides["inside"] & second.sides["outside"]
+    enters = first.sides["outside"] & second.sides["inside"]
+    one, other = first.scores, second.scores
+    if len(one) != len(other):  # runs cannot be set side by side, their means can
+        one, other = first.mean[None], second.mean[None]
+    swapped = {
+        first.name: np.where(leaves, one, other),
+        second.name: np.where(leaves, other, one),
+    }
+    moved = known & (leaves | enters)
+    return {
+        name: np.stack([over_patients(it, setup.patient_numbers, moved) for it in scores])
+        for name, scores in swapped.items()
+    }
+
+
+def _pairs(
+    values: Mapping[str, Floats],
+    members: Sequence[Member],
+    setup: AnalysisSetup,
+    *,
+    independent: bool,
+) -> list[tuple[tuple[str, str], Estimate]]:
+    """Compare (runs, patients) pair by pair, simultaneously.
+
+    Parameters
+    ----------
+    values : name -> (runs, patients)
+    members : behind them
+    setup : the audit
+    independent : whether the runs of one have nothing to do with those of the other; else the n-th of one
+        is set beside the n-th of the other
+    """
+    n = next(iter(values.values())).shape[1]
+    pairs = list(itertools.combinations(values, 2))
+    if n == 0:
+        return [(pair, _NONE) for pair in pairs]
+    level = setup.audit.interval_level
+    if min(len(it) for it in values.values()) < ENOUGH_RUNS or n < FEW:
+        means = {name: it.mean(axis=0) for name, it in values.items()}
+        found = paired(means, setup.weights(n), level=level, higher_is_better=True, reach=1.0)
+        told = [it.difference for it in found]
+        said = [replace(it, method=_of_whom(it.method, members)) for it in told]
+        kept = [new if old.low is not None else old for old, new in zip(told, said, strict=True)]
+        return list(zip(pairs, kept, strict=True))
+    each = 1.0 - (1.0 - level) / len(pairs)
+    estimates = []
+    for a, b in pairs:
+        apart = values[a].mean(axis=0) - values[b].mean(axis=0)
+        runs = [values[it].mean(axis=1) for it in (a, b)]
+        parts = [part_of(it) for it in runs] if independent else [part_of(runs[0] - runs[1])]
+        estimates.append(
+            t_interval(
+                float(apart.mean()),
+                [part_of(apart), *parts],
+                n=n,
+                level=level,
+                each=each,
+                reach=_DIFFERENCE,
+                method="t on patients and training runs ({freedom}), Bonferroni over pairs",
+            )
+        )
+    return list(zip(pairs, estimates, strict=True))
+
+
+def drops(
+    members: Sequence[Member], sizes: Mapping[str, Flags], setup: AnalysisSetup
+) -> tuple[RangeDrop, ...]:
+    """Mean DSC inside of the training range less outside, for every window and size."""
+    everywhere = np.ones(len(setup.names), dtype=bool)
+    return tuple(
+        RangeDrop(it.name, size, drop_between([it], it.sides, where, setup))
+        for it in members
+        if it.sides
+        for size, where in {"all": everywhere, **sizes}.items()
+    )
+
+
+def drop_between(
+    members: Sequence[Member],
+    sides: Mapping[str, Flags],
+    where: Flags,
+    setup: AnalysisSetup,
+    *,
+    pairs: int = 1,
+) -> Estimate:
+    """Mean inside less mean outside: of one member, or of the first less the second.
+
+    Parameters
+    ----------
+    members : one or two
+    sides : inside and outside -> cases
+    where : cases that count
+    setup : the audit
+    pairs : so many intervals hold together (Bonferroni)
+
+    Returns
+    -------
+    Estimate
+        Its n counts the patients of both sides. A patient with cases on both is taken for two, which
+        errs on the wide side where its scores rise together.
+    """
+    known = np.logical_and.reduce([it.known for it in members])
+    parted = [
+        [it.over_patients(sides[side] & where & known, setup) for it in members]
+        for side in ("inside", "outside")
+    ]
+    inside, outside = (_apart([it.mean(axis=0) for it in side]) for side in parted)
+    n, level = len(inside) + len(outside), setup.audit.interval_level
+    if not len(inside) or not len(outside):
+        which = "inside" if not len(inside) else "outside"
+        note = f"no patient {which} of the training range"
+        return Estimate(None, n, "none", status="not_assessable", note=note)
+    drop = float(inside.mean() - outside.mean())
+    if min(len(inside), len(outside)) < FEW:
+        note = f"{len(inside)} patients inside and {len(outside)} outside; needs >= {FEW} of each"
+        return Estimate(drop, n, "descriptive", status="too_few", note=note)
+    parts = [part_of(inside), part_of(outside)]
+    fewest = min(len(it.scores) for it in members)
+    if fewest >= ENOUGH_RUNS:
+        parts += [_run_part(within, beyond) for within, beyond in zip(*parted, strict=True)]
+        words = "t on patients inside and outside, and on training runs ({freedom})"
+    else:
+        words = _of_whom("t on patients inside and outside ({freedom})", members)
+    return t_interval(
+        drop,
+        parts,
+        n=n,
+        level=level,
+        each=1.0 - (1.0 - level) / pairs,
+        reach=(-float(len(members)), float(len(members))),
+        method=words + (", Bonferroni over pairs" if pairs > 1 else ""),
+    )
+
+
+def _apart(values: Sequence[Floats]) -> Floats:
+    return values[0] if len(values) == 1 else values[0] - values[1]
+
+
+def _run_part(inside: Floats, outside: Floats) -> Part:
+    """Return what training runs add: the variance of the drop of a run."""
+    return part_of(inside.mean(axis=1) - outside.mean(axis=1))
+
+
+def losses(
+    members: Sequence[Member], sizes: Mapping[str, Flags], setup: AnalysisSetup
+) -> tuple[LossShare, ...]:
+    """Find where all that is lost lies: the loss of each group over the loss of all cases."""
+    return tuple(
+        LossShare(it.name, name, *_loss(it, where, setup))
+        for it in members
+        for name, where in {
+            **sizes,
+            **{side: it.sides[side] for side in ("inside", *ENDS) if side in it.sides},
+        }.items()
+    )
+
+
+def _loss(member: Member, where: Flags, setup: AnalysisSetup) -> tuple[Estimate, float]:
+    """Share of the loss in a group, and the group's share of the cases."""
+    known = member.known
+    lost = 1.0 - member.scores
+    held = np.where(where, lost, 0.0)
+    inside, total = (
+        np.stack([over_patients(it, setup.patient_numbers, known) for it in rows])
+        for rows in (held, lost)
+    )
+    n, level = total.shape[1], setup.audit.interval_level
+    cases = float((where & known).sum() / known.sum()) if known.any() else 0.0
+    if n == 0:
+        return _NONE, cases
+    each = total.mean(axis=1)
+    if not (each > 0).all():
+        note = "a training run loses nothing" if len(each) > 1 else "nothing is lost"
+        return Estimate(None, n, "none", status="not_assessable", note=note), cases
+    share = float(inside.mean() / total.mean())
+    if n < FEW:
+        note = f"needs n >= {FEW}"
+        return Estimate(share, n, "descriptive", status="too_few", note=note), cases
+    # a ratio of means, linearised: what each patient moves it by
+    moved = (inside.mean(axis=0) - share * total.mean(axis=0)) / total.mean()
+    parts = [part_of(moved)]
+    if len(each) >= ENOUGH_RUNS:
+        parts.append(part_of(inside.mean(axis=1) / each))
+        method = "t of a ratio on patients and training runs ({freedom})"
+    else:
+        method = _of_whom("t of a ratio on patients ({freedom})", [member])
+    found = t_interval(share, parts, n=n, level=level, reach=_SHARE, method=method)
+    return found, cases

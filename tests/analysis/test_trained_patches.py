@@ -1,0 +1,229 @@
+"""Families by training patch: runs averaged within patients, both resampled together, sides and drops."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from patch_families import (
+    NAMES,
+    PROPERTIES,
+    RANGES,
+    changed,
+    rows,
+    scores,
+    setup,
+)
+from rows_tables import Cohort, setup_of, table_of
+from scipy import stats
+
+from auditor.analysis import summarise
+from auditor.analysis.trained_patches import runs_by_patch
+from auditor.analysis.training_runs import Part, part_of, t_interval
+from auditor.analysis.window_estimates import CHANGES_SIDE, drop_between, losses
+from auditor.analysis.window_groups import Member, sides_of
+from auditor.analysis.window_sweep import swept
+from auditor.schema import AblationSpec, Results, TrainingFacts, WindowStudy
+
+SMALL, LARGE = "unet, patch 32x32x32", "unet, patch 64x64x64"
+
+
+@pytest.fixture(scope="module")
+def results() -> Results:
+    return summarise(table_of(rows()), setup=setup())
+
+
+@pytest.fixture(scope="module")
+def unet(results: Results) -> WindowStudy:
+    return next(it for it in results.trained_patches if it.family == "unet")
+
+
+def of_runs(patch: int, family: str = "unet") -> np.ndarray:
+    return np.array([scores(f"{family}-{patch}-s{seed}") for seed in (1, 2, 3)])
+
+
+def test_a_family_holds_its_training_runs_from_the_smallest_patch_to_the_largest(
+    results: Results, unet: WindowStudy
+) -> None:
+    assert [it.family for it in results.trained_patches] == ["unet", "agu"]
+    assert results.sweeps == ()  # other checkpoints: no sweep of one
+    assert [(it.name, it.window) for it in unet.uses] == [(SMALL, "32x32x32"), (LARGE, "64x64x64")]
+    assert unet.uses[0].systems == ("unet-32-s1", "unet-32-s2", "unet-32-s3")
+    assert [it.training for it in unet.uses] == [RANGES[32], RANGES[64]]
+    assert unet.missing == ()
+    case, share, score = unet.uses[0].points[0]
+    assert (case, share) == ("C001", 0.01)
+    assert score == pytest.approx(of_runs(32).mean(axis=0)[0])
+
+
+def test_runs_are_averaged_within_patients_and_both_make_the_interval(unet: WindowStudy) -> None:
+    values = of_runs(32)
+    patients, runs = values.mean(axis=0), values.mean(axis=1)
+    v_p, v_r = patients.var(ddof=1) / 36, runs.var(ddof=1) / 3
+    freedom = (v_p + v_r) ** 2 / (v_p**2 / 35 + v_r**2 / 2)
+    half = stats.t.ppf(0.975, freedom) * math.sqrt(v_p + v_r)
+    cell = next(it.mean for it in unet.cells if (it.use, it.side, it.size) == (SMALL, "all", "all"))
+    expected = (values.mean(), values.mean() - half, min(1.0, values.mean() + half), 36)
+    assert (cell.value, cell.low, cell.high, cell.n) == pytest.approx(expected)
+    assert "patients and training runs" in cell.method
+
+
+def test_sides_belong_to_the_patch_and_are_crossed_with_size(unet: WindowStudy) -> None:
+    cells = {(it.use, it.side, it.size): it.mean for it in unet.cells}
+    # shares 0.01 (i + 1) in patches of 32: strictly inside (0.05, 0.20) are cases 5 .. 18
+    inside = of_runs(32).mean(axis=0)[5:19]
+    assert cells[SMALL, "inside", "all"].n == 14
+    assert cells[SMALL, "inside", "all"].value == pytest.approx(inside.mean())
+    assert [cells[SMALL, side, "all"].n for side in ("outside", "below", "above")] == [22, 5, 17]
+    assert len(unet.sizes) == 3
+    thirds = [cells[SMALL, "inside", size] for size in unet.sizes]
+    assert [it.n for it in thirds] == [5, 4, 5]  # of 5 .. 18 those with i % 3 = 0, 1, 2
+    assert {it.status for it in thirds} == {"too_few"}
+
+
+def test_patches_are_compared_on_the_same_patients(unet: WindowStudy) -> None:
+    found = {it.group: it for it in unet.differences}
+    apart = of_runs(32) - of_runs(64)
+    alone = found["all"].difference
+    assert alone.value == pytest.approx(apart.mean())
+    parts = [part_of(apart.mean(axis=0)), part_of(of_runs(32).mean(axis=1))]
+    parts.append(part_of(of_runs(64).mean(axis=1)))
+    expected = t_interval(apart.mean(), parts, n=36, level=0.95, method="")
+    assert (alone.low, alone.high) == pytest.approx((expected.low, expected.high))
+    # the shares of a case and its range are halved alike, so that no case changes its side
+    assert found[CHANGES_SIDE].difference.status == "not_assessable"
+
+
+def test_a_drop_is_that_of_welch_where_no_run_varies() -> None:
+    """One checkpoint: t on two groups of patients of their own variance, as SciPy has it."""
+    cohort = setup_of(Cohort(patients=30, perturbations=()))
+    rng = np.random.default_rng(3)
+    values = np.concatenate([rng.normal(0.9, 0.02, 12), rng.normal(0.7, 0.1, 18)])
+    shares = np.array([0.1] * 12 + [0.4] * 18)
+    member = Member("u", ("u",), values[None], shares, sides_of(shares, [(0.05, 0.2)]))
+    found = drop_between([member], member.sides, np.ones(30, dtype=bool), cohort)
+    peer = stats.ttest_ind(values[:12], values[12:], equal_var=False)
+    low, high = peer.confidence_interval(0.95)
+    assert found.value == pytest.approx(values[:12].mean() - values[12:].mean())
+    assert (found.low, found.high) == pytest.approx((low, high))
+    assert found.n == 30
+
+
+def test_families_are_compared_by_what_leaving_the_range_costs_them(results: Results) -> None:
+    rows_ = [it for it in results.range_drops if it.size == "all"]
+    assert [(it.patch, it.first, it.second) for it in rows_] == [
+        ("32x32x32", "unet", "agu"),
+        ("64x64x64", "unet", "agu"),
+    ]
+    apart = of_runs(32).mean(axis=0) - of_runs(32, "agu").mean(axis=0)
+    outside = np.r_[apart[:5], apart[19:]]
+    assert rows_[0].difference.value == pytest.approx(apart[5:19].mean() - outside.mean())
+    assert rows_[0].difference.n == 36
+    ends = rows_[0].difference.low, rows_[0].difference.high
+    assert rows_[0].difference.value == pytest.approx(sum(it or 0.0 for it in ends) / 2)
+    assert None not in ends
+
+
+def test_the_loss_of_groups_by_hand() -> None:
+    """Losses 0.1, 0.1, 0.4, 0.4 over ten times four cases: the second half holds 8 tenths of them."""
+    cohort = setup_of(Cohort(patients=40, perturbations=()))
+    values = np.tile([0.9, 0.9, 0.6, 0.6], 10)
+    second = np.tile([False, False, True, True], 10)
+    member = Member("u", ("u",), values[None], np.full(40, np.nan), {})
+    (found,) = losses([member], {"second": second}, cohort)
+    assert (found.share.value, found.cases) == pytest.approx((0.8, 0.5))
+    # each moves the ratio by (0 - .8 x .1) / .25 = -.32 or (.4 - .8 x .4) / .25 = .32
+    error = math.sqrt(0.32**2 * 40 / 39 / 40)
+    assert found.share.low == pytest.approx(0.8 - stats.t.ppf(0.975, 39) * error)
+    perfect = replace(member, scores=np.ones((1, 40)))
+    (found,) = losses([perfect], {"second": second}, cohort)
+    assert (found.share.value, found.share.note) == (None, "nothing is lost")
+
+
+def test_a_case_is_on_a_side_only_where_it_is_so_for_every_run() -> None:
+    shares = np.array([0.04, 0.06, 0.12, 0.18, 0.3, np.nan])
+    found = sides_of(shares, [(0.05, 0.15), (0.08, 0.20)])
+    assert found["below"].tolist() == [True, False, False, False, False, False]
+    assert found["inside"].tolist() == [False, False, True, False, False, False]
+    assert found["above"].tolist() == [False, False, False, False, True, False]
+    assert sides_of(shares, []) == {}
+    known = changed(setup(), "unet-32-s2", training=TrainingFacts((32, 32, 32), (0.1, 0.3)))
+    study = summarise(table_of(rows()), setup=known).trained_patches[0]
+    assert study.uses[0].training == (0.1, 0.2)
+    assert "3 training runs with patches of 32x32x32 declare different ranges" in study.missing[0]
+
+
+def test_fewer_than_three_runs_speak_of_themselves_alone() -> None:
+    known = changed(setup(), "unet-32-s3", family="")
+    study = summarise(table_of(rows()), setup=known).trained_patches[0]
+    cell = next(
+        it.mean for it in study.cells if (it.use, it.side, it.size) == (SMALL, "all", "all")
+    )
+    assert cell.method == "studentized bootstrap, over patients of these 2 training runs alone"
+    assert cell.low is not None
+    whole = next(it.difference for it in study.differences if it.group == "all")
+    assert whole.method.endswith("over patients of these 3 training runs alone")
+
+
+def test_what_is_no_training_run_is_told_or_left_out() -> None:
+    base = setup()
+    other = replace(base, windows={**base.windows, "unet-32-s1": PROPERTIES[64]})
+    families, told = runs_by_patch(other)
+    assert [it.name for it in families["unet"]["32x32x32"]] == ["unet-32-s2", "unet-32-s3"]
+    assert "unet-32-s1 was trained with patches of 32x32x32 and does not run" in told["unet"][0]
+    twin = changed(base, "unet-32-s2", sha256=base.systems[NAMES.index("unet-32-s1")].sha256)
+    families, told = runs_by_patch(twin)
+    assert len(families["unet"]["32x32x32"]) == 2
+    assert "unet-32-s2 is the same checkpoint as another run" in told["unet"][0]
+    ablated = changed(base, "unet-32-s2", ablation=AblationSpec((1,), "mean"))
+    assert len(runs_by_patch(ablated)[0]["unet"]["32x32x32"]) == 2
+    # trained on other images: a family of its own
+    facts = TrainingFacts((32, 32, 32), RANGES[32], ("blur", 2.0))
+    assert list(runs_by_patch(changed(base, "unet-32-s2", training=facts))[0]) == [
+        "unet (as unet-64-s1)",
+        "unet (as unet-32-s2)",
+        "agu",
+    ]
+    lacking = changed(base, "unet-32-s2", training=TrainingFacts((32, 32, 32)))
+    study = summarise(table_of(rows()), setup=lacking).trained_patches[0]
+    assert "1 of 3 training run(s) declare no training.foreground_ratio" in study.missing[0]
+    assert {it.side for it in study.cells if it.use == SMALL} == {"all"}
+
+
+def test_an_ablated_network_is_no_window_of_a_sweep() -> None:
+    base = setup()
+    alike = replace(base, systems=tuple(replace(it, sha256="a" * 64) for it in base.systems[:6]))
+    assert len(swept(alike)[0]) == 6
+    assert len(swept(changed(alike, "unet-32-s2", ablation=AblationSpec((1,), "mean")))[0]) == 5
+
+
+def test_parts_add_up_and_nothing_varying_gives_no_interval() -> None:
+    # SE2 = 1 + 3 = 4; df = 16 / (1 / 4 + 9 / 9) = 12.8
+    found = t_interval(0.0, [Part(1.0, 4), Part(3.0, 9)], n=5, level=0.95, method="t ({freedom})")
+    assert found.high == pytest.approx(2 * stats.t.ppf(0.975, 12.8))
+    assert found.method == "t (12.8 degrees of freedom)"
+    flat = t_interval(0.5, [Part(0.0, 4)], n=5, level=0.95, method="t")
+    assert (flat.low, flat.status) == (None, "degenerate")
+
+
+def test_the_drop_between_families_errs_no_more_often_than_it_says() -> None:
+    """Both families lose .1 outside; runs vary in what they lose: three runs each, 30 patients."""
+    cohort = setup_of(Cohort(patients=30, perturbations=()))
+    shares = np.array([0.1] * 15 + [0.4] * 15)
+    sides = sides_of(shares, [(0.05, 0.2)])
+    everywhere, outside = np.ones(30, dtype=bool), shares > 0.2
+    rng, wrong, repetitions = np.random.default_rng(8), 0, 300
+    for _ in range(repetitions):
+        patients = rng.normal(0.8, 0.05, 30)
+        members = []
+        for name in ("one", "other"):
+            lost = rng.normal(0.1, 0.03, (3, 1)) * outside
+            noise = rng.normal(0, 0.05, 30) + rng.normal(0, 0.02, (3, 30))
+            members.append(Member(name, (), patients - lost + noise, shares, sides, of_family=True))
+        found = drop_between(members, sides, everywhere, cohort)
+        assert found.low is not None
+        assert found.high is not None
+        wrong += not found.low <= 0.0 <= found.high
+    assert wrong <= stats.binom.ppf(1 - 1e-4, repetitions, 0.05)
