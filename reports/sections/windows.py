@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from auditor.schema import RangeDropDifference, WindowStudy
+from auditor.schema import RangeDropDifference, WindowStudy, WindowUse
 from reports.charts import windows as chart
 from reports.document import Block, Column, Figure, Gallery, Items, Prose, Table, Text
 from reports.view import View
@@ -59,7 +59,8 @@ def _drawn(view: View, study: WindowStudy) -> bool:
 
 
 def _study(view: View, study: WindowStudy) -> list[Block]:
-    blocks: list[Block] = [Items(study.missing)] if study.missing else []
+    runs = tuple(_runs(use) for use in study.uses) if study.family else ()
+    blocks: list[Block] = [Items((*runs, *study.missing))] if runs or study.missing else []
     blocks.append(_gallery(view, study, is_open=study.label == view.results.headline.label))
     blocks.append(_differences(study))
     if study.drops:
@@ -120,14 +121,12 @@ def _words(study: WindowStudy) -> dict[str, str]:
 
 def _cells(study: WindowStudy) -> Table:
     words = _words(study)
-    systems = {use.name: ", ".join(use.systems) for use in study.uses}
-    ranges = {use.name: _range(use.training) for use in study.uses}
+    systems = {use.name: use.systems[0] for use in study.uses}
     rows = tuple(
         (
             words[it.use],
-            systems[it.use],
+            *(() if study.family else (systems[it.use],)),
             SIDES[it.side],
-            ranges[it.use],
             _size(study, it.size),
             value_of(it.mean),
             count(it.mean.n),
@@ -136,24 +135,25 @@ def _cells(study: WindowStudy) -> Table:
         for it in study.cells
     )
     columns = (
-        *(Column("Patch" if study.family else "Window"), _runs(study)),
-        *(Column("Share of foreground in windows"), Column("Training range", "number")),
-        *(Column("Object size"), Column("Mean DSC [interval]", "number"), Column("n", "number")),
+        Column("Patch" if study.family else "Window"),
+        *(() if study.family else (Column("System"),)),
+        *(Column("Share of foreground in windows"), Column("Object size")),
+        *(Column("Mean DSC [interval]", "number"), Column("n", "number")),
         Column("Level and method", fold=True),
     )
     caption = f"Clean DSC of {_of(study)} by window, training range and object size."
     return Table(caption, columns, rows)
 
 
-def _runs(study: WindowStudy) -> Column:
-    return Column("Training runs", "wide") if study.family else Column("System")
-
-
-def _range(training: tuple[float, float] | None) -> Text:
-    if training is None:
-        return "not stated"
-    low, high = (number(it, text=f"{it:.4g}") for it in training)
-    return Markup("{} to {}").format(low, high)
+def _runs(use: WindowUse) -> Text:
+    """Name the training runs behind a patch, and what they have seen."""
+    names = ", ".join(use.systems)
+    if use.training is None:
+        return f"Patches of {use.window}: {names}."
+    low, high = (number(it, text=f"{it:.4g}") for it in use.training)
+    return Markup("Patches of {}: {}; trained on shares of foreground from {} to {}.").format(
+        use.window, names, low, high
+    )
 
 
 def _differences(study: WindowStudy) -> Block:
