@@ -26,7 +26,7 @@ CONFOUNDED = (
     "Small objects fill a small share of a window, so that leaving the training range and being small go "
     "together: read the rows within one group of object size before the range is blamed."
 )
-TIMES = "Time and memory of every window stand under Provenance, for they are no result of the systems alone."
+TIMES = "What each window costs in time and memory stands under Provenance, for it depends on the machine."
 SIDES = {
     "all": "all cases",
     "inside": "inside the training range",
@@ -46,9 +46,8 @@ def window_blocks(view: View, labels: Sequence[str]) -> list[Block]:
         shown = [it for label in labels for it in found if it.label == label and _drawn(view, it)]
         if shown:
             sided = any(it.drops for it in shown)
-            blocks.append(
-                Prose(" ".join([says, *([CONFOUNDED] if sided else []), TIMES]), "notice")
-            )
+            blocks.append(Prose(says, "notice"))
+            blocks.append(Prose(f"{CONFOUNDED} {TIMES}" if sided else TIMES))
         for study in shown:
             blocks += _study(view, study)
     return blocks + _between_families(view, labels)
