@@ -7,8 +7,8 @@ lines, never into the messages.
 **Messages.** First the settings come. The child answers with the layers that hold once its libraries are
 imported, so that a slow disk is not taken for a checkpoint that hangs, and then what it knows of the loaded
 checkpoint.
-Each later message asks for one run, or what the network is
-(`describing`). Every answer has ``ok``, or a status and one sentence.
+Each later message asks for one run, what the network is (`describing`), or how far its layers move
+(`layers`). Every answer has ``ok``, or a status and one sentence.
 """
 
 from __future__ import annotations
@@ -81,11 +81,14 @@ def main(channel: socket.socket) -> None:
     except BaseException as error:  # noqa: BLE001  # whatever a checkpoint does while it is loaded
         send(channel, {"ok": False, **_told(error, doing="it cannot be loaded")})
         return
+    from auditor.systems.layers.measuring import LayerMeter
+
     known = {"inputs": model.inputs, "outputs": model.outputs, "findings": list(model.findings)}
     send(channel, {"ok": True, **known})
     memory = SharedMemory()
+    meter = LayerMeter(model, device=settings["device"], threads=settings["threads"])
     while True:
-        _serve(channel, model, settings["batch"], memory)
+        _serve(channel, model, settings["batch"], memory, meter)
 
 
 def _runtime(format_: str) -> Any:  # noqa: ANN401  # a class of either kind of model
@@ -100,6 +103,7 @@ def _serve(
     model: Any,  # noqa: ANN401  # either kind
     batch: int,
     memory: SharedMemory,
+    meter: Any,  # noqa: ANN401  # a LayerMeter; numpy is imported inside
 ) -> None:
     from auditor.schema import InputSpec, OutputSpec, WindowSpec
     from auditor.systems.window import run_images
@@ -107,6 +111,9 @@ def _serve(
     header, images = receive(channel)
     if header.get("do") == "describe":
         _describe(channel, model, header)
+        return
+    if header.get("do") == "layers":
+        _measure_layers(channel, meter, header, images)
         return
     inputs = InputSpec(layout=header["input_layout"])
     output = OutputSpec(**{**header["output"], "labels": ()})
@@ -137,6 +144,20 @@ def _describe(channel: socket.socket, model: Any, header: dict[str, Any]) -> Non
         send(channel, {"ok": False, **_told(error, doing="the model refused its input")})
         return
     send(channel, {"ok": True, "description": told})
+
+
+def _measure_layers(
+    channel: socket.socket,
+    meter: Any,  # noqa: ANN401  # a LayerMeter
+    header: dict[str, Any],
+    images: list[Any],
+) -> None:
+    try:
+        told = meter.measure(header, images)
+    except BaseException as error:  # noqa: BLE001  # whatever a checkpoint raises is a row
+        send(channel, {"ok": False, **_told(error, doing="the model refused its input")})
+        return
+    send(channel, {"ok": True, "layers": told})
 
 
 def _told(error: BaseException, *, doing: str) -> dict[str, str]:

@@ -1,20 +1,27 @@
 """What a child tells of the network that it holds, checked before it is believed.
 
-The child may be hostile: every type, length and number of its answer is checked here, and words of a
-file are cut and cleaned before they reach a report.
+Every part of the answer is read by `auditor.systems.told`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 from auditor.systems.last_operations import Ending
-from auditor.systems.reasons import plain
 from auditor.systems.skips.levels import Level
 from auditor.systems.skips.rule import Skip, SkipEdge, Skips
+from auditor.systems.told import (
+    count_of,
+    counts_of,
+    list_of,
+    name_of,
+    pair_of,
+    real_of,
+    record_of,
+    text_of,
+    truth_of,
+)
 
 __all__ = ["Description", "OperatorCount", "OutputSeen", "description_of"]
 
@@ -28,8 +35,6 @@ MOST_EDGES = 64
 """Places where one skip enters that are told."""
 MOST_LEVELS = 64
 """Resolutions that are told."""
-_MOST_NUMBER = 1 << 62
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,76 +107,76 @@ def description_of(header: Mapping[str, object]) -> Description:
     """
     skips = header.get("skips")
     return Description(
-        fed=_numbers(header.get("fed"), 8),
-        producer=_text(header.get("producer"), 120),
-        versions=_listed(header.get("versions"), 40, lambda it: _text(it, 120)),
-        parameters=_whole(header.get("parameters")),
-        operators=_listed(header.get("operators"), MOST_OPERATORS, _operator),
-        outputs=_listed(header.get("outputs"), MOST_OUTPUTS, _output),
-        skips=None if skips is None else _skips(_record(skips)),
-        skips_note=_text(header.get("skips_note"), 300),
-        live=_listed(header.get("live"), 40, lambda it: _text(it, 200)),
-        seconds=_real(header.get("seconds")),
-        peak_mb=_real(header.get("peak_mb")),
+        fed=counts_of(header.get("fed"), 8),
+        producer=text_of(header.get("producer"), 120),
+        versions=list_of(header.get("versions"), 40, lambda it: text_of(it, 120)),
+        parameters=count_of(header.get("parameters")),
+        operators=list_of(header.get("operators"), MOST_OPERATORS, _operator),
+        outputs=list_of(header.get("outputs"), MOST_OUTPUTS, _output),
+        skips=None if skips is None else _skips(record_of(skips)),
+        skips_note=text_of(header.get("skips_note"), 300),
+        live=list_of(header.get("live"), 40, lambda it: text_of(it, 200)),
+        seconds=real_of(header.get("seconds")),
+        peak_mb=real_of(header.get("peak_mb")),
     )
 
 
 def _operator(given: object) -> OperatorCount:
-    name, count = _pair(given)
-    return OperatorCount(_name(name, 80), _whole(count))
+    name, count = pair_of(given)
+    return OperatorCount(name_of(name, 80), count_of(count))
 
 
 def _output(given: object) -> OutputSeen:
-    it = _record(given)
+    it = record_of(given)
     axis = it.get("axis")
     return OutputSeen(
-        name=_name(it.get("name")),
-        shape=_numbers(it.get("shape"), 8),
-        dtype=_text(it.get("dtype"), 40),
+        name=name_of(it.get("name")),
+        shape=counts_of(it.get("shape"), 8),
+        dtype=text_of(it.get("dtype"), 40),
         ending=Ending(
-            operations=_listed(it.get("operations"), 16, lambda name: _name(name, 100)),
-            meaning=_text(it.get("meaning"), 40),
-            axis=None if axis is None else _whole(axis),
+            operations=list_of(it.get("operations"), 16, lambda name: name_of(name, 100)),
+            meaning=text_of(it.get("meaning"), 40),
+            axis=None if axis is None else count_of(axis),
         ),
     )
 
 
 def _skips(given: Mapping[str, object]) -> Skips:
     return Skips(
-        found=_listed(given.get("found"), MOST_SKIPS, _skip),
-        complete=_truth(given.get("complete")),
-        minimal=_truth(given.get("minimal")),
-        coarsest=_numbers(given.get("coarsest"), 8),
-        one_voxel=_truth(given.get("one_voxel")),
-        levels=_listed(given.get("levels"), MOST_LEVELS, _level),
+        found=list_of(given.get("found"), MOST_SKIPS, _skip),
+        complete=truth_of(given.get("complete")),
+        minimal=truth_of(given.get("minimal")),
+        coarsest=counts_of(given.get("coarsest"), 8),
+        one_voxel=truth_of(given.get("one_voxel")),
+        levels=list_of(given.get("levels"), MOST_LEVELS, _level),
     )
 
 
 def _level(given: object) -> Level:
-    it = _record(given)
+    it = record_of(given)
     return Level(
-        resolution=_numbers(it.get("resolution"), 8),
-        down=_whole(it.get("down")),
-        up=_whole(it.get("up")),
+        resolution=counts_of(it.get("resolution"), 8),
+        down=count_of(it.get("down")),
+        up=count_of(it.get("up")),
     )
 
 
 def _skip(given: object) -> Skip:
-    it = _record(given)
+    it = record_of(given)
     return Skip(
-        level=_whole(it.get("level")),
-        resolution=_numbers(it.get("resolution"), 8),
-        channels=_whole(it.get("channels")),
+        level=count_of(it.get("level")),
+        resolution=counts_of(it.get("resolution"), 8),
+        channels=count_of(it.get("channels")),
         channel_axis=_channel_axis(it.get("channel_axis")),
-        source=_name(it.get("source")),
-        operator=_name(it.get("operator"), 80),
-        nested=_truth(it.get("nested")),
-        edges=_listed(it.get("edges"), MOST_EDGES, _edge),
+        source=name_of(it.get("source")),
+        operator=name_of(it.get("operator"), 80),
+        nested=truth_of(it.get("nested")),
+        edges=list_of(it.get("edges"), MOST_EDGES, _edge),
     )
 
 
 def _channel_axis(given: object) -> int:
-    axis = _whole(given)
+    axis = count_of(given)
     if not 1 <= axis < 8:
         msg = "the axis of channels must be one of a tensor, after the batch"
         raise ValueError(msg)
@@ -179,72 +184,11 @@ def _channel_axis(given: object) -> int:
 
 
 def _edge(given: object) -> SkipEdge:
-    it = _record(given)
+    it = record_of(given)
     return SkipEdge(
-        source=_name(it.get("source")),
-        merge=_name(it.get("merge")),
-        operator=_name(it.get("operator"), 80),
-        call=_whole(it.get("call")),
-        slot=_whole(it.get("slot")),
+        source=name_of(it.get("source")),
+        merge=name_of(it.get("merge")),
+        operator=name_of(it.get("operator"), 80),
+        call=count_of(it.get("call")),
+        slot=count_of(it.get("slot")),
     )
-
-
-def _record(given: object) -> Mapping[str, object]:
-    if not isinstance(given, dict):
-        msg = "a part of a description must be a record"
-        raise ValueError(msg)  # noqa: TRY004  # of a message, not of a caller
-    return given
-
-
-def _pair(given: object) -> Sequence[Any]:
-    if not isinstance(given, list) or len(given) != 2:
-        msg = "a part of a description must be a pair"
-        raise ValueError(msg)
-    return given
-
-
-def _listed(given: object, most: int, read: Callable[[object], _T]) -> tuple[_T, ...]:
-    if not isinstance(given, list) or len(given) > most:
-        msg = f"a part of a description must be a list of at most {most}"
-        raise ValueError(msg)
-    return tuple(read(it) for it in given)
-
-
-def _text(given: object, most: int) -> str:
-    if not isinstance(given, str):
-        msg = "a part of a description must be a text"
-        raise ValueError(msg)  # noqa: TRY004  # of a message, not of a caller
-    return plain(given[: 4 * most])[:most]
-
-
-def _name(given: object, most: int = 200) -> str:
-    """Of a value or operator; exporters write them like paths, so nothing is cut at a slash."""
-    if not isinstance(given, str):
-        msg = "a name must be a text"
-        raise ValueError(msg)  # noqa: TRY004  # of a message, not of a caller
-    return "".join(letter for letter in given[:most] if letter.isprintable())
-
-
-def _truth(given: object) -> bool:
-    if not isinstance(given, bool):
-        msg = "a part of a description must be true or false"
-        raise ValueError(msg)  # noqa: TRY004  # of a message, not of a caller
-    return given
-
-
-def _whole(given: object) -> int:
-    if type(given) is not int or not 0 <= given < _MOST_NUMBER:
-        msg = "a part of a description must be a count"
-        raise ValueError(msg)
-    return given
-
-
-def _numbers(given: object, most: int) -> tuple[int, ...]:
-    return _listed(given, most, _whole)
-
-
-def _real(given: object) -> float:
-    if type(given) not in {int, float} or not math.isfinite(float(given)) or float(given) < 0:  # type: ignore[arg-type]  # just checked
-        msg = "a part of a description must be a number that is not negative"
-        raise ValueError(msg)
-    return float(given)  # type: ignore[arg-type]  # just checked

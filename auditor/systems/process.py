@@ -31,6 +31,7 @@ from auditor.schema import InputSpec, OutputSpec, Status, WindowSpec
 from auditor.systems.closing import Closing
 from auditor.systems.description import Description, description_of
 from auditor.systems.environment import child_environment
+from auditor.systems.layers.answer import LayerDistances, layers_of
 from auditor.systems.reasons import how_it_ended, plain
 from auditor.systems.sandbox import missing_layers
 from auditor.systems.sniff import files_beside
@@ -260,6 +261,46 @@ class ModelProcess(Closing):
             told = answer["description"]
             return description_of(told if isinstance(told, dict) else {})
         except (KeyError, ValueError) as error:
+            self.close()
+            raise ModelFailure(Status.CRASHED, "its process sent what is no answer") from error
+
+    def layers(
+        self,
+        scans: Sequence[Sequence[NDArray[np.float32]]],
+        window: WindowSpec | None,
+        input: InputSpec,  # noqa: A002  # the word of the contract
+        *,
+        bins: int,
+    ) -> tuple[LayerDistances, ...]:
+        """Compare the activations of scans with those of the first one, layer by layer.
+
+        Parameters
+        ----------
+        scans : the pieces of each, (channel, *sizes) float32, prepared; the clean one first.
+        window : sliding window, or None for whole images.
+        input : of the contract: where the channels stand.
+        bins : of each channel.
+
+        Raises
+        ------
+        ModelFailure
+            As of `run`. It may take three times as long as a run: the clean scan passes twice, and every
+            activation is counted.
+        """
+        if self._process is None:
+            self.start()
+        header = {
+            "do": "layers",
+            "window": None if window is None else asdict(window),
+            "input_layout": input.layout,
+            "bins": bins,
+            "pieces": [len(pieces) for pieces in scans],
+        }
+        asked = [np.ascontiguousarray(it, np.float32) for pieces in scans for it in pieces]
+        answer, _ = self._ask(header, asked, limit_s=3 * self._timeout)
+        try:
+            return layers_of(answer.get("layers"), len(scans) - 1)
+        except ValueError as error:
             self.close()
             raise ModelFailure(Status.CRASHED, "its process sent what is no answer") from error
 

@@ -23,6 +23,7 @@ from auditor.systems.window import run_windows
 
 if TYPE_CHECKING:  # a callable needs no child process
     from auditor.systems.description import Description
+    from auditor.systems.layers.answer import LayerDistances
     from auditor.systems.process import ModelProcess
     from auditor.systems.sniff import Sniffed
 
@@ -235,6 +236,25 @@ class ProcessRunner:
         """
         with self._failures():
             return self._started().describe(shape, layout, limit_s=limit_s)
+
+    def layers(
+        self, scans: Sequence[Sequence[NDArray[np.float32]]], spec: SystemSpec, *, bins: int
+    ) -> tuple[LayerDistances, ...]:
+        """Compare the activations of scans with those of the first one.
+
+        Parameters
+        ----------
+        scans : the pieces of each, the clean one first.
+        spec : contract and windows; flips are left out.
+        bins : of each channel.
+
+        Raises
+        ------
+        RunFailure
+            As of `run`.
+        """
+        with self._failures():
+            return self._started().layers(scans, spec.window, spec.input, bins=bins)
 
     @contextlib.contextmanager
     def _failures(self) -> Iterator[None]:

@@ -14,11 +14,11 @@ are enough: the images that were not yet tried are quarantined.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,11 @@ from auditor.systems.runners import (
     Runner,
     RunningInfo,
 )
+
+if TYPE_CHECKING:
+    from auditor.systems.layers.answer import LayerDistances
+
+_Answer = TypeVar("_Answer")
 
 MOST_ENDS = 2
 """So many crashes or time-outs on one unit quarantine what is left of it."""
@@ -189,43 +194,38 @@ class RunningSystem(Closing):
                 results[i] = Failure(Status.REJECTED, one_line(error))
             else:
                 prepared[i] = one
-        for i, answer in self._answers(prepared):
+        answers = answered(list(prepared), lambda some: self._run([prepared[i] for i in some]))
+        for i, answer in answers:
             results[i] = (
                 answer if isinstance(answer, Failure) else self._finish(answer, prepared[i])
             )
         return [r for r in results if r is not None]
 
-    def _answers(
-        self, prepared: dict[int, Prepared]
-    ) -> Iterator[tuple[int, NDArray[Any] | Failure]]:
-        """Run all images in one call; if that fails, each of them once more alone."""
-        if not prepared:
-            return
-        try:
-            answers = self._run(list(prepared.values()))
-        except RunFailure as failure:
-            if len(prepared) == 1:
-                yield next(iter(prepared)), Failure(failure.status, failure.reason)
-            else:
-                yield from self._alone(prepared, failure)
-            return
-        yield from zip(prepared, answers, strict=True)
+    def layer_distances(
+        self,
+        clean: tuple[Tensor, Geometry],
+        others: Sequence[tuple[Tensor, Geometry]],
+        *,
+        bins: int,
+    ) -> list[tuple[LayerDistances, ...] | Failure]:
+        """Tell how far the activations of scans lie from those of a clean one, layer by layer.
 
-    def _alone(
-        self, prepared: dict[int, Prepared], together: RunFailure
-    ) -> Iterator[tuple[int, NDArray[Any] | Failure]]:
-        """Run images one by one until the child has ended twice on this unit."""
-        ends = [together] if together.status in ENDS else []
-        for i, alone in prepared.items():
-            if len(ends) >= MOST_ENDS:
-                yield i, Failure(Status.QUARANTINED, told_ends(ends))
-                continue
-            try:
-                yield i, self._run([alone])[0]
-            except RunFailure as own:
-                if own.status in ENDS:
-                    ends.append(own)
-                yield i, Failure(own.status, own.reason)
+        Parameters
+        ----------
+        clean : (channel, *native) float32 with its grid; bins are laid on its activations.
+        others : to be compared with it.
+        bins : of each channel.
+
+        Returns
+        -------
+        For each of the others its layers, each with one distance; or why there are none.
+        """
+        from auditor.systems.layers.asking import layer_distances
+
+        if not isinstance(self._runner, ProcessRunner):
+            why = "only the layers of a checkpoint can be seen"
+            return [Failure(Status.REJECTED, why) for _ in others]
+        return layer_distances(self._runner, self.spec, clean, others, bins=bins)
 
     def _run(self, prepared: Sequence[Prepared]) -> list[NDArray[Any]]:
         pieces = [piece for one in prepared for piece in self._fed(one)]
@@ -247,6 +247,45 @@ class RunningSystem(Closing):
             return Failure(Status.REJECTED, one_line(error))
         labels = decide(scores, self.spec.output)
         return Prediction(scores, scores[scores.shape[0] - len(self.spec.output.labels) :], labels)
+
+
+def answered(
+    places: Sequence[int], ask: Callable[[Sequence[int]], Sequence[_Answer]]
+) -> Iterator[tuple[int, _Answer | Failure]]:
+    """Ask for everything in one call; if that fails, for each alone until the child has ended twice.
+
+    Parameters
+    ----------
+    places : what can be asked for.
+    ask : answers some of them, in order, or raises RunFailure.
+    """
+    if not places:
+        return
+    try:
+        answers = ask(places)
+    except RunFailure as failure:
+        if len(places) == 1:
+            yield places[0], Failure(failure.status, failure.reason)
+        else:
+            yield from _each_alone(places, ask, failure)
+        return
+    yield from zip(places, answers, strict=True)
+
+
+def _each_alone(
+    places: Sequence[int], ask: Callable[[Sequence[int]], Sequence[_Answer]], together: RunFailure
+) -> Iterator[tuple[int, _Answer | Failure]]:
+    ends = [together] if together.status in ENDS else []
+    for place in places:
+        if len(ends) >= MOST_ENDS:
+            yield place, Failure(Status.QUARANTINED, told_ends(ends))
+            continue
+        try:
+            yield place, ask([place])[0]
+        except RunFailure as own:
+            if own.status in ENDS:
+                ends.append(own)
+            yield place, Failure(own.status, own.reason)
 
 
 def open_system(spec: SystemSpec, *, callable: CallableSystem | None = None) -> System:  # noqa: A002 - the name that users know it by

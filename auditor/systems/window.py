@@ -242,6 +242,17 @@ def run_images(
     return [canvas.result for canvas in canvases]
 
 
+def windows_of(
+    image: NDArray[np.float32], window: WindowSpec | None
+) -> Iterator[NDArray[np.float32]]:
+    """Cut (channel, *sizes) into the windows that `run_images` runs; without a window it is the only one."""
+    if window is None:
+        yield image
+        return
+    canvas = _Canvas(image, window)
+    yield from map(canvas.cut, canvas.corners)
+
+
 def _check_flips(flips: Sequence[int], axes: int) -> None:
     if len(set(flips)) < len(flips) or not all(0 <= axis < axes for axis in flips):
         msg = (
