@@ -225,7 +225,23 @@ def limits(setup: AnalysisSetup) -> tuple[str, ...]:
             "kind of change only."
         ),
         *_shared_limits(setup),
+        *_ablated(setup),
     )
+
+
+def _ablated(setup: AnalysisSetup) -> tuple[str, ...]:
+    """Say where ablated systems are left out."""
+    count = len(setup.ablated)
+    if not count:
+        return ()
+    one = count == 1
+    what = "The ablated system explains" if one else f"The {count} ablated systems explain"
+    told = (
+        f"{what} a network and {'is' if one else 'are'} used by nobody: {'it is' if one else 'they are'} left "
+        "out of every comparison, best set, promise, bound and envelope; what skip connections are worth "
+        "stands in a section of its own."
+    )
+    return (told,)
 
 
 def _shared_limits(setup: AnalysisSetup) -> tuple[str, ...]:

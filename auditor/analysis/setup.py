@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +83,18 @@ class AnalysisSetup:
     def names(self) -> tuple[str, ...]:
         """Case names, in order."""
         return tuple(record.case for record in self.cases)
+
+    @functools.cached_property
+    def ablated(self) -> frozenset[str]:
+        """Names of the systems of which something is ablated."""
+        return frozenset(it.name for it in self.systems if it.ablation is not None)
+
+    @functools.cached_property
+    def as_used(self) -> AnalysisSetup:
+        """The same audit without its ablated systems, which nobody uses."""
+        if not self.ablated:
+            return self
+        return replace(self, systems=tuple(it for it in self.systems if it.ablation is None))
 
     @functools.cached_property
     def patient_numbers(self) -> NDArray[np.intp]:

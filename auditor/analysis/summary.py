@@ -76,14 +76,17 @@ def summarise(table: pa.Table, *, setup: AnalysisSetup) -> Results:
     columns = measurements(measured, setup.names)
     summed = summaries(columns, setup)
     has_dsc = any(info.name == "dsc" for info in setup.metrics)
-    bounds = conformal_bounds(columns, setup) if has_dsc else ()
-    compared = comparisons(columns, setup, "dsc" if has_dsc else setup.metrics[0].name)
+    # an ablated system explains a network: nothing is promised, compared or preferred of it
+    used = setup.as_used
+    own = {key: column for key, column in columns.items() if key.system not in setup.ablated}
+    bounds = conformal_bounds(own, used) if has_dsc else ()
+    compared = comparisons(own, used, "dsc" if has_dsc else setup.metrics[0].name)
     judged = tuple(_judged(spec, columns, setup) for spec in setup.criteria)
     per_system = _statuses(evaluations, setup)
     return Results(
         version=RESULTS_VERSION,
         audit=setup.audit,
-        headline=headline(summed, bounds, compared, setup),
+        headline=headline(summed, bounds, compared, used),
         systems=tuple(replace(it, statuses=per_system[it.name]) for it in setup.systems),
         cases=case_rows(scans, setup),
         conditions=conditions(scans, setup) or planned_conditions(setup),
@@ -97,29 +100,29 @@ def summarise(table: pa.Table, *, setup: AnalysisSetup) -> Results:
         comparisons=compared,
         criteria=judged,
         overall=overall(judged, purpose=setup.audit.purpose, preview=setup.audit.preview),
-        worst=worst_cases(columns, setup),
-        difficulty=difficulty(columns, known, setup) if has_dsc else (),
-        dose=dose_responses(columns, known, setup) if has_dsc else (),
-        sweeps=window_sweeps(columns, known, setup) if has_dsc else (),
-        trained_patches=trained_patches(columns, known, setup) if has_dsc else (),
-        range_drops=range_drops(columns, known, setup) if has_dsc else (),
-        controls=control_rows(columns, setup),
-        exhibits=exhibits(columns, setup, digests(evaluations)),
-        not_assessed=not_assessed(setup),
+        worst=worst_cases(own, used),
+        difficulty=difficulty(own, known, used) if has_dsc else (),
+        dose=dose_responses(own, known, used) if has_dsc else (),
+        sweeps=window_sweeps(own, known, used) if has_dsc else (),
+        trained_patches=trained_patches(own, known, used) if has_dsc else (),
+        range_drops=range_drops(own, known, used) if has_dsc else (),
+        controls=control_rows(own, used),
+        exhibits=exhibits(own, used, digests(evaluations)),
+        not_assessed=not_assessed(used),
         limits=limits(setup),
-        raters=rater_results(measured, known, setup),
-        coverage=coverage_rows(columns, setup) if has_dsc else (),
-        stratum_bounds=stratum_bounds(columns, setup) if has_dsc else (),
+        raters=rater_results(measured, known, used),
+        coverage=coverage_rows(own, used) if has_dsc else (),
+        stratum_bounds=stratum_bounds(own, used) if has_dsc else (),
         decisions=setup.decisions,
-        responses=(responded := responses(columns, setup)),
-        envelope=envelope(responded, setup),
-        repeatability=repeatability(columns, setup),
-        robustness=robustness_measures(columns, setup),
-        coefficient_of_variation=coefficients_of_variation(columns, setup),
+        responses=(responded := responses(own, used)),
+        envelope=envelope(responded, used),
+        repeatability=repeatability(own, used),
+        robustness=robustness_measures(own, used),
+        coefficient_of_variation=coefficients_of_variation(own, used),
         measured=setup.measured,
         networks=setup.networks,
         ablations=ablation_curves(columns, setup),
-        failure_types=failure_types(columns, evaluations, known, setup) if has_dsc else (),
+        failure_types=failure_types(own, evaluations, known, used) if has_dsc else (),
     )
 
 

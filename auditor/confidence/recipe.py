@@ -101,7 +101,9 @@ def make_recipe(
         sentences=(),
         limits=(),
     )
-    told = sentences(made, checkpoints_only=asked.checkpoints_only, doubted=asked.doubted)
+    told = sentences(
+        made, checkpoints_only=asked.checkpoints_only, doubted=asked.doubted, ablated=asked.ablated
+    )
     return replace(made, sentences=told, limits=limits(made))
 
 

@@ -60,6 +60,8 @@ class Asked:
     """Families were asked for, and one of them has a single run."""
     doubted: tuple[str, ...] = ()
     """Systems whose contract is in doubt."""
+    ablated: int = 0
+    """So many ablated systems of the run are not weighed."""
 
 
 @dataclass(frozen=True, slots=True)

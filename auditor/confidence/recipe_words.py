@@ -11,7 +11,11 @@ __all__ = ["limits", "sentences"]
 
 
 def sentences(
-    recipe: Recipe, *, checkpoints_only: bool = False, doubted: Sequence[str] = ()
+    recipe: Recipe,
+    *,
+    checkpoints_only: bool = False,
+    doubted: Sequence[str] = (),
+    ablated: int = 0,
 ) -> tuple[str, ...]:
     """Answer first, then what it rests on.
 
@@ -23,12 +27,19 @@ def sentences(
         Families were asked for, and one of them has a single training run.
     doubted : sequence of str
         Systems whose contract is in doubt.
+    ablated : int
+        Systems of the run that were left out for it.
     """
     told = [_answer(recipe)]
     if doubted:
         told.append(
             f"CONTRACT IN DOUBT: {_joined(doubted)} may not be run as meant by the maker, and its numbers may "
             "be those of a wrong use."
+        )
+    if ablated:
+        told.append(
+            f"The run holds {ablated} ablated system(s), which explain a network and are used by nobody; they "
+            "were not weighed."
         )
     if checkpoints_only:
         told.append(

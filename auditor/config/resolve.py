@@ -104,6 +104,10 @@ def resolve(
     )
     certificates = read_certificates(shape.certificate, audited, problems=problems)
     warnings += blind_claims(criteria)
+    if systems and not as_used(systems) and not problems.touch("systems"):
+        problems.append(
+            "systems: at least one must run as it is, all are ablated; an ablation explains a system beside it"
+        )
     warnings += ablations_alone(systems)
     warnings += claims_on_ablations(criteria, systems)
     if (

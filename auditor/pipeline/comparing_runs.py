@@ -174,6 +174,8 @@ def _pairs(
             if name not in known
         ]
         return dict(asked), told
+    # an ablated system explains a network: it is no release of anything
+    old, new = (_used(results) for results in (first, second))
     if len(old) == len(new) == 1:
         return {old[0]: new[0]}, []
     common = {name: name for name in old if name in new}
@@ -184,6 +186,10 @@ def _pairs(
         "succeeds which by --system OLD=NEW"
     )
     return {}, [nobody]
+
+
+def _used(results: Results) -> list[str]:
+    return [it.name for it in results.systems if it.ablation is None]
 
 
 def _match(first: RunTables, second: RunTables) -> _Matched:
@@ -262,14 +268,21 @@ def _alone(first: Results, second: Results, pairs: Mapping[str, str]) -> tuple[s
     for what, old, new in (
         (
             "systems",
-            {it.name for it in first.systems} - set(pairs),
-            {it.name for it in second.systems} - set(pairs.values()),
+            set(_used(first)) - set(pairs),
+            set(_used(second)) - set(pairs.values()),
         ),
         ("labels", set(first.labels) - set(second.labels), set(second.labels) - set(first.labels)),
     ):
         for which, names in (("before", old), ("after", new)):
             if names:
                 told.append(f"{what} of the run {which} alone: {', '.join(sorted(names))}")
+    for which, results, named in (("before", first, pairs), ("after", second, pairs.values())):
+        left = [it.name for it in results.systems if it.ablation and it.name not in set(named)]
+        if left:
+            told.append(
+                f"ablated systems of the run {which}, which are compared only when --system names them: "
+                f"{', '.join(left)}"
+            )
     return tuple(told)
 
 

@@ -9,7 +9,7 @@ run has the same contract and pays nothing again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -28,9 +28,11 @@ from auditor.schema import (
     ContractField,
     ContractStatus,
     Geometry,
+    NetworkFacts,
     Sensitivity,
     SystemRecord,
     SystemSpec,
+    ablation_words,
 )
 from auditor.systems.completion import Completion, complete, filled, undeclared
 from auditor.systems.contract import build_contract, canonical_text
@@ -41,7 +43,7 @@ from auditor.systems.running import System, open_system
 from auditor.systems.sensitivity import MARGINS, Witness, contract_sensitivity, unasked
 from perturbations import derive_seed
 
-__all__ = ["Examined", "Looked", "completed", "examine_systems"]
+__all__ = ["Examined", "Looked", "completed", "examine_systems", "loaded_pair"]
 
 Callables = Mapping[str, CallableSystem]
 
@@ -69,6 +71,8 @@ class Looked:
     """Is told which system is under how many of how many other contracts."""
     findings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """System -> what speaks against its declared fields."""
+    networks: tuple[NetworkFacts, ...] = ()
+    """Of every checkpoint of which a system is ablated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +124,17 @@ def completed(looked: Looked) -> Looked:
     return replace(looked, config=with_systems(looked.config, tuple(specs)), findings=findings)
 
 
-def examine_systems(looked: Looked) -> tuple[tuple[Examined, ...], tuple[str, ...]]:
+def examine_systems(
+    looked: Looked, *, without: Collection[str] = ()
+) -> tuple[tuple[Examined, ...], tuple[str, ...]]:
     """Open every system once: golden pairs, other contracts, two runs of the first case.
 
     Parameters
     ----------
     looked : Looked
         With completed contracts.
+    without : collection of str
+        Systems that are known not to run.
 
     Returns
     -------
@@ -138,6 +146,8 @@ def examine_systems(looked: Looked) -> tuple[tuple[Examined, ...], tuple[str, ..
     examined, problems = [], []
     witnesses: list[Witness] | None = None
     for spec in looked.config.systems:
+        if spec.name in without:
+            continue
         try:
             pairs = _golden_pairs(spec) if spec.golden else []
             with open_system(spec, callable=looked.callables.get(spec.name)) as running:
@@ -196,7 +206,7 @@ def _witnesses(looked: Looked) -> list[Witness]:
     rest = [case for case in drawn if case not in first]
     found: list[Witness] = []
     for case in (*first, *rest)[:_MOST_LOOKED]:
-        load = partial(_pair, config, case)
+        load = partial(loaded_pair, config, case)
         reference = load()[2]
         if any(bool((reference == number).any()) for _, number in config.labels):
             found.append(Witness(case.case, load))
@@ -205,7 +215,14 @@ def _witnesses(looked: Looked) -> list[Witness]:
     return found
 
 
-def _pair(config: AuditConfig, case: CaseRecord) -> Pair:
+def loaded_pair(config: AuditConfig, case: CaseRecord) -> Pair:
+    """Load a case as a golden pair is: image, geometry, labels of the reference.
+
+    Raises
+    ------
+    DataError
+        When a file cannot be read.
+    """
     loaded = load_case(
         case,
         modality=config.cases.modality,
@@ -218,6 +235,8 @@ def _pair(config: AuditConfig, case: CaseRecord) -> Pair:
 
 def _sensitivity(looked: Looked, running: System, witnesses: Sequence[Witness]) -> Sensitivity:
     spec = running.spec
+    if spec.ablation is not None:
+        return unasked("an ablated network is no answer of its maker")
     if not spec.contract_sensitivity:
         return unasked("contract_sensitivity is false in the configuration")
     if spec.predictions is not None:
@@ -252,7 +271,7 @@ def _golden_pairs(spec: SystemSpec) -> list[Pair]:
 def _floor_of(looked: Looked, running: System) -> NumericFloor:
     if running.spec.predictions is not None:
         return NOT_RUN
-    image, geometry, _ = _pair(looked.config, looked.cases[0])
+    image, geometry, _ = loaded_pair(looked.config, looked.cases[0])
     return numeric_floor(running, image, geometry, case=looked.cases[0].case)
 
 
@@ -282,6 +301,7 @@ def _examined(
         sandbox=tuple(info.sandbox),
         statuses=(),
         findings=(
+            *_ablated(spec),
             *info.findings,
             *looked.findings.get(spec.name, ()),
             *floor.findings,
@@ -292,6 +312,16 @@ def _examined(
         ablation=None if spec.ablation is None else replace(spec.ablation, images=()),
     )
     return Examined(record, floor)
+
+
+def _ablated(spec: SystemSpec) -> tuple[str, ...]:
+    if spec.ablation is None:
+        return ()
+    told = (
+        f"its network is ablated, {ablation_words(spec.ablation)}: that explains the network, and says "
+        "nothing of the system that is used"
+    )
+    return (told,)
 
 
 def _settings(spec: SystemSpec) -> tuple[tuple[str, str], ...]:

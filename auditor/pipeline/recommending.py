@@ -40,7 +40,7 @@ from auditor.errors import ConfigError, DataError
 from auditor.pipeline.folder import read_lock, tool_version
 from auditor.pipeline.run import read_run
 from auditor.pipeline.run_scores import RunScores, read_scores
-from auditor.schema import ContractStatus, Estimate, Results, decode
+from auditor.schema import ContractStatus, Estimate, SystemRecord, decode
 from auditor.schema.recipe import Interaction, RealityCheck, Recipe
 from auditor.schema.site import SiteProfile
 from perturbations import CATALOG
@@ -115,8 +115,9 @@ def recommend(
     if not 0.0 <= ball <= 1.0:
         msg = f"the ball must be a share of scans from 0 to 1, was {ball:g}"
         raise ConfigError(msg)
-    names = tuple(record.name for record in results.systems)
-    families, checkpoints_only = _families(results, by)
+    used = tuple(it for it in results.systems if it.ablation is None)
+    names = tuple(record.name for record in used)
+    families, checkpoints_only = _families(used, by)
     shares, scans, source, refusal = _mix(read, site, mix)
     asked = Asked(
         tool=f"segaudit {tool_version()}",
@@ -130,9 +131,8 @@ def recommend(
         ball=ball,
         families=families,
         checkpoints_only=checkpoints_only,
-        doubted=tuple(
-            it.name for it in results.systems if it.contract.status is ContractStatus.IN_DOUBT
-        ),
+        doubted=tuple(it.name for it in used if it.contract.status is ContractStatus.IN_DOUBT),
+        ablated=len(results.systems) - len(used),
     )
     if results.audit.preview:
         refusal = "the run is a preview of a few cases; run it without --limit"
@@ -194,13 +194,13 @@ def _lost(table: ScoreTable) -> str:
 
 
 def _families(
-    results: Results, by: Literal["system", "family"]
+    systems: Sequence[SystemRecord], by: Literal["system", "family"]
 ) -> tuple[dict[str, tuple[str, ...]] | None, bool]:
     """Group the systems; a family with a single run leaves checkpoints to compare."""
     if by == "system":
         return None, False
     try:
-        found = families_of(results.systems)
+        found = families_of(systems)
     except ValueError as error:
         msg = f"--by family: {error}; declare family and training_seed of the systems in audit.yaml"
         raise ConfigError(msg) from error

@@ -42,6 +42,7 @@ def decode(text: str, record: type[Stored]) -> Stored:
     converter = cattrs.Converter(forbid_extra_keys=True)
     # Numbers that happen to be whole were written by other tools without a point.
     converter.register_structure_hook(float, lambda value, _: float(value))
+    converter.register_structure_hook(int | str, _whole_or_text)
     data: Any = json.loads(text)
     if not isinstance(data, dict):
         msg = f"this is no {record.__name__}: it must be a JSON object, was {type(data).__name__}"
@@ -52,3 +53,11 @@ def decode(text: str, record: type[Stored]) -> Stored:
         problems = "; ".join(cattrs.transform_error(error))
         msg = f"this is no {record.__name__} of this version: {problems}"
         raise ValueError(msg) from error
+
+
+def _whole_or_text(value: object, _: object) -> int | str:
+    """Read the level of a skip connection, or the name of a value."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        msg = f"must be a whole number or a text, was {value!r}"
+        raise TypeError(msg)
+    return value

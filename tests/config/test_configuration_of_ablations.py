@@ -326,6 +326,14 @@ def test_an_ablated_system_without_its_whole_one_is_warned_about(folder: Path) -
     assert "what the network loses by it cannot be told" in warnings[0]
 
 
+def test_an_audit_of_nothing_but_ablations_is_refused(folder: Path) -> None:
+    data = changed("systems/vendor-a/ablate", {"skip": 1, "by": "mean"})
+    for criterion in data["criteria"].values():
+        criterion["system"] = "vendor-a"
+    (found,) = problems(folder, data)
+    assert found.startswith("systems: at least one must run as it is, all are ablated")
+
+
 def test_the_only_system_that_is_not_ablated_need_not_be_named(folder: Path) -> None:
     data = data_with(a={"like": "vendor-a", "ablate": {"skip": 1, "by": "mean"}})
     for criterion in data["criteria"].values():

@@ -272,7 +272,7 @@ def test_three_patients_are_asked_before_a_second_scan_of_one(
     patients = {**{f"a{i}": "ann" for i in range(10)}, "b": "ben", "c": "eve", "d": "zoe"}
     records = tuple(CaseRecord(case, patient, ("i",), "r") for case, patient in patients.items())
     organ = {case: torch.full((2, 3), int(case != "d")) for case in patients}
-    monkeypatch.setattr(examination, "_pair", lambda _, case: (None, None, organ[case.case]))
+    monkeypatch.setattr(examination, "loaded_pair", lambda _, case: (None, None, organ[case.case]))
     looked = examination.Looked(config, records, (), {})
     found = [it.case for it in examination._witnesses(looked)]
     assert sorted(patients[case] for case in found) == ["ann", "ben", "eve"]
