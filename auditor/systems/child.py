@@ -78,6 +78,8 @@ def main(channel: socket.socket) -> None:
             threads=settings["threads"],
             precision=settings["precision"],
         )
+        if settings["ablation"] is not None:
+            model = _ablated(model, settings["ablation"])
     except BaseException as error:  # noqa: BLE001  # whatever a checkpoint does while it is loaded
         send(channel, {"ok": False, **_told(error, doing="it cannot be loaded")})
         return
@@ -96,6 +98,13 @@ def _runtime(format_: str) -> Any:  # noqa: ANN401  # a class of either kind of 
     kind = getattr(importlib.import_module(f"auditor.systems.{module}"), name)
     kind.import_runtime()
     return kind
+
+
+def _ablated(model: Any, ablation: dict[str, Any]) -> Any:  # noqa: ANN401  # any kind of model
+    from auditor.schema import AblationSpec
+    from auditor.systems.ablation.ablated import Ablated
+
+    return Ablated(model, AblationSpec(**{**ablation, "skips": tuple(ablation["skips"])}))
 
 
 def _serve(
@@ -139,7 +148,8 @@ def _describe(channel: socket.socket, model: Any, header: dict[str, Any]) -> Non
     from auditor.systems.describing import describe
 
     try:
-        told = describe(model, header)
+        # of an ablated network as it is: its skip connections are what an ablation means
+        told = describe(getattr(model, "whole", model), header)
     except BaseException as error:  # noqa: BLE001  # whatever a checkpoint raises is a row
         send(channel, {"ok": False, **_told(error, doing="the model refused its input")})
         return

@@ -8,6 +8,7 @@ anew, without the pickled example inputs and with a program that was judged word
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import sys
 import tempfile
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.schema import InputSpec, OutputSpec
+from auditor.schema import AblationSpec, InputSpec, OutputSpec
+from auditor.systems.ablation.patching import Around
 from auditor.systems.answers import Refusal, chosen, fed
 from auditor.systems.archive_listing import DamagedArchive, read_entry
 from auditor.systems.declared_sizes import as_type, in_fixed_batches, require_declared_sizes
@@ -27,6 +29,7 @@ from auditor.systems.exported_program import ForbiddenProgram, clean_program
 from auditor.systems.torchscript import prepared_device, tensors_of
 
 if TYPE_CHECKING:
+    from auditor.systems.ablation.torch_patching import TorchPatching
     from auditor.systems.describing import Facts
 
 __all__ = ["ExportedModel"]
@@ -124,18 +127,33 @@ class ExportedModel:
         """Run (n, channel, *sizes); see `chosen` for the answer."""
         return chosen(self.forward(fed(batch, inputs)), output, batch)
 
-    def forward(self, fed_values: NDArray[np.float32]) -> list[tuple[str, NDArray[Any]]]:
-        """Run what is fed as it is; (name, array) of each tensor that comes back."""
+    def forward(
+        self, fed_values: NDArray[np.float32], around: Around | None = None
+    ) -> list[tuple[str, NDArray[Any]]]:
+        """Run what is fed as it is; (name, array) of each tensor that comes back.
+
+        Parameters
+        ----------
+        fed_values : (n, ...) as the program wants it.
+        around : called with the network and a tensor, in its place; None: nothing is around it.
+        """
         require_declared_sizes(self._declared, fed_values.shape, ranges=self._ranges)
         names: list[str] = []
+        answer = self._answer if around is None else functools.partial(around, self._answer)
 
         def run(part: NDArray[Any]) -> list[NDArray[Any]]:
-            found = tensors_of(self._answer(self._tensor(part)))
+            found = tensors_of(answer(self._tensor(part)))
             names[:] = [name for name, _ in found]
             return [array for _, array in found]
 
         answers = in_fixed_batches(fed_values, self._declared, run)
         return list(zip(names, answers, strict=True))
+
+    def patching(self, spec: AblationSpec) -> TorchPatching:
+        """Prepare what replaces the values of skip connections; see `auditor.systems.ablation`."""
+        from auditor.systems.ablation.torch_patching import TorchPatching
+
+        return TorchPatching(spec)
 
     def facts(self, fed_values: NDArray[np.float32], inputs: InputSpec) -> Facts:
         """Tell what the program is made of; see `auditor.systems.describing`."""

@@ -7,7 +7,9 @@ so that there is one way through this file.
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.errors import CheckpointError
-from auditor.schema import InputSpec, OutputSpec
+from auditor.schema import AblationSpec, InputSpec, OutputSpec
+from auditor.systems.ablation.patching import Around
 from auditor.systems.answers import Refusal, chosen, fed
 from auditor.systems.declared_sizes import as_type, in_fixed_batches, require_declared_sizes
 
 if TYPE_CHECKING:
+    from auditor.systems.ablation.onnx_patching import OnnxPatching
     from auditor.systems.describing import Facts
 
-__all__ = ["OnnxModel", "check_onnxruntime_installation", "session_of"]
+__all__ = ["OnnxModel", "check_onnxruntime_installation", "run_session", "session_of"]
 
 _TYPES = {
     "tensor(float)": np.float32,
@@ -103,10 +107,8 @@ class OnnxModel:
                 "numbers itself; leave precision out, or ask the maker for a graph in that type"
             )
             raise Refusal(msg)
+        self._device, self._threads = device, threads
         self._session = session_of(str(path), device=device, threads=threads)
-        used = self._session.get_providers()[0]
-        if device != "cpu" and used != "CUDAExecutionProvider":
-            raise Refusal(_no_gpu(device))
         if len(self._session.get_inputs()) != 1:
             names = ", ".join(node.name for node in self._session.get_inputs()) or "none"
             msg = f"the graph must have one input, the image; it has {names}"
@@ -137,42 +139,104 @@ class OnnxModel:
         """Run (n, channel, *sizes); see `chosen` for the answer."""
         return chosen(self.forward(fed(batch, inputs)), output, batch)
 
-    def forward(self, fed_values: NDArray[np.float32]) -> list[tuple[str, NDArray[Any]]]:
-        """Run what is fed as it is; (name, array) of each output that is a tensor."""
+    def forward(
+        self, fed_values: NDArray[np.float32], around: Around | None = None
+    ) -> list[tuple[str, NDArray[Any]]]:
+        """Run what is fed as it is; (name, array) of each output that is a tensor.
+
+        Parameters
+        ----------
+        fed_values : (n, ...) as the graph wants it.
+        around : called with what runs a batch and the batch, in its place; None: nothing is around it.
+        """
         values = as_type(fed_values, _TYPES[self._input.type])
         require_declared_sizes(self._declared, values.shape)
         if not self._tensors:
             return []
-        answers = in_fixed_batches(values, self._declared, self._run)
-        return list(zip(self._tensors, answers, strict=True))
+        run = self._run if around is None else functools.partial(around, self._run)
+        answers = in_fixed_batches(values, self._declared, run)
+        return list(zip(self._tensors, answers, strict=False))  # a pass may only keep values
 
     def facts(self, fed_values: NDArray[np.float32], inputs: InputSpec) -> Facts:
         """Tell what the graph is made of; see `auditor.systems.describing`."""
         from auditor.systems.onnx_facts import facts_of_onnx
 
-        values = as_type(fed_values, _TYPES[self._input.type])
-        fixed = self._declared[0] if self._declared else None
-        batch = np.repeat(values, fixed, axis=0) if fixed and len(values) == 1 else values
-        return facts_of_onnx(self._path, batch, inputs)
+        return facts_of_onnx(self._path, self._whole_batch(fed_values), inputs)
 
-    def proto(self) -> tuple[Any, Path]:
-        """Parse the graph again: ModelProto without the weights beside it, and their folder."""
+    def patching(self, spec: AblationSpec) -> OnnxPatching:
+        """Prepare what replaces the values of skip connections; see `auditor.systems.ablation`."""
+        from auditor.systems.ablation.onnx_patching import OnnxPatching
+
+        open_ = functools.partial(session_of, device=self._device, threads=self._threads)
+        run = functools.partial(run_session, names=self._tensors, place=self._place)
+        return OnnxPatching(spec, self._path, open_=open_, run=run)
+
+    def proto(
+        self,
+        fed_values: NDArray[np.float32] | None = None,
+        inputs: InputSpec | None = None,
+        patching: OnnxPatching | None = None,
+    ) -> tuple[Any, Path]:
+        """Return the graph, without weights that lie beside it, and the folder in which they lie.
+
+        Parameters
+        ----------
+        fed_values : (n, ...) of a size at which values are replaced.
+        inputs : where its channels stand.
+        patching : replaces them; None: the graph as it is, at any size.
+        """
         from auditor.systems.skips.onnx_recording import read_graph
 
-        return read_graph(self._path).model, self._path.parent
+        folder = self._path.parent
+        if patching is None or fed_values is None:
+            return read_graph(self._path).model, folder
+        last = inputs is not None and inputs.layout == "channel_last"
+        return patching.graph(self._whole_batch(fed_values), channel_last=last), folder
+
+    def _whole_batch(self, fed_values: NDArray[np.float32]) -> NDArray[Any]:
+        """Cast to the declared type, one item as often as the graph wants items."""
+        values = as_type(fed_values, _TYPES[self._input.type])
+        fixed = self._declared[0] if self._declared else None
+        return np.repeat(values, fixed, axis=0) if fixed and len(values) == 1 else values
 
     def _run(self, values: NDArray[Any]) -> list[Any]:
-        import onnxruntime as ort
+        return run_session(
+            self._session, {self._input.name: values}, names=self._tensors, place=self._place
+        )
 
-        binding = self._session.io_binding()
-        image = ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(values), *self._place)
-        binding.bind_ortvalue_input(self._input.name, image)
-        for name in self._tensors:
-            binding.bind_output(name, *self._place)
-        self._session.run_with_iobinding(binding)
-        if self._place[0] == "cpu":
-            return [value.numpy() for value in binding.get_outputs()]  # where they are, not copied
-        return list(binding.copy_outputs_to_cpu())
+
+def run_session(
+    session: Any,  # noqa: ANN401  # of onnxruntime, without types
+    fed_values: Mapping[str, NDArray[Any]],
+    *,
+    names: Sequence[str],
+    place: tuple[str, int],
+) -> list[Any]:
+    """Run a session on its device.
+
+    Parameters
+    ----------
+    session : of `session_of`.
+    fed_values : an array for each input.
+    names : outputs that are asked for.
+    place : kind and number of the device.
+
+    Returns
+    -------
+    One array per name.
+    """
+    import onnxruntime as ort
+
+    binding = session.io_binding()
+    for name, values in fed_values.items():
+        image = ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(values), *place)
+        binding.bind_ortvalue_input(name, image)
+    for name in names:
+        binding.bind_output(name, *place)
+    session.run_with_iobinding(binding)
+    if place[0] == "cpu":
+        return [value.numpy() for value in binding.get_outputs()]  # where they are, not copied
+    return list(binding.copy_outputs_to_cpu())
 
 
 def session_of(
@@ -217,6 +281,8 @@ def session_of(
         )
     session = ort.InferenceSession(graph, sess_options=options, providers=_providers(device))
     session.disable_fallback()
+    if device != "cpu" and session.get_providers()[0] != "CUDAExecutionProvider":
+        raise Refusal(_no_gpu(device))
     return session
 
 

@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.errors import CheckpointError
-from auditor.schema import InputSpec, OutputSpec, Status, WindowSpec
+from auditor.schema import AblationSpec, InputSpec, OutputSpec, Status, WindowSpec
 from auditor.systems.closing import Closing
 from auditor.systems.description import Description, description_of
 from auditor.systems.environment import child_environment
@@ -105,9 +105,12 @@ class ModelProcess(Closing):
         Longest time of one call, and of loading the checkpoint; wall clock.
     memory_gb : float
         Memory of the child: of its addresses on a CPU, resident on a GPU.
+    ablation : AblationSpec or None
+        What is replaced in the network. By another image, each piece that is run has twice the channels:
+        behind those of the image those of the other one, on the same grid.
     """
 
-    def __init__(  # one record of the contract, spelled out
+    def __init__(  # noqa: PLR0913  # one record of the contract, spelled out
         self,
         path: Path,
         format: str,  # noqa: A002  # the word of the contract
@@ -118,6 +121,7 @@ class ModelProcess(Closing):
         precision: str = "float32",
         timeout_s: float = 600.0,
         memory_gb: float = 8.0,
+        ablation: AblationSpec | None = None,
     ) -> None:
         self._path, self._timeout = path.absolute(), timeout_s
         self._most_bytes = memory_gb * 2**30
@@ -129,6 +133,7 @@ class ModelProcess(Closing):
             "batch": batch,
             "precision": precision,
             "memory_gb": memory_gb,
+            "ablation": None if ablation is None else _for_the_child(ablation),
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
@@ -436,6 +441,11 @@ class ModelProcess(Closing):
         with contextlib.suppress(OSError):
             while piece := os.read(process.stdout.fileno(), 4096):
                 self._printed = (self._printed + piece)[-_KEPT_OUTPUT:]
+
+
+def _for_the_child(ablation: AblationSpec) -> dict[str, Any]:
+    """Leave out the files of the other image, whose voxels come with each piece."""
+    return asdict(replace(ablation, images=(), images_sha256=()))
 
 
 def _tensor(given: dict[str, Any]) -> TensorInfo:

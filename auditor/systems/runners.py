@@ -174,6 +174,7 @@ class ProcessRunner:
                 precision=self._spec.precision,
                 timeout_s=self._spec.timeout_s,
                 memory_gb=self._spec.memory_gb,
+                ablation=self._spec.ablation,
             )
             try:
                 process.start()

@@ -6,6 +6,7 @@ freezing it would fold its normalisations into other last bits, and was no faste
 
 from __future__ import annotations
 
+import functools
 import re
 import warnings
 import zipfile
@@ -15,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.schema import InputSpec, OutputSpec
+from auditor.schema import AblationSpec, InputSpec, OutputSpec
+from auditor.systems.ablation.patching import Around
 from auditor.systems.answers import Refusal, chosen, fed
 from auditor.systems.archive import examine_archive
 
 if TYPE_CHECKING:
+    from auditor.systems.ablation.torch_patching import TorchPatching
     from auditor.systems.describing import Facts
 
 __all__ = ["TorchScriptModel", "prepared_device", "tensors_of"]
@@ -87,12 +90,27 @@ class TorchScriptModel:
         """Run (n, channel, *sizes); see `chosen` for the answer."""
         return chosen(self.forward(fed(batch, inputs)), output, batch)
 
-    def forward(self, fed_values: NDArray[np.float32]) -> list[tuple[str, NDArray[Any]]]:
-        """Run what is fed as it is; (name, array) of each tensor that comes back."""
+    def forward(
+        self, fed_values: NDArray[np.float32], around: Around | None = None
+    ) -> list[tuple[str, NDArray[Any]]]:
+        """Run what is fed as it is; (name, array) of each tensor that comes back.
+
+        Parameters
+        ----------
+        fed_values : (n, ...) as the program wants it.
+        around : called with the network and a tensor, in its place; None: nothing is around it.
+        """
         torch = self._torch
+        run = self._answer if around is None else functools.partial(around, self._answer)
         # the profiling executor compiles after the first calls, and compiled code has other last bits
         with torch.inference_mode(), torch.jit.optimized_execution(should_optimize=False):
-            return tensors_of(self._answer(self._tensor(fed_values)))
+            return tensors_of(run(self._tensor(fed_values)))
+
+    def patching(self, spec: AblationSpec) -> TorchPatching:
+        """Prepare what replaces the values of skip connections; see `auditor.systems.ablation`."""
+        from auditor.systems.ablation.torch_patching import TorchPatching
+
+        return TorchPatching(spec)
 
     def facts(self, fed_values: NDArray[np.float32], inputs: InputSpec) -> Facts:
         """Tell what the program is made of; see `auditor.systems.describing`."""

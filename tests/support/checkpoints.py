@@ -42,6 +42,7 @@ def save_graph(
     weights: Sequence[tuple[str, NDArray[Any]]] = (),
     kind: int = TensorProto.FLOAT,
     beside: str = "",
+    opset: int = 17,
 ) -> Path:
     """Write an ONNX graph with the input ``image``; its weights into a file beside it if asked."""
     graph = helper.make_graph(
@@ -51,7 +52,7 @@ def save_graph(
         [helper.make_tensor_value_info(name, of, list(shape)) for name, of, shape in outputs],
         [numpy_helper.from_array(array, name) for name, array in weights],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
     model.producer_name, model.producer_version = "by hand", "1"
     if beside:
         onnx.save(

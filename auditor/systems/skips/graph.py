@@ -38,6 +38,8 @@ class Feature:
     """Convolutions and products of matrices on the longest way here."""
     ancestors: int
     """Features that it depends on, itself included, as bits."""
+    number: int
+    """Of the value in the recording."""
 
     @property
     def channels(self) -> int:
@@ -91,7 +93,7 @@ def feature_graph(recording: Recording) -> FeatureGraph:
         depth = max((features[p].depth for _, p in parents), default=0) + deeper
         place[number] = len(features)
         sizes = _space(value.shape, axis)
-        features.append(Feature(value, op, parents, sizes, axis, depth, ancestors))
+        features.append(Feature(value, op, parents, sizes, axis, depth, ancestors, number))
     return FeatureGraph(
         tuple(features),
         tuple(place[v] for v in recording.inputs if v in place),
