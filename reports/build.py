@@ -17,6 +17,7 @@ from auditor.schema import RESULTS_VERSION, Results, decode
 from reports import html
 from reports.document import Exhibit, Page, Section
 from reports.exhibits import read_exhibits
+from reports.sections.ablations import ablations, has_skips
 from reports.sections.bounds import bounds
 from reports.sections.certificates import certificates
 from reports.sections.clean import clean
@@ -44,6 +45,7 @@ SECTIONS = (
         bounds,
         certificates,
         comparison,
+        ablations,
         worst,
     ),
     *(controls, methods, limits, provenance, glossary),
@@ -113,9 +115,10 @@ def render(
 
 def _sections(results: Results) -> tuple[Callable[[View], Section], ...]:
     """Return the sections of an audit, or those of a table of measurements."""
+    kept = [make for make in SECTIONS if make is not ablations or has_skips(results)]
     if results.measured is None:
-        return SECTIONS
-    kept = [make for make in SECTIONS if make not in _NEEDS_A_RUN]
+        return tuple(kept)
+    kept = [make for make in kept if make not in _NEEDS_A_RUN]
     if not any(axis.points for axis in results.difficulty):
         kept.remove(difficulty)  # no column of the table holds a property of the cases
     return (measured, kept[0], conditions, *kept[1:])

@@ -10,6 +10,7 @@ from auditor.schema import MetricInfo, Summary
 from reports import svg
 from reports.charts.axes import Scale, value_scale, vertical_axis
 from reports.charts.envelope import floor_line, supported_bars, wide_band
+from reports.svg import Mark
 from reports.view import View
 from reports.wording import digits, heading, is_complete, short, status_words
 
@@ -315,24 +316,22 @@ def _describe(curves: list[Curve], metric: MetricInfo) -> str:
 
 def legend(view: View) -> Markup:
     """Say which line is which system, and what band, grey and shade mean."""
-    entries = []
-    for name in view.systems:
-        mark = view.marks[name]
-        sample = svg.element(
-            "svg",
-            svg.element(
-                "path",
-                d="M1,7 33,7",
-                class_=f"line s{mark.index}",
-                stroke_dasharray=mark.dash or None,
-            ),
-            svg.marker(mark.shape, 17, 7, class_=f"mark f{mark.index}"),
-            viewBox="0 0 34 14",
-            class_="sample",
-            aria_hidden="true",
-        )
-        entries.append(Markup('<span class="key">{}{}</span>').format(sample, name))
-    return Markup("").join(entries)
+    return Markup("").join(key_of(view.marks[name], name) for name in view.systems)
+
+
+def key_of(mark: Mark, name: str) -> Markup:
+    """Write one entry of a legend: a piece of line with its mark, and what it stands for."""
+    sample = svg.element(
+        "svg",
+        svg.element(
+            "path", d="M1,7 33,7", class_=f"line s{mark.index}", stroke_dasharray=mark.dash or None
+        ),
+        svg.marker(mark.shape, 17, 7, class_=f"mark f{mark.index}"),
+        viewBox="0 0 34 14",
+        class_="sample",
+        aria_hidden="true",
+    )
+    return Markup('<span class="key">{}{}</span>').format(sample, name)
 
 
 def limits_key(view: View) -> Markup:

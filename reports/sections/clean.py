@@ -138,7 +138,7 @@ def _bound_method(view: View, row: Summary, *, unit: str) -> Text:
 def _claimed(view: View) -> Table | None:
     rows: list[tuple[Text, ...]] = []
     for system in view.results.systems:
-        for name, value in system.claimed:
+        for name, value in () if system.name in view.ablated else system.claimed:
             metric = view.metric(name)
             label = view.results.headline.label
             found = view.index.get((system.name, "clean", 0.0, label, name, ALL, ALL))

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from auditor.schema import CaseRow
 from reports.document import Block, Column, Prose, Section, Table, Text
 from reports.view import View
-from reports.wording import count, digest, number, plain, status_words, statuses
+from reports.wording import count, digest, link, number, plain, status_words, statuses
 
 
 def accounting(view: View) -> Section:
@@ -31,6 +31,7 @@ def accounting(view: View) -> Section:
             *(Column(status_words(name), "number") for name in names),
         ),
         rows=tuple(rows),
+        note=_ablated(view),
     )
     apart: Text = ""
     if audit.excluded_patients:
@@ -54,6 +55,18 @@ def accounting(view: View) -> Section:
         apart,
     )
     return Section("data", "Data and accounting", lead, (table, *_cases(view)))
+
+
+def _ablated(view: View) -> Text:
+    """Say where the ablated systems are shown, which other sections leave out."""
+    if not view.ablated:
+        return ""
+    one = len(view.ablated) == 1
+    return Markup("{} {} counted here, and shown under {} alone.").format(
+        count(len(view.ablated)),
+        "ablated system is" if one else "ablated systems are",
+        link("skips", "Skip connections"),
+    )
 
 
 def _cases(view: View) -> tuple[Block, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from auditor.schema import CriterionResult, Estimate, Verdict
+from auditor.schema import CriterionResult, Estimate, SystemRecord, Verdict
 from reports.document import Answer, Column, Front, Table, Text
 from reports.sections.clean import left_out, with_worst
 from reports.sections.envelope import small
@@ -76,10 +76,16 @@ def _facts(view: View) -> tuple[tuple[Text, Text], ...]:
     return (
         (count(cases), "case" if cases == 1 else "cases"),
         (count(people), "patient" if people == 1 else "patients"),
-        (count(len(results.systems)), "system" if len(results.systems) == 1 else "systems"),
+        (count(len(view.systems)), "system" if len(view.systems) == 1 else "systems"),
+        *([(count(len(view.ablated)), "ablated copies")] if view.ablated else []),
         *_size(view),
         (statuses(missing) if missing else "none", "without a result"),
     )
+
+
+def _shown(view: View) -> tuple[SystemRecord, ...]:
+    """Systems whose checkpoint and contract are told: an ablated one has those of its network."""
+    return tuple(it for it in view.results.systems if it.name not in view.ablated)
 
 
 def _size(view: View) -> tuple[tuple[Text, Text], ...]:
@@ -106,7 +112,7 @@ def _identities(view: View) -> tuple[tuple[str, Text], ...]:
             ("measurements", digest(audit.plan_digest)),
             ("segaudit", audit.tool_version),
         )
-    systems = [Markup("{} {}").format(s.name, digest(s.sha256)) for s in view.results.systems]
+    systems = [Markup("{} {}").format(s.name, digest(s.sha256)) for s in _shown(view)]
     return (
         ("systems", Markup(", ").join(systems)),
         ("configuration", digest(audit.config_digest)),
@@ -138,7 +144,7 @@ def _banners(view: View) -> tuple[tuple[str, Text], ...]:
                 "One patient: values of this patient are shown; nothing is stated about others.",
             )
         )
-    doubtful = [s for s in view.results.systems if s.contract.status == "in doubt"]
+    doubtful = [s for s in _shown(view) if s.contract.status == "in doubt"]
     if doubtful:
         names = joined([s.name for s in doubtful])
         words = [f"Contract in doubt: {names} may not be run as the maker runs it."]

@@ -10,6 +10,10 @@ from reports.view import View
 from reports.wording import count, in_words, number
 
 _GLOSSARY = (
+    (
+        "ablated system",
+        "a network with what flows through skip connections replaced: it explains the network",
+    ),
     ("assured", "holds without assumptions about failures that were not seen"),
     ("bound", "one-sided: at least, or at most, with a stated confidence"),
     ("case", "one scan with its references"),
@@ -51,8 +55,14 @@ _GLOSSARY = (
     ),
     ("rater", "one person's mask of a case"),
     ("reference", "the mask that is scored against"),
+    ("reliance", "paired loss when skip connections are replaced, against the network as it is"),
     ("severity", "rank of a level, 1 to 5; from 4 on beyond usual practice"),
     ("S_ref", "reference signal of a clean scan, against which noise is measured"),
+    (
+        "skip connection",
+        "a way around the deeper part of a network, which carries activations at a finer resolution",
+    ),
+    ("spared", "how much smaller the loss from clean is when skip connections are replaced"),
     ("SSIM", "structural similarity of two images, 1 for identical ones"),
     ("stratum", "a group of cases"),
     ("system", "a checkpoint with its declared processing and settings"),
@@ -79,7 +89,8 @@ def provenance(view: View) -> Section:
         blocks.append(_named(view))
     else:
         blocks.append(_systems(view))
-        blocks += [_contract(system) for system in view.results.systems]
+        own = [it for it in view.results.systems if it.name not in view.ablated]
+        blocks += [_contract(system) for system in own]
     noise = _noise(view)
     if noise is not None:
         blocks.append(noise)
