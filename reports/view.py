@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from auditor.schema import Condition, ConformalBound, MetricInfo, Response, Results, Summary
 from auditor.schema.rows import CLEAN
@@ -42,7 +41,7 @@ class View:
     """Responses by (system, perturbation, label)."""
 
     ablated: frozenset[str] = frozenset()
-    """Ablated systems that are read against their network: the section on skip connections shows them."""
+    """Systems of which something is ablated: the section on skip connections alone shows them."""
 
     @property
     def systems(self) -> tuple[str, ...]:
@@ -103,12 +102,16 @@ def view_of(
     """Index results for the sections.
 
     Of a geometric condition both regions may be stored; the retained one, what stayed inside the
-    field of view, is the row that is shown. Rows of ablated systems that are read against their network
-    are left out: they explain it, and would stand among systems that somebody may use.
+    field of view, is the row that is shown. Rows of ablated systems are left out: they explain a network,
+    and would stand among systems that somebody may use.
     """
-    ablated = frozenset(point.system for it in results.ablations for point in it.points)
+    ablated = frozenset(it.name for it in results.systems if it.ablation is not None)
     if ablated:
-        results = _without(results, ablated)
+        results = replace(
+            results,
+            summaries=tuple(it for it in results.summaries if it.system not in ablated),
+            failure_types=tuple(it for it in results.failure_types if it.system not in ablated),
+        )
     index: dict[Key, Summary] = {}
     for row in results.summaries:
         key = (
@@ -136,39 +139,3 @@ def view_of(
         responses={(it.system, it.perturbation, it.label): it for it in results.responses},
         ablated=ablated,
     )
-
-
-_BY_SYSTEM = (
-    *("summaries", "conformal", "worst", "difficulty", "dose", "coverage", "stratum_bounds"),
-    *("responses", "envelope", "robustness", "coefficient_of_variation", "failure_types"),
-)
-"""Fields of results whose rows are about one system each."""
-
-
-def _without(results: Results, names: frozenset[str]) -> Results:
-    """Leave out every row about some systems; the systems themselves, and claims about them, stay."""
-    head, raters, drawn = results.headline, results.raters, results.repeatability
-    kept: dict[str, Any] = {
-        field: tuple(it for it in getattr(results, field) if it.system not in names)
-        for field in _BY_SYSTEM
-    }
-    kept["comparisons"] = tuple(
-        it for it in results.comparisons if not names & {it.first, it.second}
-    )
-    kept["sweeps"] = tuple(
-        it for it in results.sweeps if not names & {use.system for use in it.uses}
-    )
-    kept["repeatability"] = replace(
-        drawn, rows=tuple(it for it in drawn.rows if it.system not in names)
-    )
-    answers: dict[str, Any] = {
-        field: tuple(it for it in getattr(head, field) if it[0] not in names)
-        for field in ("clean", "hardest", "steepest", "promised")
-    }
-    for field in ("best_clean", "best_noise"):
-        answers[field] = tuple(it for it in getattr(head, field) if it not in names)
-    kept["headline"] = replace(head, **answers)
-    if raters is not None:
-        found = tuple(it for it in raters.systems if it.system not in names)
-        kept["raters"] = replace(raters, systems=found)
-    return replace(results, **kept)

@@ -33,6 +33,10 @@ DENSE = (
     "Dense or lattice decoder: values of single skips are not additive. What one skip carries also flows "
     "through others, so that each may look dispensable alone, and their reliances must not be summed up."
 )
+INCOMPLETE = (
+    "Not all ways around the coarsest resolution are among these skips: what remains without all of them is "
+    "not the network without its skips."
+)
 MOST_ROWS = 400
 """With more rows than this, a table shows clean scans and the noise of the front page."""
 
@@ -121,27 +125,27 @@ def _network(view: View, network: NetworkFacts) -> list[Block]:
             rows,
             note="Level 0 is the finest resolution of the network. Nested: the value depends on a coarser one.",
         ),
-        Items(_certificates(network)),
     ]
+    if not network.complete:
+        blocks.append(Prose(INCOMPLETE, "notice"))
     if not network.minimal or any(it.nested for it in network.skips):
         blocks.append(Prose(DENSE, "notice"))
-    return blocks
+    return [*blocks, Items(_certificates(network))]
 
 
 def _certificates(network: NetworkFacts) -> tuple[Text, ...]:
     complete = (
         "Complete: with all of these cut, every way through the network crosses its coarsest resolution."
         if network.complete
-        else "Not complete: with all of these cut, a way past the coarsest resolution is left, so that what "
-        "remains is not the network without its skips."
+        else "Not complete: with all of these cut, a way past the coarsest resolution is left."
     )
     minimal = (
         "Minimal: giving back any one of them opens a way around the coarsest resolution."
         if network.minimal
         else "Not minimal: of some of them, giving back one alone opens no way around the coarsest resolution."
     )
-    noted = () if not network.note else (f"{network.note}.",)
-    return (complete, minimal, *noted)
+    told = (network.note, *network.remarks)
+    return (complete, minimal, *(f"{it[:1].upper()}{it[1:]}." for it in told if it))
 
 
 def _sizes(sizes: Sequence[int]) -> Markup:

@@ -38,7 +38,8 @@ def counts_of(results: Results) -> set[float]:
         for n in (
             len(results.cases),
             len({c.patient for c in results.cases}),
-            len(results.systems),
+            sum(it.ablation is None for it in results.systems),
+            sum(it.ablation is not None for it in results.systems),
             len({c.perturbation for c in results.conditions}) - 1,
             len(results.criteria),
             sum(str(c.verdict).startswith("PASS") for c in results.criteria),

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+from sample_ablations import with_ablations
 from sample_certificates import certificates_of
 from sample_coverage import coverage_of, stratum_bounds_of
 from sample_numbers import (
@@ -259,4 +260,16 @@ def samples() -> dict[str, Results]:
         "one case": sample(Size(cases=1, systems=("unet",), criteria=False)),
         "bare": sample(Size(cases=12, raters=1, metadata=False, criteria=False)),
         "failures": sample(Size(cases=20, failures=4)),
+        "ablated": with_ablations(
+            sample(
+                Size(
+                    cases=20,
+                    systems=("unet",),
+                    perturbations=("gaussian_noise",),
+                    raters=1,
+                    metadata=False,
+                    criteria=False,
+                )
+            )
+        ),
     }
