@@ -106,6 +106,13 @@ _STATISTICS = (
         "Comparisons",
         "Paired over patients, intervals simultaneous over the pairs of a condition.",
     ),
+    (
+        "Skip connections",
+        (
+            "Reliance and what is spared are paired over patients; intervals are simultaneous over all skips "
+            "and strengths that are replaced in the same way at a condition, and not over conditions."
+        ),
+    ),
     ("Correlations", "Spearman's rank correlation over cases on clean scans."),
 )
 
@@ -125,7 +132,8 @@ def methods(view: View) -> Section:
     ]
     if view.perturbations:
         blocks.append(_perturbations(view))
-    blocks += [Terms(_STATISTICS, "Statistics"), Prose(stats)]
+    told = [it for it in _STATISTICS if view.results.ablations or it[0] != "Skip connections"]
+    blocks += [Terms(tuple(told), "Statistics"), Prose(stats)]
     if view.results.decisions:
         blocks.append(_decisions(view))
     lead = Markup("Seed {}. Reference: {}. Lengths in {}.").format(
