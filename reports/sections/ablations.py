@@ -279,7 +279,7 @@ def _table(view: View, curves: Sequence[AblationCurve], title: str) -> Table:
         told.append(Markup("Strength: {}.").format(STRENGTHS.get(curves[0].by, "as declared")))
     if len(listed) < len(curves):
         told.append(Markup("Other conditions: results.json has them."))
-    if not any(row[-1] for row in cells):
+    if all(row[-1] == "none" for row in cells):
         columns, cells = columns[:-1], tuple(row[:-1] for row in cells)
     return Table(
         caption, columns, cells, note=note.format(Markup(" ").join(told)),
@@ -300,7 +300,7 @@ def _row(
         value_of(point.reliance, unit=unit),
         count(point.reliance.n),
         "reference point" if clean else value_of(point.spared, unit=unit),
-        "" if clean else count(point.spared.n),
+        "none" if clean else count(point.spared.n),
         count(curve.left_out),
         _missing(point, clean=clean),
     )
@@ -325,4 +325,4 @@ def _missing(point: AblationPoint, *, clean: bool) -> str:
     for what, it in numbers:
         if it.low is None:
             told.setdefault(status_words(it.status, it.note), []).append(what)
-    return "; ".join(f"{joined(whats)}: {why}" for why, whats in told.items())
+    return "; ".join(f"{joined(whats)}: {why}" for why, whats in told.items()) or "none"

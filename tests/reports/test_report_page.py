@@ -182,8 +182,10 @@ def test_every_table_has_a_caption_and_scoped_headings(pages: dict[str, str], na
 @pytest.mark.parametrize("name", SAMPLES)
 def test_words_that_promise_too_much_do_not_occur(pages: dict[str, str], name: str) -> None:
     text = Page(pages[name]).text.lower()
+    for denied in ("not certified", "no evidence of robustness"):
+        text = text.replace(denied, "")
     for word in ("robust", "safe", "compliant", "certified", "ground truth", "validated"):
-        assert word not in text.replace("not certified", ""), word
+        assert word not in text, word
     assert "not clinical validation" in text
 
 
