@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         TableOptions,
         analyse,
         audit,
+        family_differences,
         rate,
         read_run,
         score,
@@ -51,13 +52,15 @@ __all__ = [
     "TableOptions",
     "analyse",
     "audit",
+    "family_differences",
     "rate",
     "read_run",
     "score",
 ]
 
 _OF_THE_PIPELINE = (
-    "PairScore", "RatedScan", "Run", "TableOptions", "analyse", "audit", "rate", "read_run", "score",
+    "PairScore", "RatedScan", "Run", "TableOptions", "analyse", "audit", "family_differences", "rate",
+    "read_run", "score",
 )  # fmt: skip
 
 

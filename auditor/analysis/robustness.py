@@ -14,7 +14,7 @@ patients of their mean over cases; what failed counts at its named worst value, 
 - *Corruption error*: per perturbation the sum over severities of the error, over that of a reference
   system, then the mean over perturbations; *relative*: error less clean error (Hendrycks & Dietterich,
   ICLR 2019).
-- *Seed spread*: SD (n - 1) of the means of the training runs of a family (Kamath et al.).
+- *Seed spread*: SD (n - 1) of the means of the training runs of a family, trained alike (Kamath et al.).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from auditor.analysis.promises import main_columns
 from auditor.analysis.setup import AnalysisSetup
 from auditor.analysis.summaries import clean_key, worst_drops
 from auditor.analysis.table import Column, Key, over_patients
+from auditor.analysis.trained_systems import named_runs
 from auditor.schema import CLEAN, CoefficientOfVariation, MetricInfo, RobustnessMeasure
 from auditor.schema.response import Measure
 
@@ -375,13 +376,11 @@ def _above_clean(
 
 def _seed_spreads(means: _Means, setup: AnalysisSetup) -> Iterator[RobustnessMeasure]:
     """SD over the training runs of a family: of their clean means, and of their means over conditions."""
-    families: dict[str, dict[int, str]] = defaultdict(dict)
-    for record in setup.systems:
-        if record.family and record.training_seed is not None:
-            families[record.family].setdefault(record.training_seed, record.name)
+    seeded = [it for it in setup.systems if it.training_seed is not None]
+    families = named_runs(seeded)
     for metric, label in sorted({key[:2] for key in means}):
         for family, runs in sorted(families.items()):
-            found = [means[key] for it in runs.values() if (key := (metric, label, it)) in means]
+            found = [means[key] for it in runs if (key := (metric, label, it)) in means]
             if len(found) < 2:
                 continue
             clean = [[it.mean for it in one if it.perturbation == CLEAN] for one in found]

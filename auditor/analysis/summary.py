@@ -33,6 +33,7 @@ from auditor.analysis.setup import AnalysisSetup
 from auditor.analysis.stratum_bounds import stratum_bounds
 from auditor.analysis.summaries import clean_key, summaries, worst_drops
 from auditor.analysis.table import Column, Key, Rows, counted, measurements, of_kind, over_patients
+from auditor.analysis.train_test import family_differences, studies_of, train_test
 from auditor.analysis.trained_patches import range_drops, trained_patches
 from auditor.analysis.window_sweep import window_sweeps
 from auditor.schema import (
@@ -79,8 +80,10 @@ def summarise(table: pa.Table, *, setup: AnalysisSetup) -> Results:
     # an ablated system explains a network: nothing is promised, compared or preferred of it
     used = setup.as_used
     own = {key: column for key, column in columns.items() if key.system not in setup.ablated}
+    main = "dsc" if has_dsc else setup.metrics[0].name
     bounds = conformal_bounds(own, used) if has_dsc else ()
-    compared = comparisons(own, used, "dsc" if has_dsc else setup.metrics[0].name)
+    compared = comparisons(own, used, main)
+    studied = studies_of(own, used, main)
     judged = tuple(_judged(spec, columns, setup) for spec in setup.criteria)
     per_system = _statuses(evaluations, setup)
     return Results(
@@ -122,6 +125,8 @@ def summarise(table: pa.Table, *, setup: AnalysisSetup) -> Results:
         measured=setup.measured,
         networks=setup.networks,
         ablations=ablation_curves(columns, setup),
+        train_test=tuple(row for it in studied for row in train_test(it)),
+        family_differences=tuple(row for it in studied for row in family_differences(it)),
         failure_types=failure_types(own, evaluations, known, used) if has_dsc else (),
     )
 

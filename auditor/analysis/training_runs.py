@@ -15,15 +15,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from auditor.analysis.intervals import FEW
+from auditor.analysis.means import described, mean_estimate
 from auditor.schema import Estimate
 
-__all__ = ["ENOUGH_RUNS", "Part", "part_of", "t_interval"]
+__all__ = [
+    "ENOUGH_RUNS",
+    "Part",
+    "difference_of_runs",
+    "mean_of_runs",
+    "part_of",
+    "t_interval",
+]
 
 Floats = NDArray[np.float64]
 
@@ -93,3 +103,99 @@ def t_interval(
         low, high = max(reach[0], low), min(reach[1], high)
     told = method.format(freedom=f"{freedom:.1f} degrees of freedom")
     return Estimate(value, n, told, "two-sided", level, low, high)
+
+
+def mean_of_runs(
+    scores: Floats, *, level: float, seed: int, reach: tuple[float, float] | None
+) -> Estimate:
+    """Estimate the mean of a way of training, over patients and training runs.
+
+    Parameters
+    ----------
+    scores : (runs, patients)
+        Without NaN.
+    level : two-sided confidence
+    seed : of the resampling of patients, where there are too few runs for a word about others
+    reach : smallest and largest possible mean; None: unbounded
+
+    Returns
+    -------
+    Estimate
+        With fewer than `ENOUGH_RUNS` runs the interval is about other patients of these very checkpoints,
+        and its method says so. Descriptive with fewer than `FEW` patients.
+    """
+    sample = scores.mean(axis=0)
+    if len(sample) < FEW:
+        return described(sample, level=level)
+    if len(scores) >= ENOUGH_RUNS:
+        parts = [part_of(sample), part_of(scores.mean(axis=1))]
+        method = "t on patients and training runs ({freedom})"
+        return t_interval(
+            float(sample.mean()), parts, n=len(sample), level=level, reach=reach, method=method
+        )
+    found = mean_estimate(sample, level=level, seed=seed, least=None)
+    if found.low is None or found.high is None:
+        return found
+    low, high = found.low, found.high
+    if reach is not None:
+        low, high = max(reach[0], low), min(reach[1], high)
+    these = "this training run" if len(scores) == 1 else f"these {len(scores)} training runs"
+    method = f"{found.method}, over patients of {these} alone"
+    return replace(found, method=method, low=low, high=high)
+
+
+def difference_of_runs(
+    first: Floats,
+    second: Floats,
+    *,
+    level: float,
+    pairs: int = 1,
+    reach: float | None = None,
+    scans: Floats | None = None,
+) -> Estimate:
+    """Estimate how two ways of training differ, on the same patients; their runs are independent.
+
+    With y_ir the score of patient i in run r, V_P the variance over patients of the difference of their
+    means over runs, over n, and S2_F the variance of the run means of F over its k_F runs, the parts are V_P,
+    S2_F / k_F and S2_G / k_G.
+
+    Parameters
+    ----------
+    first, second : (runs, patients)
+        The same patients in the same order, without NaN.
+    level : two-sided confidence
+    pairs : so many intervals hold together at the level (Bonferroni)
+    reach : largest difference that is possible; None: unbounded
+    scans : (scans,), optional
+        Difference under the mix of each scan of a site: one more part.
+
+    Returns
+    -------
+    Estimate
+        Of first less second. Descriptive where one has fewer than `ENOUGH_RUNS` runs or there are fewer
+        than `FEW` patients.
+    """
+    apart = first.mean(axis=0) - second.mean(axis=0)
+    n = len(apart)
+    if n == 0:
+        return described(apart, level=level)
+    mean, fewest = float(apart.mean()), min(len(first), len(second))
+    if fewest < ENOUGH_RUNS:
+        note = f"{fewest} training run(s) of a family are described, not inferred from (needs >= {ENOUGH_RUNS})"
+        return Estimate(mean, n, "descriptive", status="too_few", note=note)
+    if n < FEW:
+        note = f"{n} patient(s) are too few to compare; at least {FEW} are needed"
+        return Estimate(mean, n, "descriptive", status="too_few", note=note)
+    parts = [part_of(apart), *(part_of(runs.mean(axis=1)) for runs in (first, second))]
+    if scans is not None and len(scans) > 1:
+        parts.append(part_of(scans))
+    adjusted = ", Bonferroni over pairs" if pairs > 1 else ""
+    return t_interval(
+        mean,
+        parts,
+        n=n,
+        level=level,
+        each=1.0 - (1.0 - level) / max(1, pairs),
+        reach=None if reach is None else (-reach, reach),
+        method="t on patients and training runs ({freedom})" + adjusted,
+    )

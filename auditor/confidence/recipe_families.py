@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.analysis.comparison import Pair, judged
-from auditor.analysis.intervals import FEW, order_statistic
-from auditor.analysis.training_runs import ENOUGH_RUNS, part_of, t_interval
+from auditor.analysis.intervals import order_statistic
+from auditor.analysis.trained_systems import repeated, runs_by_training, training_words
+from auditor.analysis.training_runs import difference_of_runs
 from auditor.confidence.recipe_draws import pairs_of
-from auditor.schema import Estimate, SystemRecord
+from auditor.schema import SystemRecord
 
 __all__ = [
     "crossed_bootstrap",
@@ -31,30 +32,33 @@ Floats = NDArray[np.float64]
 
 
 def families_of(systems: Sequence[SystemRecord]) -> dict[str, tuple[str, ...]]:
-    """Group systems by their declared family, in order.
+    """Group systems by their declared family, in order; ablated ones are no training runs.
+
+    Returns
+    -------
+    dict
+        Family -> its runs. Checkpoints that were trained otherwise (other patches, other conditions of the
+        training images) are no repetitions of each other: each way of training has a name of its own.
 
     Raises
     ------
     ValueError
-        When a system declares none, or a training seed stands twice in a family.
+        When a system declares none, or a training seed stands twice in a way of training.
     """
     lacking = [it.name for it in systems if not it.family]
     if lacking:
         msg = f"every system must declare its family, {', '.join(lacking)} declare(s) none"
         raise ValueError(msg)
-    found: dict[str, list[SystemRecord]] = {}
-    for system in systems:
-        found.setdefault(system.family, []).append(system)
-    for family, runs in found.items():
-        seeds = [it.training_seed for it in runs if it.training_seed is not None]
-        files = [it.sha256 for it in runs]
-        if len(set(seeds)) < len(seeds) or len(set(files)) < len(files):
+    found = runs_by_training(systems)
+    names = training_words(found)
+    for way, runs in found.items():
+        if repeated(runs):
             msg = (
-                f"the training runs of {family} must be different checkpoints with different training seeds; "
-                f"{', '.join(it.name for it in runs)} are not, so that they are no repetitions"
+                f"the training runs of {names[way]} must be different checkpoints with different training "
+                f"seeds; {', '.join(it.name for it in runs)} are not, so that they are no repetitions"
             )
             raise ValueError(msg)
-    return {family: tuple(it.name for it in runs) for family, runs in found.items()}
+    return {names[way]: tuple(it.name for it in runs) for way, runs in found.items()}
 
 
 def family_pairs(
@@ -92,43 +96,18 @@ def family_pairs(
         than `FEW` patients.
     """
     pairs = pairs_of(tuple(scores))
-    each = 1.0 - (1.0 - level) / max(1, len(pairs))
-    found = []
-    for a, b in pairs:
-        scans = None if of_scans is None else of_scans[a] - of_scans[b]
-        found.append(_difference(scores[a], scores[b], scans, level, each, reach))
+    found = [
+        difference_of_runs(
+            scores[a],
+            scores[b],
+            level=level,
+            pairs=len(pairs),
+            reach=reach,
+            scans=None if of_scans is None else of_scans[a] - of_scans[b],
+        )
+        for a, b in pairs
+    ]
     return judged(pairs, found, higher_is_better=True)
-
-
-def _difference(
-    first: Floats,
-    second: Floats,
-    scans: Floats | None,
-    level: float,
-    each: float,
-    reach: float | None,
-) -> Estimate:
-    apart = first.mean(axis=0) - second.mean(axis=0)
-    n, mean = len(apart), float(apart.mean())
-    fewest = min(len(first), len(second))
-    if fewest < ENOUGH_RUNS:
-        note = f"{fewest} training run(s) of a family are described, not inferred from (needs >= {ENOUGH_RUNS})"
-        return Estimate(mean, n, "descriptive", status="too_few", note=note)
-    if n < FEW:
-        note = f"{n} patient(s) are too few to compare; at least {FEW} are needed"
-        return Estimate(mean, n, "descriptive", status="too_few", note=note)
-    parts = [part_of(apart), *(part_of(runs.mean(axis=1)) for runs in (first, second))]
-    if scans is not None and len(scans) > 1:
-        parts.append(part_of(scans))
-    return t_interval(
-        mean,
-        parts,
-        n=n,
-        level=level,
-        each=each,
-        reach=None if reach is None else (-reach, reach),
-        method="t on patients and training runs ({freedom}), Bonferroni over pairs",
-    )
 
 
 def run_weights(runs: int, draws: int, seed: int) -> Floats:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from auditor.pipeline.screen_contract import Wanted
     from auditor.pipeline.screening import Screening, screen
     from auditor.pipeline.state import state_of
+    from auditor.pipeline.trained_families import family_differences
 
 __all__ = [
     "DeclaredMetric",
@@ -50,6 +51,7 @@ __all__ = [
     "draft",
     "examine_installation",
     "exit_code_of",
+    "family_differences",
     "inspect_checkpoint",
     "lock",
     "look",
@@ -85,6 +87,7 @@ _HOMES = {
     "draft": "drafting",
     "examine_installation": "installation",
     "exit_code_of": "run",
+    "family_differences": "trained_families",
     "inspect_checkpoint": "inspecting",
     "lock": "locking",
     "look": "preflight",

@@ -132,7 +132,12 @@ from auditor.schema.systems import (
     TrainingFacts,
     WindowSpec,
 )
-from auditor.schema.textures import FailureTypes, TrainTestCell, TrainTestMatrix
+from auditor.schema.textures import (
+    FailureTypes,
+    FamilyDifference,
+    TrainTestCell,
+    TrainTestMatrix,
+)
 
 __all__ = [
     "ABLATION_KINDS",
@@ -179,6 +184,7 @@ __all__ = [
     "ExhibitSelection",
     "FailureSensitivity",
     "FailureTypes",
+    "FamilyDifference",
     "Gap",
     "Geometry",
     "GroupBound",

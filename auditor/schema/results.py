@@ -37,7 +37,7 @@ from auditor.schema.response import (
     Response,
     RobustnessMeasure,
 )
-from auditor.schema.textures import FailureTypes, TrainTestMatrix
+from auditor.schema.textures import FailureTypes, FamilyDifference, TrainTestMatrix
 
 RESULTS_VERSION = 4
 """Raised when a field is added or its meaning changes."""
@@ -337,5 +337,7 @@ class Results:
     """How far perturbations move activations."""
     train_test: tuple[TrainTestMatrix, ...] = ()
     """Families by the condition of their training and of the test."""
+    family_differences: tuple[FamilyDifference, ...] = ()
+    """Families against each other, by the condition of their training and of the test."""
     failure_types: tuple[FailureTypes, ...] = ()
     """How predictions fail, by system, label and condition."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from auditor.schema.estimates import Estimate
 
-__all__ = ["FailureTypes", "TrainTestCell", "TrainTestMatrix"]
+__all__ = ["FailureTypes", "FamilyDifference", "TrainTestCell", "TrainTestMatrix"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,11 @@ class TrainTestCell:
     """Of the metric over patients, training runs averaged within each patient."""
     spread: float | None
     """Sample SD over training runs of their means; None for one run."""
+    baseline: float
+    """Level of the test from which losses count: that of the training, or 0 (clean) where that was not
+    tested."""
+    loss: Estimate
+    """Mean paired change for the worse from the baseline; positive is worse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ class TrainTestMatrix:
     """One family under one perturbation: rows are what it was trained on, columns what it was tested on."""
 
     family: str
+    """With its training patch where the family has several."""
     group: str
     """Architecture group; empty: not stated."""
     perturbation: str
@@ -39,7 +45,35 @@ class TrainTestMatrix:
     label: str
     metric: str
     cells: tuple[TrainTestCell, ...]
-    """By trained level, then by tested level."""
+    """By trained level, then by severity of the test."""
+    left_out: tuple[str, ...] = ()
+    """Systems that are no repetition, because their checkpoint or training seed is that of another run."""
+    note: str = ""
+    """What the columns lack, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyDifference:
+    """Two families that were trained at the same level, tested at the same condition, on the same patients."""
+
+    perturbation: str
+    unit: str
+    label: str
+    metric: str
+    trained: float
+    """Level of the training images of both; 0 for clean."""
+    severity: float
+    tested: float
+    """Level of the test images; 0 for clean."""
+    first: str
+    """Family."""
+    second: str
+    difference: Estimate
+    """Mean of the first less mean of the second; simultaneous over the pairs of families at this place."""
+    baseline: float
+    """Level of the test from which losses count; see `TrainTestCell`."""
+    loss: Estimate
+    """Loss of the first less loss of the second, likewise; positive: the first loses more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from auditor.analysis.robustness import (
     variation,
 )
 from auditor.analysis.table import Column, Key
-from auditor.schema import RobustnessMeasure
+from auditor.schema import RobustnessMeasure, TrainingFacts
 
 Values = Mapping[tuple[str, float], Sequence[float]]
 """(perturbation, severity) -> one value a case."""
@@ -197,7 +197,7 @@ def test_ties_share_a_case() -> None:
 def test_the_spread_over_training_runs_needs_two_of_a_family() -> None:
     here = setup(TWO)
     runs = tuple(
-        replace(record, family="unet", training_seed=seed)
+        replace(record, family="unet", training_seed=seed, sha256=f"{seed:064d}")
         for record, seed in zip(here.systems, (1, 2), strict=True)
     )
     rows = robustness_measures(columns_of(TWO), replace(here, systems=runs))
@@ -206,8 +206,15 @@ def test_the_spread_over_training_runs_needs_two_of_a_family() -> None:
     assert found["unet", "clean"] == pytest.approx(np.std([0.8, 0.85], ddof=1))
     assert found["unet", ""] == pytest.approx(np.std([0.675, 0.725], ddof=1))
     assert pick(robustness_measures(columns_of(TWO), here), "seed_spread") == {}
-    one = replace(here, systems=(runs[0], replace(runs[1], family="other")))
-    assert pick(robustness_measures(columns_of(TWO), one), "seed_spread") == {}
+    # another family, the same checkpoint again, other training images: no repetitions of each other
+    clean, hard = (TrainingFacts(condition=it) for it in (("clean", 0.0), ("texture_blend", 0.9)))
+    for pair in (
+        (runs[0], replace(runs[1], family="other")),
+        (runs[0], replace(runs[1], sha256=runs[0].sha256)),
+        (replace(runs[0], training=clean), replace(runs[1], training=hard)),
+    ):
+        one = replace(here, systems=pair)
+        assert pick(robustness_measures(columns_of(TWO), one), "seed_spread") == {}
 
 
 def test_cases_of_a_patient_count_once() -> None:

@@ -19,7 +19,7 @@ from auditor.confidence.recipe_families import (
     family_pairs,
     run_weights,
 )
-from auditor.schema import SystemRecord
+from auditor.schema import AblationSpec, SystemRecord, TrainingFacts
 
 
 def records(*given: tuple[str, int | None]) -> list[SystemRecord]:
@@ -40,6 +40,22 @@ def test_families_are_declared_and_their_runs_differ() -> None:
     same = [replace(it, sha256="0" * 64) for it in records(("unet", 1), ("unet", 2))]
     with pytest.raises(ValueError, match="no repetitions"):
         families_of(same)
+
+
+def test_other_ways_of_training_are_families_of_their_own_and_ablated_systems_are_none() -> None:
+    given = records(("unet", 1), ("unet", 2), ("unet", 1), ("unet", 1), ("swin", 1))
+    easy, hard = (TrainingFacts(condition=("texture_blend", it)) for it in (0.1, 0.9))
+    systems = [
+        *(replace(it, training=easy) for it in given[:2]),
+        replace(given[2], training=hard),
+        replace(given[3], sha256=given[0].sha256, ablation=AblationSpec(skips=(1,), by="zero")),
+        given[4],
+    ]
+    assert families_of(systems) == {
+        "unet (texture_blend 0.1)": ("s0", "s1"),
+        "unet (texture_blend 0.9)": ("s2",),
+        "swin": ("s4",),
+    }
 
 
 def scores(seed: int, runs: int, patients: int = 20, shift: float = 0.0) -> dict[str, np.ndarray]:
