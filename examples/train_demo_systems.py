@@ -28,7 +28,7 @@ import io
 import json
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -301,11 +301,19 @@ def save(network: UNet, recipe: Recipe, folder: Path) -> Path:
     return path
 
 
-def save_onnx(module: nn.Module, example: Tensor, path: Path) -> None:
+def save_onnx(
+    module: nn.Module,
+    example: Tensor,
+    path: Path,
+    *,
+    axes: Sequence[str] = ("right", "anterior", "superior"),
+    output: str = "probability",
+) -> None:
+    """Write a graph whose batch and spatial axes, named so, are free."""
     import onnx
 
     buffer = io.BytesIO()
-    spatial = {0: "batch", 2: "right", 3: "anterior", 4: "superior"}
+    spatial = {0: "batch", **dict(enumerate(axes, start=2))}
     torch.onnx.export(
         module,
         (example,),
@@ -313,8 +321,8 @@ def save_onnx(module: nn.Module, example: Tensor, path: Path) -> None:
         dynamo=False,
         opset_version=17,
         input_names=["image"],
-        output_names=["probability"],
-        dynamic_axes={"image": spatial, "probability": spatial},
+        output_names=[output],
+        dynamic_axes={"image": spatial, output: spatial},
     )
     model = onnx.load_model_from_string(buffer.getvalue())
     del model.metadata_props[:]

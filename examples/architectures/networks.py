@@ -34,7 +34,7 @@ from torch import Tensor, nn
 __all__ = ["FULL_LAST", "FULL_WIDTHS", "NETWORKS", "WIDTHS", "Network", "Shape", "build"]
 
 WIDTHS = (8, 16, 32, 64, 128)
-"""Channels of each level, small enough to train on two cores."""
+"""Channels of each level where none are given."""
 FULL_WIDTHS = (16, 32, 64, 128, 256)
 """Channels of each level as published for the texture task."""
 FULL_LAST = 512
@@ -69,6 +69,8 @@ class Network:
     """With weights drawn by torch's current seed."""
     skips: Callable[[int], int]
     """Skip connections by the rule of resolution, from the number of widths."""
+    small: tuple[int, ...] = WIDTHS
+    """Channels of each level for two cores: about 0.6 million parameters, whatever the architecture."""
 
 
 class First(nn.Module):
@@ -283,20 +285,20 @@ def _unetr(shape: Shape) -> nn.Module:
 
 
 NETWORKS: dict[str, Network] = {
-    "noskip_unet": Network("No-Skip U-Net", "no-skip", _unet(range), lambda _: 0),
+    "noskip_unet": Network("No-Skip U-Net", "no-skip", _unet(range), lambda _: 0, FULL_WIDTHS),
     "noskip_vnet": Network(
-        "No-Skip V-Net", "no-skip", _vnet(skips=False, residual=False), lambda _: 0
+        "No-Skip V-Net", "no-skip", _vnet(skips=False, residual=False), lambda _: 0, (4, 8)
     ),
-    "unet": Network("U-Net", "standard", _unet(lambda _: ()), lambda widths: widths - 2),
-    "vnet": Network("V-Net", "standard", _vnet(skips=True), lambda _: 4),
+    "unet": Network("U-Net", "standard", _unet(lambda _: ()), lambda widths: widths - 2, FULL_WIDTHS),
+    "vnet": Network("V-Net", "standard", _vnet(skips=True), lambda _: 4, (4, 8)),
     "attention_unet": Network("Attention U-Net", "enhanced", _attention, lambda widths: widths - 1),
     "unet_plus_plus": Network("UNet++", "enhanced", _plus_plus, lambda _: 20),
     "unet_without_finest": Network(
         "U-Net without its finest skip", "standard", _unet(lambda _: (0,)),
-        lambda widths: widths - 3,
+        lambda widths: widths - 3, FULL_WIDTHS,
     ),
     "noskip_vnet_residual": Network(
-        "No-Skip V-Net with residuals", "no-skip", _vnet(skips=False), lambda _: 0
+        "No-Skip V-Net with residuals", "no-skip", _vnet(skips=False), lambda _: 0, (4, 8)
     ),
     "unetr": Network("UNETR", "transformer", _unetr, lambda _: 4),
 }  # fmt: skip

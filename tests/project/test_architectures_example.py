@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import monai.networks.nets
+import numpy as np
 import pytest
 import torch
 from in_process import TorchModel
+from jobs import finished, train_jobs
 from networks import NETWORKS, build
+from scipy.ndimage import label
+from textures import DIRECTIONS, PAIRS, TEXTURES, blended, draw_case, texture
+from training import TINY, Job, train_one, write_checkpoint
 
 from auditor.schema import InputSpec
+from auditor.strata.texture import texture_disparity_compat
 from auditor.systems.skips import Skips, find_skips
 
 nets: Any = monai.networks.nets
@@ -97,3 +105,111 @@ def test_a_network_that_cannot_be_built_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         build(name, **given)
+
+
+def test_small_networks_have_about_as_many_parameters_each() -> None:
+    counts = {
+        name: sum(it.numel() for it in build(name, widths=network.small).parameters())
+        for name, network in NETWORKS.items()
+        if name != "unetr"
+    }
+    assert all(490_000 < it < 670_000 for it in counts.values()), counts
+
+
+# ---------------------------------------------------------------- the texture task
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_a_blob_is_one_piece_inside_the_picture(number: int) -> None:
+    case = draw_case(number, seed=5, size=48)
+    border = np.ones_like(case.mask)
+    border[3:-3, 3:-3] = False
+    assert not (case.mask & border).any()
+    assert label(case.mask)[1] == 1
+    assert 0.03 <= case.foreground_ratio <= 0.45
+
+
+def test_a_case_follows_from_its_seed_and_number_alone() -> None:
+    first, again, other = (draw_case(i, seed=5, size=48) for i in (1, 1, 2))
+    np.testing.assert_array_equal(first.image, again.image)
+    assert (first.mask != other.mask).any()
+    assert (draw_case(1, seed=6, size=48).mask != first.mask).any()
+
+
+@pytest.mark.parametrize("name", TEXTURES)
+def test_textures_have_the_same_mean_and_variance(name: str) -> None:
+    drawn = texture(name, 64, np.random.default_rng(0))
+    assert drawn.mean() == pytest.approx(0.0, abs=1e-9)
+    assert drawn.var() == pytest.approx(1.0)
+
+
+def test_the_textures_of_bands_run_across_each_other() -> None:
+    """The crests of a wave change most along its own direction."""
+    rng = np.random.default_rng(3)
+    directions = []
+    for name in PAIRS["bands"]:
+        down, across = np.gradient(texture(name, 128, rng))
+        slopes = np.stack([down.ravel(), across.ravel()])
+        values, vectors = np.linalg.eigh(slopes @ slopes.T)
+        assert values[1] > 3 * values[0]
+        directions.append(vectors[:, 1])
+    assert abs(float(directions[0] @ directions[1])) < np.cos(np.radians(50))
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_blending_lowers_the_published_disparity_of_texture(direction: str) -> None:
+    cases = [draw_case(i, seed=5) for i in range(4)]
+
+    def disparity(level: float) -> float:
+        found = [
+            texture_disparity_compat(
+                torch.from_numpy(blended(it, direction, level)), torch.from_numpy(it.mask)
+            ).value
+            for it in cases
+        ]
+        assert None not in found
+        return float(np.mean(np.array(found, dtype=float)))
+
+    clean, half, most = (disparity(level) for level in (0.0, 0.5, 0.9))
+    assert clean > 0.6
+    assert half < clean - 0.2
+    assert most < half + 0.05
+    assert most < 0.5
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_blending_changes_its_side_alone(direction: str) -> None:
+    case = draw_case(0, seed=5, size=48)
+    changed = blended(case, direction, 0.5) != case.image
+    side = case.mask if direction == "foreground" else ~case.mask
+    assert not changed[~side].any()
+    assert changed[side].mean() > 0.9
+    np.testing.assert_array_equal(blended(case, direction, 0.0), case.image)
+
+
+# ---------------------------------------------------------------- training
+
+
+def test_a_finished_network_is_not_trained_again_and_a_killed_one_is(tmp_path: Path) -> None:
+    recipe = replace(TINY, epochs=2)
+    job = Job("noskip_unet", 1, "foreground", 0.1)
+    (first,) = train_jobs([job], train_one, recipe, tmp_path, processes=1)
+    made = tmp_path / f"{job.name}.onnx"
+    weights, time = made.read_bytes(), made.stat().st_mtime_ns
+    (again,) = train_jobs([job], train_one, recipe, tmp_path, processes=1)
+    assert (again, made.stat().st_mtime_ns) == (first, time)
+    (tmp_path / f"{job.name}.json").unlink()  # the facts are written last
+    (anew,) = train_jobs([job], train_one, recipe, tmp_path, processes=1)
+    assert (anew, made.read_bytes()) == (first, weights)  # the same seed, the same weights
+    assert finished(job, replace(recipe, epochs=1), tmp_path) is None  # another recipe
+
+
+def test_a_checkpoint_that_answers_otherwise_than_its_network_is_refused(tmp_path: Path) -> None:
+    class Wayward(torch.nn.Module):
+        """Does for images what it does not for the empty one at which it is traced."""
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return image * 2 if image.any() else image
+
+    with pytest.raises(RuntimeError, match=r"net\.pt must answer as its network does"):
+        write_checkpoint(Wayward().eval(), (1, 8, 8), tmp_path / "net")
