@@ -102,9 +102,9 @@ def _runtime(format_: str) -> Any:  # noqa: ANN401  # a class of either kind of 
 
 def _ablated(model: Any, ablation: dict[str, Any]) -> Any:  # noqa: ANN401  # any kind of model
     from auditor.schema import AblationSpec
-    from auditor.systems.ablation.ablated import Ablated
+    from auditor.systems.ablation.ablated import ablated_model
 
-    return Ablated(model, AblationSpec(**{**ablation, "skips": tuple(ablation["skips"])}))
+    return ablated_model(model, AblationSpec(**{**ablation, "skips": tuple(ablation["skips"])}))
 
 
 def _serve(

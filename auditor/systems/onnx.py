@@ -171,27 +171,25 @@ class OnnxModel:
         run = functools.partial(run_session, names=self._tensors, place=self._place)
         return OnnxPatching(spec, self._path, open_=open_, run=run)
 
-    def proto(
-        self,
-        fed_values: NDArray[np.float32] | None = None,
-        inputs: InputSpec | None = None,
-        patching: OnnxPatching | None = None,
+    def proto(self) -> tuple[Any, Path]:
+        """Parse the graph again: ModelProto without the weights beside it, and their folder."""
+        from auditor.systems.skips.onnx_recording import read_graph
+
+        return read_graph(self._path).model, self._path.parent
+
+    def ablated_proto(
+        self, fed_values: NDArray[np.float32], patching: OnnxPatching, *, channel_last: bool
     ) -> tuple[Any, Path]:
-        """Return the graph, without weights that lie beside it, and the folder in which they lie.
+        """Return what `proto` does, with values replaced.
 
         Parameters
         ----------
         fed_values : (n, ...) of a size at which values are replaced.
-        inputs : where its channels stand.
-        patching : replaces them; None: the graph as it is, at any size.
+        patching : replaces them.
+        channel_last : the channels are the last axis.
         """
-        from auditor.systems.skips.onnx_recording import read_graph
-
-        folder = self._path.parent
-        if patching is None or fed_values is None:
-            return read_graph(self._path).model, folder
-        last = inputs is not None and inputs.layout == "channel_last"
-        return patching.graph(self._whole_batch(fed_values), channel_last=last), folder
+        values = self._whole_batch(fed_values)
+        return patching.graph(values, channel_last=channel_last), self._path.parent
 
     def _whole_batch(self, fed_values: NDArray[np.float32]) -> NDArray[Any]:
         """Cast to the declared type, one item as often as the graph wants items."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from checkpoints import FREE_2D, Sizes, save_graph
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -60,14 +60,19 @@ def one_skip_graph(
         return np.array(values, kind).reshape(1, -1, 1, 1)
 
     of = TensorProto.FLOAT16 if kind is np.float16 else TensorProto.FLOAT
-    wide = opset >= 13
+    # as nodes, because sizes must be known before weights beside the graph are read
+    sizing = {"scales": np.array([1, 1, 2, 2], np.float32), "roi": np.zeros(0, np.float32)}
     nodes = [
+        *(
+            helper.make_node("Constant", [], [name], value=numpy_helper.from_array(values))
+            for name, values in sizing.items()
+        ),
         helper.make_node("Conv", ["image", "two"], ["b"]),
         helper.make_node("MaxPool", ["b"], ["down"], kernel_shape=[2, 2], strides=[2, 2]),
         helper.make_node("Conv", ["down", "one"], ["low"]),
         helper.make_node(
             "Resize",
-            ["low", "" if wide else "roi", "scales"],
+            ["low", "roi", "scales"],
             ["up"],
             mode="nearest",
             coordinate_transformation_mode="asymmetric",
@@ -80,10 +85,7 @@ def one_skip_graph(
         ("two", weights(2)),
         ("one", weights(1)),
         ("last", weights(skip, deep)),
-        ("scales", np.array([1, 1, 2, 2], np.float32)),
     ]
-    if not wide:
-        given.append(("roi", np.zeros(0, np.float32)))
     return save_graph(
         path, nodes, sizes=sizes, outputs=[("out", of, sizes)], weights=given, kind=of,
         beside=beside, opset=opset,

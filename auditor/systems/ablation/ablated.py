@@ -21,10 +21,7 @@ from auditor.systems.declared_sizes import in_fixed_batches
 if TYPE_CHECKING:
     from auditor.systems.describing import Facts
 
-__all__ = ["Ablated"]
-
-_FIRST = InputSpec()
-"""Channels first."""
+__all__ = ["Ablated", "AblatedGraph", "ablated_model"]
 
 
 class Ablated:
@@ -41,6 +38,7 @@ class Ablated:
         """As it is."""
         self._spec = spec
         self._patching: Patching = whole.patching(spec)
+        self._channel_last = False
         self.inputs = whole.inputs
         """Name, type and sizes of the input; with the channels of one image."""
         self.outputs = whole.outputs
@@ -52,25 +50,24 @@ class Ablated:
         self, batch: NDArray[np.float32], inputs: InputSpec, output: OutputSpec
     ) -> NDArray[Any]:
         """Run (n, channel, *sizes); see `chosen` for the answer."""
+        self._channel_last = inputs.layout == "channel_last"
         own = _halves(batch, 1)[0] if self._spec.by == "image" else batch
-        return chosen(self.forward(fed(batch, inputs), inputs), output, own)
+        return chosen(self.forward(fed(batch, inputs)), output, own)
 
-    def forward(
-        self, fed_values: NDArray[np.float32], inputs: InputSpec = _FIRST
-    ) -> list[tuple[str, NDArray[Any]]]:
+    def forward(self, fed_values: NDArray[np.float32]) -> list[tuple[str, NDArray[Any]]]:
         """Run what is fed as it is; (name, array) of each tensor that comes back.
 
         Parameters
         ----------
-        fed_values : (n, ...) as the model wants it.
-        inputs : where its channels stand.
+        fed_values : (n, ...) as the model wants it; its channels stand where they did when the model was
+            last called, or asked for its facts.
 
         Raises
         ------
         Refusal
             When the network has no such skip connection, or cannot be followed.
         """
-        last = inputs.layout == "channel_last"
+        last = self._channel_last
         replace = functools.partial(self._patching.replace, channel_last=last)
         if self._spec.by != "image":
             found: list[tuple[str, NDArray[Any]]] = self.whole.forward(fed_values, replace)
@@ -85,28 +82,67 @@ class Ablated:
             names[:] = [name for name, _ in answers]
             return [array for _, array in answers]
 
-        stacked = np.stack(_halves(fed_values, fed_values.ndim - 1 if last else 1), axis=1)
+        stacked = np.stack(_halves(fed_values, self._axis(fed_values)), axis=1)
         # here, so that both travel in the same batches
         answers = in_fixed_batches(stacked, self.inputs[0]["sizes"] if self.inputs else (), run)
         return list(zip(names, answers, strict=True))
 
     def facts(self, fed_values: NDArray[np.float32], inputs: InputSpec) -> Facts:
         """Tell what the network is made of as it is; see `auditor.systems.describing`."""
-        facts: Facts = self.whole.facts(fed_values, inputs)
+        self._channel_last = inputs.layout == "channel_last"
+        facts: Facts = self.whole.facts(self._own(fed_values), inputs)
         return facts
 
-    def proto(
-        self, fed_values: NDArray[np.float32], inputs: InputSpec = _FIRST
-    ) -> tuple[Any, Path]:
-        """Return the graph with the replacements in it, and the folder of its weights; of ONNX only.
+    def _own(self, fed_values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Leave out the channels of the other image."""
+        if self._spec.by != "image":
+            return fed_values
+        return np.ascontiguousarray(_halves(fed_values, self._axis(fed_values))[0])
 
-        Parameters
-        ----------
-        fed_values : (n, ...) of the size whose skip connections are meant.
-        inputs : where its channels stand.
+    def _axis(self, fed_values: NDArray[np.float32]) -> int:
+        return fed_values.ndim - 1 if self._channel_last else 1
+
+
+class AblatedGraph(Ablated):
+    """An ONNX graph whose skip connections carry something else."""
+
+    def __init__(self, whole: Any, spec: AblationSpec) -> None:  # noqa: ANN401  # of onnx
+        super().__init__(whole, spec)
+        self._asked: NDArray[np.float32] | None = None
+
+    def facts(self, fed_values: NDArray[np.float32], inputs: InputSpec) -> Facts:
+        """Tell what the graph is made of as it is, and remember for what size."""
+        self._asked = fed_values
+        return super().facts(fed_values, inputs)
+
+    def proto(self) -> tuple[Any, Path]:
+        """Return the graph with the replacements in it, and the folder of its weights.
+
+        At another size other values may skip, so this is the graph of the size of the last `facts`.
+
+        Raises
+        ------
+        Refusal
+            When there is no such size, or the other image that a network is ablated by is no part of it.
         """
-        found: tuple[Any, Path] = self.whole.proto(fed_values, inputs, self._patching)
+        if self._asked is None:
+            msg = "the graph of an ablated network must be asked for after its facts"
+            raise Refusal(msg)
+        found: tuple[Any, Path] = self.whole.ablated_proto(
+            self._asked, self._patching, channel_last=self._channel_last
+        )
         return found
+
+
+def ablated_model(whole: Any, spec: AblationSpec) -> Ablated:  # noqa: ANN401  # of any kind
+    """Ablate a model of any format.
+
+    Parameters
+    ----------
+    whole : the model as it is.
+    spec : what is replaced, and by what.
+    """
+    return (AblatedGraph if hasattr(whole, "proto") else Ablated)(whole, spec)
 
 
 def _halves(values: NDArray[Any], axis: int) -> list[NDArray[Any]]:

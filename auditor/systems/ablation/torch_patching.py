@@ -107,7 +107,9 @@ class TorchPatching:
             other = self._kept[place]
             require_same_shape(value.name, tuple(tensor.shape), tuple(other.shape))
             return other
-        return replaced(tensor, self._spec, self._field(self._spec.seed, value.skip, value.number))
+        noise = self._field(self._spec.seed, value.skip, value.number)
+        axis = value.channel_axis
+        return replaced(tensor.movedim(axis, 1), self._spec, noise).movedim(1, axis)
 
     def _pass(self, network: _Network, values: Any, *, channel_last: bool) -> _Pass:  # noqa: ANN401
         key = (tuple(values.shape), channel_last)
