@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         rate,
         read_run,
         score,
+        skips,
     )
 
 __all__ = [
@@ -56,11 +57,12 @@ __all__ = [
     "rate",
     "read_run",
     "score",
+    "skips",
 ]
 
 _OF_THE_PIPELINE = (
     "PairScore", "RatedScan", "Run", "TableOptions", "analyse", "audit", "family_differences", "rate",
-    "read_run", "score",
+    "read_run", "score", "skips",
 )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from auditor.pipeline.installation import examine_installation
     from auditor.pipeline.locking import lock
     from auditor.pipeline.measured_options import DeclaredMetric, TableOptions
+    from auditor.pipeline.network_skips import skips, table_of_skips
     from auditor.pipeline.pair_score import PairScore, score
     from auditor.pipeline.preflight import Preflight, look
     from auditor.pipeline.profiling import profile, profile_lines
@@ -63,7 +64,9 @@ __all__ = [
     "recommend",
     "score",
     "screen",
+    "skips",
     "state_of",
+    "table_of_skips",
     "verify_sums",
     "write_scans",
 ]
@@ -99,7 +102,9 @@ _HOMES = {
     "recommend": "recommending",
     "score": "pair_score",
     "screen": "screening",
+    "skips": "network_skips",
     "state_of": "state",
+    "table_of_skips": "network_skips",
     "verify_sums": "folder",
     "write_scans": "scan_files",
 }

@@ -240,9 +240,8 @@ def _graph(module: nn.Module, example: Tensor, path: Path) -> None:
     """By the exporter that traces, with free batch and sizes as far as it can."""
     first = 1 if isinstance(module, ChannelsLast) else 2
     axes = {0: "n", **{axis: f"s{axis}" for axis in range(first, first + example.ndim - 2)}}
-    _export(
-        module, example, path, dynamo=False, input_names=["image"], dynamic_axes={"image": axes}
-    )
+    free = {} if getattr(module, "fixed_size", False) else {"dynamic_axes": {"image": axes}}
+    _export(module, example, path, dynamo=False, input_names=["image"], **free)
 
 
 def _graph_by_dynamo(module: nn.Module, example: Tensor, path: Path) -> None:
@@ -288,7 +287,11 @@ FORMATS: dict[str, Format] = {
 
 def written(name: str, kind: str, folder: Path) -> Path:
     """Export a member."""
-    module, example = built(name)
+    return exported_to(folder, kind, *built(name))
+
+
+def exported_to(folder: Path, kind: str, module: nn.Module, example: Tensor) -> Path:
+    """Export a network."""
     path = folder / f"net{FORMATS[kind].suffix}"
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from auditor.systems.skips.recording import Operation, Recording, Value
 
-__all__ = ["MERGES", "Feature", "FeatureGraph", "feature_graph", "is_coarser"]
+__all__ = ["MERGES", "Feature", "FeatureGraph", "feature_graph", "is_coarser", "sees_neighbours"]
 
 _CARRY = frozenset({"pointwise", "merge", "concat", "reshape"})
 MERGES = frozenset({"merge", "concat"})
@@ -59,10 +59,13 @@ class FeatureGraph:
     """Features that were returned, or from which label numbers were made."""
 
     def coarser(self, sizes: tuple[int, ...]) -> int:
-        """Return the features of lower resolution and more than one voxel, as bits."""
+        """Return the features of lower resolution and more than one voxel, as bits.
+
+        Before the first convolution there are no features: an image that is padded is no coarser one.
+        """
         bits = 0
         for index, feature in enumerate(self.features):
-            if is_coarser(feature.sizes, sizes):
+            if feature.depth and is_coarser(feature.sizes, sizes):
                 bits |= 1 << index
         return bits
 
@@ -95,7 +98,7 @@ def feature_graph(recording: Recording) -> FeatureGraph:
         sizes = _space(value.shape, axis)
         features.append(Feature(value, op, parents, sizes, axis, depth, ancestors, number))
     return FeatureGraph(
-        tuple(features),
+        _without_contexts(features),
         tuple(place[v] for v in recording.inputs if v in place),
         tuple(sorted(_returned(recording, made, place))),
     )
@@ -115,6 +118,40 @@ def _returned(recording: Recording, made: dict[int, Operation], place: dict[int,
         elif number in made:
             waiting += [value for _, value in made[number].inputs]
     return found
+
+
+def _without_contexts(features: Sequence[Feature]) -> tuple[Feature, ...]:
+    """Forget the sizes of averages over a few bins, as of a pyramid of pooling.
+
+    They are told from levels of a network by what works there: nothing but convolutions of one voxel,
+    while one that sees neighbours works at another resolution below the finest.
+    """
+    working: dict[tuple[int, ...], bool] = {}
+    for feature in features:
+        op = feature.operation
+        if feature.sizes and op is not None and op.kind == "convolution":
+            working[feature.sizes] = working.get(feature.sizes, False) or sees_neighbours(feature)
+    if not working:
+        return tuple(features)
+    finest = max(working, key=math.prod)
+    if not any(sees and is_coarser(sizes, finest) for sizes, sees in working.items()):
+        return tuple(features)
+    contexts = {sizes for sizes, sees in working.items()
+                if not sees and is_coarser(sizes, finest)}  # fmt: skip
+    return tuple(replace(it, sizes=()) if it.sizes in contexts else it for it in features)
+
+
+def sees_neighbours(feature: Feature) -> bool:
+    """Tell whether it was made by a convolution whose kernel has several voxels, as far as is known.
+
+    Parameters
+    ----------
+    feature : of the graph.
+    """
+    op = feature.operation
+    if op is None or op.kind != "convolution":
+        return False
+    return op.kernel is None or math.prod(op.kernel) > 1
 
 
 def _with_meaning(op: Operation | None, axis: int | None) -> Operation | None:

@@ -25,7 +25,7 @@ class Level:
 
 
 def find_levels(graph: FeatureGraph) -> tuple[Level, ...]:
-    """List the resolutions of a network, finest first.
+    """List the resolutions of more than one voxel at which a network works, finest first.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def find_levels(graph: FeatureGraph) -> tuple[Level, ...]:
     at: dict[tuple[int, ...], list[Feature]] = {}
     for feature in graph.features:
         kind = feature.operation.kind if feature.operation is not None else None
-        if feature.sizes and (kind == "convolution" or kind in MERGES):
+        if math.prod(feature.sizes) > 1 and (kind == "convolution" or kind in MERGES):
             at.setdefault(feature.sizes, []).append(feature)
     levels = []
     for sizes in sorted(at, key=lambda it: (math.prod(it), it), reverse=True):

@@ -8,7 +8,7 @@ an ordinary one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,8 @@ def record_onnx(
         dtype = graph.dtypes.get(name) or ("int64" if makers[name] in _WHOLE else "float32")
         feature = dtype in _FEATURES and name in shapes
         values.append(Value(name, shapes.get(name, ()), dtype, feature=feature))
-    operations = tuple(_operation(call, node, place, values) for call, node in nodes)
+    kernels = {it.name: tuple(it.dims)[2:] for it in proto.initializer}
+    operations = tuple(_operation(call, node, place, values, kernels) for call, node in nodes)
     return Recording(
         values=tuple(values),
         operations=operations,
@@ -178,6 +179,7 @@ def _operation(
     node: Any,  # noqa: ANN401  # of onnx, without types
     place: dict[str, int],
     values: Sequence[Value],
+    kernels: Mapping[str, tuple[int, ...]],
 ) -> Operation:
     given = {a.name: a for a in node.attribute}
     inputs = tuple((s, place[n]) for s, n in enumerate(_read_by(node)) if n in place)
@@ -194,7 +196,20 @@ def _operation(
     if node.op_type in _WITH_AXIS and rank:
         default = 0 if node.op_type == "ArgMax" and "axis" not in given else axis
         op = replace(op, axis=default % rank)
+    if kind == "convolution":
+        op = replace(op, kernel=_kernel(node, given, kernels))
     if node.op_type == "Transpose":
         order = tuple(given["perm"].ints) if "perm" in given else tuple(reversed(range(rank)))
         op = replace(op, order=order)
     return op
+
+
+def _kernel(
+    node: Any,  # noqa: ANN401  # of onnx, without types
+    given: Mapping[str, Any],
+    kernels: Mapping[str, tuple[int, ...]],
+) -> tuple[int, ...] | None:
+    if "kernel_shape" in given:
+        return tuple(given["kernel_shape"].ints)
+    slot = 3 if node.op_type == "QLinearConv" else 1
+    return (kernels.get(node.input[slot]) or None) if len(node.input) > slot else None

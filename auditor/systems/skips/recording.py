@@ -63,6 +63,8 @@ class Operation:
     """Of a softmax, argmax or concat, from 0."""
     order: tuple[int, ...] | None = None
     """Of a permutation: axis i of the result is axis order[i] of the argument."""
+    kernel: tuple[int, ...] | None = None
+    """Of a convolution, in voxels; None where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 At every merge (sum, product, concatenation ..) let *a* be its deepest input. Another input *b* is a skip
 when *a* depends on some coarser value on which *b* does not depend, and *b* is less deep: the way through
 *a* went down and came up again, the way through *b* did not. Sums of residual blocks, strided or not,
-gates of one voxel and pooled context of one voxel are no skips by this rule; no graph of dominators is needed.
+gates of one voxel and pooled context are no skips by this rule; no graph of dominators is needed.
 
 Two certificates need no ground truth. *complete*: with all skips cut, every way from input to output
 crosses the coarsest resolution. *minimal*: giving back any one of them opens a way around it again.
@@ -20,7 +20,14 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from auditor.systems.skips.graph import MERGES, Feature, FeatureGraph, feature_graph, is_coarser
+from auditor.systems.skips.graph import (
+    MERGES,
+    Feature,
+    FeatureGraph,
+    feature_graph,
+    is_coarser,
+    sees_neighbours,
+)
 from auditor.systems.skips.levels import Level, find_levels
 from auditor.systems.skips.recording import Recording
 
@@ -78,7 +85,8 @@ class Skips:
     coarsest: tuple[int, ...]
     """Resolution of the bottleneck; that of the input when nothing is coarser."""
     one_voxel: bool
-    """Some convolution worked on a single voxel: at a larger size more may be found."""
+    """Some convolution that sees neighbours worked on a single voxel: at a larger size more may be
+    found."""
     levels: tuple[Level, ...] = ()
     """Resolutions at which the network works, finest first, also those without a skip."""
 
@@ -117,11 +125,7 @@ def find_skips(recording: Recording) -> Skips:
         key=lambda skip: (skip.level, skip.edges[-1].call, skip.edges[0].slot),
     )
     one_voxel = any(
-        f.operation is not None
-        and f.operation.kind == "convolution"
-        and f.sizes
-        and math.prod(f.sizes) == 1
-        for f in graph.features
+        math.prod(f.sizes) == 1 and sees_neighbours(f) for f in graph.features if f.sizes
     )
     return Skips(tuple(found), complete, minimal, coarsest, one_voxel, levels)
 

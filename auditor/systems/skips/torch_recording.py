@@ -153,15 +153,17 @@ class _Notes:
             return
         rank = len(self.values[inputs[0][1]].shape)
         axis = _axis(plain, named, rank)
+        kind = kind_in_torch(name)
         self.operations.append(
             Operation(
                 name=name[:80],
-                kind=kind_in_torch(name),
+                kind=kind,
                 inputs=inputs,
                 outputs=outputs,
                 call=call,
                 axis=axis,
                 order=_order(plain, named, rank),
+                kernel=_kernel(named.get("weight")) if kind == "convolution" else None,
             )
         )
 
@@ -256,6 +258,11 @@ def named_tensors(answer: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:  
     for key, value in pairs:
         inner = str(key) if not prefix else f"{prefix}.{key}"
         yield from named_tensors(value, inner)
+
+
+def _kernel(weight: Any) -> tuple[int, ...] | None:  # noqa: ANN401  # a tensor, or packed away
+    shape = getattr(weight, "shape", ())
+    return tuple(int(n) for n in shape[2:]) if len(shape) > 2 else None
 
 
 def _axis(name: str, named: Mapping[str, Any], rank: int) -> int | None:
