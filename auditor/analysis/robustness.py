@@ -380,7 +380,7 @@ def _seed_spreads(means: _Means, setup: AnalysisSetup) -> Iterator[RobustnessMea
     families = named_runs(seeded)
     for metric, label in sorted({key[:2] for key in means}):
         for family, runs in sorted(families.items()):
-            found = [means[key] for it in runs if (key := (metric, label, it)) in means]
+            found = [means[key] for it in runs if (key := (metric, label, it.name)) in means]
             if len(found) < 2:
                 continue
             clean = [[it.mean for it in one if it.perturbation == CLEAN] for one in found]

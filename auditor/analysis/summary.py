@@ -18,6 +18,7 @@ from auditor.analysis.difficulty import difficulty
 from auditor.analysis.dose_response import dose_responses
 from auditor.analysis.envelope import envelope
 from auditor.analysis.failure_types import failure_types
+from auditor.analysis.family_measures import family_measures
 from auditor.analysis.groups import stratum_infos
 from auditor.analysis.intervals import FEW
 from auditor.analysis.measured import planned_conditions
@@ -127,6 +128,7 @@ def summarise(table: pa.Table, *, setup: AnalysisSetup) -> Results:
         ablations=ablation_curves(columns, setup),
         train_test=tuple(row for it in studied for row in train_test(it)),
         family_differences=tuple(row for it in studied for row in family_differences(it)),
+        families=family_measures(own, used),
         failure_types=failure_types(own, evaluations, known, used) if has_dsc else (),
     )
 

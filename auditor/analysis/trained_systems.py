@@ -15,6 +15,7 @@ from auditor.schema import CLEAN, SystemRecord
 __all__ = [
     "Training",
     "distinct",
+    "families_trained_alike",
     "named_runs",
     "repeated",
     "runs_by_training",
@@ -100,11 +101,38 @@ def distinct(
     return tuple(kept), tuple(left_out)
 
 
-def named_runs(systems: Sequence[SystemRecord]) -> dict[str, tuple[str, ...]]:
+def named_runs(systems: Sequence[SystemRecord]) -> dict[str, tuple[SystemRecord, ...]]:
     """Name every training with the systems that are its repetitions, in the order of the configuration."""
     found = runs_by_training(systems)
     words = training_words(found)
-    return {words[it]: tuple(run.name for run in distinct(runs)[0]) for it, runs in found.items()}
+    return {words[it]: distinct(runs)[0] for it, runs in found.items()}
+
+
+def families_trained_alike(
+    systems: Sequence[SystemRecord],
+) -> dict[str, dict[str, tuple[SystemRecord, ...]]]:
+    """Set families side by side that were trained alike.
+
+    Returns
+    -------
+    dict
+        Words of a training -> family -> its repetitions. Patches and conditions part the families only
+        where some family has several of them; where none has, there is one entry, without words.
+    """
+    found = runs_by_training(systems)
+    words = training_words(found)
+    several = {it.family for it in found if words[it] != it.family}
+    own = [it for it in found if it.family in several]
+    by_patch = any(len({it.patch for it in own if it.family == name}) > 1 for name in several)
+    by_condition = any(
+        len({it.condition for it in own if it.family == name}) > 1 for name in several
+    )
+    alike: dict[str, dict[str, tuple[SystemRecord, ...]]] = {}
+    for training, runs in found.items():
+        told = [_patch(training)] if by_patch else []
+        told += [_condition(training)] if by_condition else []
+        alike.setdefault(", ".join(told), {})[training.family] = distinct(runs)[0]
+    return alike
 
 
 def repeated(runs: Sequence[SystemRecord]) -> bool:

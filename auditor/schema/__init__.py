@@ -135,6 +135,7 @@ from auditor.schema.systems import (
 from auditor.schema.textures import (
     FailureTypes,
     FamilyDifference,
+    FamilyMeasures,
     TrainTestCell,
     TrainTestMatrix,
 )
@@ -185,6 +186,7 @@ __all__ = [
     "FailureSensitivity",
     "FailureTypes",
     "FamilyDifference",
+    "FamilyMeasures",
     "Gap",
     "Geometry",
     "GroupBound",

@@ -37,7 +37,7 @@ from auditor.schema.response import (
     Response,
     RobustnessMeasure,
 )
-from auditor.schema.textures import FailureTypes, FamilyDifference, TrainTestMatrix
+from auditor.schema.textures import FailureTypes, FamilyDifference, FamilyMeasures, TrainTestMatrix
 
 RESULTS_VERSION = 4
 """Raised when a field is added or its meaning changes."""
@@ -339,5 +339,7 @@ class Results:
     """Families by the condition of their training and of the test."""
     family_differences: tuple[FamilyDifference, ...] = ()
     """Families against each other, by the condition of their training and of the test."""
+    families: tuple[FamilyMeasures, ...] = ()
+    """Measures of the literature by family of training runs and by group of families; descriptive."""
     failure_types: tuple[FailureTypes, ...] = ()
     """How predictions fail, by system, label and condition."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from auditor.schema.estimates import Estimate
 
-__all__ = ["FailureTypes", "FamilyDifference", "TrainTestCell", "TrainTestMatrix"]
+__all__ = ["FailureTypes", "FamilyDifference", "FamilyMeasures", "TrainTestCell", "TrainTestMatrix"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +101,49 @@ class FailureTypes:
     """DSC below .5, and a volume in between."""
     unknown: int
     """No usable prediction; or a DSC below .5 without a volume of the prediction or the reference."""
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyMeasures:
+    """The measures of the literature for a family of training runs, or for a group of families; descriptive.
+
+    Of a group each number is the mean over its families, every family weighing alike; the worst case is
+    the worst of all of them.
+    """
+
+    scope: Literal["family", "group"]
+    name: str
+    members: tuple[str, ...]
+    """Training runs of a family, families of a group."""
+    training: str
+    """How they were trained, where a family was trained in several ways; only what was trained alike is set
+    side by side. Empty: every family was trained in one way."""
+    label: str
+    metric: str
+    policy: Literal["each run", "any run"]
+    """What a case counts where a run has no value: the mean over runs, that run at its named worst value;
+    or the worst value, whichever run it was. Only *each run* is there where no run lacks a value."""
+    clean: float | None
+    """Mean over patients on clean scans."""
+    perturbed: float | None
+    """Mean over the perturbed conditions of their means."""
+    change: float | None
+    """Mean over the perturbed conditions of the paired mean change from clean; positive: the number grows."""
+    variation: float | None
+    """Population SD over mean of the condition means, clean among them; None where the metric can be
+    negative, or there are fewer than two conditions."""
+    best_clean: float | None
+    """Share of clean cases on which the family is best; ties share a case. None: one family alone."""
+    best: float | None
+    """The same, mean over all conditions."""
+    tail_clean: float | None
+    """5th percentile over patients on clean scans; the 95th where less is better."""
+    tail: float | None
+    """The same over patients and all conditions pooled."""
+    worst: float | None
+    """Worst value of a patient under any condition."""
+    spread: float | None
+    """Sample SD of the mean over conditions: between runs of a family, between families of a group."""
+    n_conditions: int
+    n_patients: int
+    """Of the condition with the fewest."""
