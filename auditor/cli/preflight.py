@@ -55,7 +55,8 @@ def print_look(found: Preflight) -> None:
         probed = [it for it in record.contract.fields if it.source.value == "probed"]
         for field in probed:
             click.echo(f"           {field.name}: {field.value} (probed, not declared)")
-        if record.contract.sensitivity is not None:
+        # of an ablated system the finding says why
+        if record.contract.sensitivity is not None and record.ablation is None:
             click.echo(f"           {record.contract.sensitivity.note}")
         for finding in record.findings:
             click.echo(f"           {finding}")

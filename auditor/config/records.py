@@ -195,7 +195,9 @@ def _without_silence(known: dict[str, Any]) -> dict[str, Any]:
         if not known[name]:
             known.pop(name)
     if known.get("ablation"):
-        known["ablation"]["images"] = [Path(it).name for it in known["ablation"]["images"]]
+        known["ablation"].pop(
+            "images"
+        )  # a name may be a patient's; their SHA-256 stand beside them
     if known["training"] and known["training"]["condition"] is None:
         known["training"].pop("condition")
     return known

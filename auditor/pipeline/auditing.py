@@ -125,7 +125,7 @@ def audit(
     if not len(table):
         msg = f"the run {run.name} stored no row: the plan is empty"
         raise NothingEvaluated(msg)
-    setup = analysis_setup(job, lock, records, prepared.geometries, table)
+    setup = analysis_setup(job, lock, records, prepared.geometries, table, networks=looked.networks)
     results = summarise(table, setup=setup)
     compact(run, table)
     certificates = make_certificates(job, lock, table=table, setup=setup)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from auditor.config import AuditConfig
 from auditor.pipeline.examination import Looked, completed
 from auditor.pipeline.folder import LOCK, Lock, lock_run, write_manifest
 from auditor.pipeline.identities import identities
+from auditor.pipeline.networks import require_ablations
 from auditor.pipeline.preflight import require
 from auditor.pipeline.remembered import Remembered
 from auditor.schema import CaseRecord, Geometry
@@ -64,6 +65,7 @@ def prepare(
     looked = completed(
         Looked(declared, cases, checked.geometries, known, callables, remembered, told)
     )
+    looked = replace(looked, networks=require_ablations(looked))
     return Prepared(looked, cases, checked.geometries, known, remembered)
 
 

@@ -30,6 +30,7 @@ from auditor.pipeline.envelope_limits import limits_of_envelope
 from auditor.pipeline.examination import Looked, completed, examine_systems
 from auditor.pipeline.grouping import grouping_problems
 from auditor.pipeline.identities import identities
+from auditor.pipeline.networks import ablated_networks, ablation_problems
 from auditor.pipeline.prediction_files import look_at_predictions
 from auditor.plan import AuditPlan, make_plan
 from auditor.schema import CaseRecord, ContractStatus, Decision, SystemRecord
@@ -187,7 +188,9 @@ def look(
     )
     config = looked.config
     plan = make_plan(config, cases, known)
-    examined, problems = examine_systems(looked)
+    _, closed = ablated_networks(looked)
+    examined, problems = examine_systems(looked, without=closed)
+    problems += ablation_problems(closed)
     files = {spec.name for spec in config.systems if spec.predictions is not None}
     dry = [
         Dry(it.record.name, it.floor.seconds, it.floor.problem)

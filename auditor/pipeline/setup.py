@@ -16,6 +16,7 @@ from auditor.pipeline.grouping import frozen_strata, system_windows
 from auditor.schema import (
     AuditInfo,
     Geometry,
+    NetworkFacts,
     SystemRecord,
 )
 from auditor.systems.intensity import ignores_scale
@@ -33,6 +34,8 @@ def analysis_setup(
     systems: Sequence[SystemRecord],
     geometries: Sequence[Geometry],
     table: pa.Table,
+    *,
+    networks: Sequence[NetworkFacts] = (),
 ) -> AnalysisSetup:
     """Put together what `auditor.analysis.summarise` needs.
 
@@ -90,6 +93,7 @@ def analysis_setup(
         response_margin=config.response_margin,
         response_floor=config.response_floor,
         windows=system_windows(config),
+        networks=tuple(networks),
     )
 
 

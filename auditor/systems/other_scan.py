@@ -22,8 +22,8 @@ __all__ = ["OtherScan", "other_scan"]
 class OtherScan:
     """Another scan under the contract of a system."""
 
-    def __init__(self, name: str, prepared: Prepared) -> None:
-        self._name, self._prepared = name, prepared
+    def __init__(self, prepared: Prepared) -> None:
+        self._prepared = prepared
 
     def check(self, prepared: Prepared) -> None:
         """Compare the grids on which both are fed.
@@ -40,7 +40,7 @@ class OtherScan:
         own, other = prepared.array.shape, self._prepared.array.shape
         if own[1:] != other[1:]:
             msg = (
-                f"the other image {self._name} must have the fed size {_sizes(own)} of this scan, has "
+                f"the other image must have the fed size {_sizes(own)} of this scan, has "
                 f"{_sizes(other)}; ablate by image needs scans of one size, or input.size"
             )
             raise DataError(msg)
@@ -96,7 +96,7 @@ def other_scan(spec: SystemSpec) -> OtherScan | None:
     if found != spec.ablation.images_sha256:
         raise _changed(spec.name, spec.ablation, found)
     try:
-        return OtherScan(name, prepare(image, geometry, spec.input, spec.window))
+        return OtherScan(prepare(image, geometry, spec.input, spec.window))
     except AuditError as error:
         msg = f"the other image {name} of system {spec.name!r} does not fit its contract: {error}"
         raise CheckpointError(msg) from error

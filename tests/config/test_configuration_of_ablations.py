@@ -287,13 +287,12 @@ def test_a_system_without_an_ablation_keeps_the_identity_it_had(folder: Path) ->
     )
 
 
-def test_no_path_of_the_other_image_is_in_the_canonical_form(folder: Path) -> None:
+def test_no_name_of_the_other_image_is_in_the_canonical_form(folder: Path) -> None:
     entry = {"like": "vendor-a", "ablate": {"skip": 0, "by": "image", "image": "other.nii.gz"}}
     config = read(folder, data_with(a=entry))
     text = json.dumps(config.canonical)
-    assert str(folder) not in text
+    assert "other.nii.gz" not in text
     known = config.canonical["systems"]["a"]["ablation"]
-    assert known["images"] == ["other.nii.gz"]
     assert len(known["images_sha256"][0]) == 64
     assert "ablation" not in config.canonical["systems"]["vendor-a"]
     other = read(folder, data_with(a={"like": "vendor-a", "ablate": {"skip": 0, "by": "mean"}}))

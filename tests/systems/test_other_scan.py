@@ -117,7 +117,7 @@ def test_a_scan_of_another_fed_size_is_rejected_and_the_others_are_not(tmp_path:
     (answer,) = running(spec, runner).predict([scan((9, 14, 12), seed=1)], geometry(9, 14, 12))
     assert answer == Failure(
         Status.REJECTED,
-        "the other image o_0.nii.gz must have the fed size 9 x 14 x 12 of this scan, has 10 x 14 x 12; "
+        "the other image must have the fed size 9 x 14 x 12 of this scan, has 10 x 14 x 12; "
         "ablate by image needs scans of one size, or input.size",
     )
     assert runner.fed == []
