@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         RatedScan,
         Run,
         TableOptions,
+        ablated,
         analyse,
         audit,
         family_differences,
@@ -51,6 +52,7 @@ __all__ = [
     "Run",
     "StoreError",
     "TableOptions",
+    "ablated",
     "analyse",
     "audit",
     "family_differences",
@@ -61,8 +63,8 @@ __all__ = [
 ]
 
 _OF_THE_PIPELINE = (
-    "PairScore", "RatedScan", "Run", "TableOptions", "analyse", "audit", "family_differences", "rate",
-    "read_run", "score", "skips",
+    "PairScore", "RatedScan", "Run", "TableOptions", "ablated", "analyse", "audit", "family_differences",
+    "rate", "read_run", "score", "skips",
 )  # fmt: skip
 
 

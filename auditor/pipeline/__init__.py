@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from auditor.pipeline.ablating import ablated
     from auditor.pipeline.analysing import analyse
     from auditor.pipeline.answers import demo_lines, doubt_lines
     from auditor.pipeline.auditing import audit
@@ -43,6 +44,7 @@ __all__ = [
     "Screening",
     "TableOptions",
     "Wanted",
+    "ablated",
     "analyse",
     "audit",
     "compare_raters",
@@ -81,6 +83,7 @@ _HOMES = {
     "Screening": "screening",
     "TableOptions": "measured_options",
     "Wanted": "screen_contract",
+    "ablated": "ablating",
     "analyse": "analysing",
     "audit": "auditing",
     "compare_raters": "comparing_raters",

@@ -16,7 +16,7 @@ from auditor.schema import NetworkFacts
 from auditor.schema.network_words import by_sign
 from auditor.systems.skips.facts import network_facts, skip_facts
 
-__all__ = ["skips", "table_of_skips"]
+__all__ = ["example_tensor", "in_evaluation", "skips", "table_of_skips"]
 
 _NO_SANDBOX = "the module ran in this process, outside of any sandbox"
 
@@ -132,9 +132,9 @@ def _of_module(
     if not callable(module):
         msg = f"model must be a path, a torch.nn.Module or another callable, was {_kind(module)}"
         raise ConfigError(msg)
-    fed = _tensor(example)
+    fed = example_tensor(example)
     last = layout == "channel_last"
-    with _in_evaluation(module):
+    with in_evaluation(module):
         try:
             seen, _ = record_torch(module, fed, channel_last=last)
         except Exception as error:
@@ -155,7 +155,19 @@ def _of_module(
     )
 
 
-def _tensor(example: object) -> Any:  # noqa: ANN401  # torch is imported here only
+def example_tensor(example: object) -> Any:  # noqa: ANN401  # torch is imported here only
+    """Check what a module is to be fed with.
+
+    Parameters
+    ----------
+    example : array or tensor
+        (batch, channel, *sizes), or with the channels last.
+
+    Raises
+    ------
+    ConfigError
+        When it is none of floating-point numbers.
+    """
     import numpy as np
     import torch
 
@@ -175,8 +187,14 @@ def _tensor(example: object) -> Any:  # noqa: ANN401  # torch is imported here o
 
 
 @contextmanager
-def _in_evaluation(module: object) -> Iterator[None]:
-    """Keep a pass from changing statistics of normalisation, and put every part back as it was."""
+def in_evaluation(module: object) -> Iterator[None]:
+    """Keep a pass from changing statistics of normalisation, and put every part back as it was.
+
+    Parameters
+    ----------
+    module : torch.nn.Module or another callable
+        What has no parts is left alone.
+    """
     import torch
 
     parts = list(module.modules()) if isinstance(module, torch.nn.Module) else []

@@ -28,6 +28,7 @@ from auditor.systems.probe import ProbeReport, probe_runner
 from auditor.systems.runners import RunFailure, RunningInfo
 from auditor.systems.skips.torch_recording import named_tensors
 from auditor.systems.torch_facts import facts_of_torch
+from auditor.systems.torchscript import TorchScriptModel
 from auditor.systems.window import run_images
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before any test imports onnxruntime
@@ -97,6 +98,18 @@ class InProcess:
         self.model = self._begin()
 
 
+def opened(path: Path, **options: Any) -> Any:
+    """Return the child's own model of a file; a process may set its threads only once, so they stay."""
+    kind: Any = {".onnx": OnnxModel, ".pt": TorchScriptModel, ".pt2": ExportedModel}[path.suffix]
+    kind.import_runtime()
+    cpu = torch.device("cpu")
+    with (
+        patch("auditor.systems.torchscript.prepared_device", lambda *_: cpu),
+        patch("auditor.systems.exported.prepared_device", lambda *_: cpu),
+    ):
+        return kind(path, device="cpu", threads=1, **options)
+
+
 def of_module(module: nn.Module) -> InProcess:
     """Run a module."""
     return InProcess(lambda: TorchModel(module))
@@ -135,14 +148,7 @@ def of_graph(path: Path) -> InProcess:
 def of_exported(path: Path) -> InProcess:
     """Run a program of torch.export."""
 
-    def begin() -> ExportedModel:
-        ExportedModel.import_runtime()
-        # a process may set its threads only once
-        cpu = torch.device("cpu")
-        with patch("auditor.systems.exported.prepared_device", lambda *_: cpu):
-            return ExportedModel(path, device="cpu", threads=1)
-
-    return InProcess(begin)
+    return InProcess(lambda: opened(path))
 
 
 def probed(runner: InProcess, **options: Any) -> tuple[ProbeReport, dict[str, str]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
+from in_process import opened
 from numpy.typing import NDArray
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -17,10 +17,7 @@ from zoo import ZOO, built, written
 
 from auditor.schema import AblationSpec, InputSpec
 from auditor.systems.ablation.ablated import ablated_model
-from auditor.systems.exported import ExportedModel
-from auditor.systems.onnx import OnnxModel
 from auditor.systems.skips import find_skips
-from auditor.systems.torchscript import TorchScriptModel
 
 KINDS = (
     AblationSpec((), "zero"),
@@ -38,16 +35,8 @@ SLOW = [
 ]
 
 
-def opened(name: str, kind: str, folder: Path) -> Any:
-    path = written(name, kind, folder)
-    model: Any = {".onnx": OnnxModel, ".pt": TorchScriptModel, ".pt2": ExportedModel}[path.suffix]
-    model.import_runtime()
-    cpu = torch.device("cpu")
-    with (
-        patch("auditor.systems.torchscript.prepared_device", lambda *_: cpu),
-        patch("auditor.systems.exported.prepared_device", lambda *_: cpu),
-    ):
-        return model(path, device="cpu", threads=1)
+def model_of(name: str, kind: str, folder: Path) -> Any:
+    return opened(written(name, kind, folder))
 
 
 @functools.cache
@@ -61,7 +50,7 @@ def example(name: str) -> tuple[nn.Module, NDArray[np.float32]]:
     "name", [*QUICK, *(pytest.param(it, marks=pytest.mark.slow) for it in SLOW)]
 )
 def test_an_instrumented_network_answers_as_it_is(name: str, kind: str, tmp_path: Path) -> None:
-    model = opened(name, kind, tmp_path)
+    model = model_of(name, kind, tmp_path)
     _, values = example(name)
     answers = model.forward(values)
     for (_, one), (_, other) in zip(
@@ -95,7 +84,7 @@ def test_all_formats_answer_an_ablation_alike(name: str, kinds: list[str], tmp_p
     for kind in kinds:
         folder = tmp_path / kind
         folder.mkdir()
-        models.append(opened(name, kind, folder))
+        models.append(model_of(name, kind, folder))
     for spec in KINDS:
         answers = [ablated_model(model, spec).forward(values)[0][1] for model in models]
         for other in answers[1:]:
@@ -106,7 +95,7 @@ def test_all_formats_answer_an_ablation_alike(name: str, kinds: list[str], tmp_p
 def test_each_level_of_an_attention_gate_is_cut_before_the_gate(tmp_path: Path) -> None:
     """With its stem zero, a gate sees zeros at both its edges, whatever format it is in."""
     module, values = example("attention unet")
-    model = opened("attention unet", "trace", tmp_path)
+    model = model_of("attention unet", "trace", tmp_path)
     net: Any = module.net
     gates = [it for it in net.modules() if type(it).__name__ == "AttentionLayer"]
     assert len(gates) == 3
@@ -123,7 +112,7 @@ def test_each_level_of_an_attention_gate_is_cut_before_the_gate(tmp_path: Path) 
 
 
 def test_modes_around_an_ablation_see_the_calls_of_the_network_alone(tmp_path: Path) -> None:
-    model = opened("unet 2-D", "script", tmp_path)
+    model = model_of("unet 2-D", "script", tmp_path)
     _, values = example("unet 2-D")
     seen: list[str] = []
     joined: list[torch.Tensor] = []
@@ -157,7 +146,7 @@ def test_modes_around_an_ablation_see_the_calls_of_the_network_alone(tmp_path: P
 
 
 def test_facts_are_those_of_the_network_as_it_is(tmp_path: Path) -> None:
-    model = opened("unet 2-D", "onnx", tmp_path)
+    model = model_of("unet 2-D", "onnx", tmp_path)
     _, values = example("unet 2-D")
     for spec, fed in (
         (KINDS[1], values),

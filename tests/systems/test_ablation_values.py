@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import onnx
@@ -15,6 +14,7 @@ import pytest
 import torch
 from ablated_nets import OneSkip, one_skip_graph
 from checkpoints import save_script
+from in_process import opened
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
@@ -24,27 +24,13 @@ from auditor.schema import AblationSpec, InputSpec, OutputSpec
 from auditor.systems.ablation.ablated import Ablated, ablated_model
 from auditor.systems.ablation.replacing import NORMALS, gaussian_kernel, normals, replaced
 from auditor.systems.answers import Refusal
-from auditor.systems.exported import ExportedModel
 from auditor.systems.onnx import OnnxModel
-from auditor.systems.torchscript import TorchScriptModel
 
 Array = NDArray[np.float32]
-CPU = torch.device("cpu")
 
 
 def drawn(*shape: int, seed: int = 0) -> Array:
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
-
-
-def opened(path: Path, **options: Any) -> Any:
-    """Return the child's own model of a file, in this process, whose threads stay as they are."""
-    kind: Any = {".onnx": OnnxModel, ".pt": TorchScriptModel, ".pt2": ExportedModel}[path.suffix]
-    kind.import_runtime()
-    with (
-        patch("auditor.systems.torchscript.prepared_device", lambda *_: CPU),
-        patch("auditor.systems.exported.prepared_device", lambda *_: CPU),
-    ):
-        return kind(path, device="cpu", threads=1, **options)
 
 
 def ran(model: Any, spec: AblationSpec, values: Array) -> NDArray[Any]:

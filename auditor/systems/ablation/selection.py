@@ -36,6 +36,9 @@ def selected(skips: Skips, wanted: Sequence[int | str]) -> tuple[int, ...]:
         msg = (
             "the network has no skip connection at the size that it is fed, so there is nothing to ablate; "
             "leave ablate out"
+            if skips.complete
+            else "no skip connection of the network could be found, though a way leads around its coarsest "
+            "resolution, as through an operator whose inside cannot be seen; it cannot be ablated"
         )
         raise Refusal(msg)
     levels = [it for it in wanted if isinstance(it, int)]
