@@ -234,8 +234,11 @@ def _legend(view: View, curves: Sequence[AblationCurve], *, lines: bool) -> Mark
     places = dict.fromkeys([("clean", 0.0), noise_condition(view)])
     shown = [found for place in places if (found := _at(curves, place))]
     keys = [key_of(mark_of(at), _title(it[0])) for at, it in enumerate(shown)] if lines else []
-    points = [point for several in shown for it in several for point in it.points]
-    if any(it.reliance.low is None or it.spared.status != "ok" for it in points):
+    drawn = [point.reliance for several in shown for it in several for point in it.points]
+    if not lines:
+        noisy = [it for several in shown for it in several if it.perturbation != "clean"]
+        drawn += [it.points[0].spared for it in noisy]
+    if any(it.low is None and it.value is not None for it in drawn):
         keys.append(Markup('<span class="key">hollow mark: without an interval</span>'))
     return Markup("").join(keys)
 

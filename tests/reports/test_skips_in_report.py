@@ -217,6 +217,14 @@ def test_levels_are_drawn_on_clean_scans_and_under_noise_on_one_scale() -> None:
     assert drawings[4].count("hollow") == 2
 
 
+def test_hollow_marks_are_explained_where_there_are_any() -> None:
+    page = section(ABLATED)
+    keys = [it.split("</p>")[0] for it in page.split('<p class="legend">')[1:]]
+    # by the mean level 2 is hollow, with noise nothing is, at alpha 1 a dose is
+    assert ["hollow" in it for it in keys] == [True, False, True]
+    assert ["Clean scans" in it for it in keys] == [False, True, True]
+
+
 def test_a_missing_point_leaves_a_gap_and_a_word() -> None:
     gone = Estimate(
         None, 0, "none", status="not_assessable", note="it has no row at this condition"
