@@ -124,13 +124,22 @@ def _ablations(found: NetworkFacts) -> Iterator[str]:
     """Print the lines of audit.yaml that ablate each level; of an incomplete list, each value."""
     if not found.skips:
         return
-    name = found.systems[0]
+    name = _quoted(found.systems[0])
     yield ""
     yield f"to ablate  beside the system {name} of an audit.yaml, under systems:"
     if found.complete:
         for level in sorted({it.level for it in found.skips}):
-            yield f"  {name}-without-{level}: {{like: {name}, ablate: {{skip: {level}, by: mean}}}}"
+            new = _quoted(f"{found.systems[0]}-without-{level}")
+            yield f"  {new}: {{like: {name}, ablate: {{skip: {level}, by: mean}}}}"
         return
     for number, source in enumerate(dict.fromkeys(it.source for it in found.skips), 1):
+        new = _quoted(f"{found.systems[0]}-value-{number}")
         value = json.dumps(source)
-        yield f"  {name}-value-{number}: {{like: {name}, ablate: {{skip: {value}, by: mean}}}}"
+        yield f"  {new}: {{like: {name}, ablate: {{skip: {value}, by: mean}}}}"
+
+
+def _quoted(name: str) -> str:
+    """Quote the name of a system that YAML would take for a number or a truth value."""
+    import yaml
+
+    return name if isinstance(yaml.safe_load(name), str) else json.dumps(name)

@@ -62,7 +62,12 @@ def conclusion_words(facts: NetworkFacts) -> tuple[str, ...]:
         Empty when every level can be ablated and read by itself.
     """
     told = []
-    if not facts.complete:
+    if not facts.complete and not facts.skips:
+        told.append(
+            "Some way around the bottleneck was not seen, so nothing may be concluded about the skip "
+            "connections of this network."
+        )
+    elif not facts.complete:
         told.append(
             "The list is not complete, so nothing may be concluded from ablating its levels; a value can "
             "still be named and replaced."

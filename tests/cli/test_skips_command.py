@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import onnx
 import pytest
 import yaml
 from drawn_graphs import u_net_graph
@@ -107,6 +108,42 @@ def test_names_of_a_file_are_escaped_and_quoted(
     picture = (tmp_path / "out" / "skips.svg").read_text(encoding="utf-8")
     assert "<script" not in picture
     ET.fromstring(picture)
+
+
+def test_a_graph_of_several_inputs_is_refused_with_their_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph = u_net_graph(tmp_path / "net.onnx")
+    model = onnx.load(graph)
+    more = onnx.helper.make_tensor_value_info("prompt", onnx.TensorProto.FLOAT, ["n", 1])
+    model.graph.input.append(more)
+    onnx.save(model, str(graph))
+    assert _run(["skips", str(graph)]) == 4
+    assert "must have one input, the image; it has image, prompt" in told(capsys)[1]
+
+
+def test_a_list_that_is_not_complete_offers_values_instead_of_levels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A choice between two values is a way around the bottleneck that no skip explains."""
+    graph = u_net_graph(tmp_path / "7.onnx")
+    model = onnx.load(graph)
+    (merge,) = [it for it in model.graph.node if it.output[0] == "both"]
+    place = list(model.graph.node).index(merge)
+    merge.input[:] = ["chosen", "chosen"]
+    always = onnx.helper.make_tensor("always", onnx.TensorProto.BOOL, [1, 1, 1, 1], [True])
+    model.graph.initializer.append(always)
+    choice = onnx.helper.make_node("Where", ["always", "first", "back"], ["chosen"])
+    model.graph.node.insert(place, choice)
+    onnx.save(model, str(graph))
+    assert _run(["skips", str(graph)]) == 0
+    text, _ = told(capsys)
+    assert "7.onnx: 1 skip connection, fed" in text
+    assert "complete   no: with all of them cut, some way" in text
+    assert "nothing may be concluded from ablating its levels" in text
+    lines = yaml.safe_load(text[text.index("under systems:") + len("under systems:") :])
+    # YAML would take the name 7 for a number
+    assert lines == {"7-value-1": {"like": "7", "ablate": {"skip": "second", "by": "mean"}}}
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,8 @@ def u_net_graph(
     ----------
     names : other names of its values.
     """
-    twice = ("twice", np.array([1, 1, 2, 2], np.float32))
+    # a constant of the graph itself: onnxruntime reads the factors of a Resize from no other file
+    twice = helper.make_node("Constant", [], ["twice"], value_floats=[1.0, 1.0, 2.0, 2.0])
     shrink = {"up_low": (5, 7), "up": (3, 5)}
     given = dict(CHANNELS)
     if not joins:
@@ -54,6 +55,7 @@ def u_net_graph(
         return helper.make_node("Concat", parts, [name], axis=1)
 
     nodes = [
+        twice,
         conv("first", "image"),
         pool("half", "first"),
         conv("second", "half"),
@@ -73,5 +75,5 @@ def u_net_graph(
         node.input[:] = [names.get(it, it) for it in node.input]
         node.output[:] = [names.get(it, it) for it in node.output]
     outputs = (("out", 1, (sizes[0], 2, *sizes[2:])),)
-    held = [*weights(given | shrink), twice]
+    held = weights(given | shrink)
     return save_graph(path, nodes, sizes=sizes, outputs=outputs, weights=held, beside=beside)

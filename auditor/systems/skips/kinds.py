@@ -20,7 +20,7 @@ _ONNX: dict[Kind, str] = {
     "pointwise": (
         "Relu LeakyRelu PRelu Elu Selu Celu Gelu Mish Sigmoid HardSigmoid HardSwish Swish Tanh Softplus "
         "Softsign ThresholdedRelu Clip Softmax LogSoftmax Exp Log Neg Abs Sqrt Reciprocal Pow Div Erf "
-        "Cast CastLike Identity Dropout QuantizeLinear DequantizeLinear QLinearSigmoid "
+        "Cast CastLike Identity Dropout QuantizeLinear DequantizeLinear DynamicQuantizeLinear QLinearSigmoid "
         "QLinearLeakyRelu Where"
     ),
     "reshape": "Reshape Expand Squeeze Unsqueeze Flatten Tile",

@@ -24,6 +24,8 @@ __all__ = ["OnnxGraph", "read_graph", "record_onnx"]
 _FEATURES = frozenset({"float32", "float16", "float64", "bfloat16", "int8", "uint8"})
 _WHOLE = frozenset({"Shape", "Size", "ArgMax", "ArgMin", "NonZero"})
 """Operators that answer with whole numbers, for when the types cannot be inferred."""
+_INTEGER_SUMS = frozenset({"ConvInteger", "MatMulInteger"})
+"""Operators of networks whose numbers are quantised as they come; what they sum is scaled back next."""
 _WITH_AXIS = frozenset({"Softmax", "LogSoftmax", "ArgMax", "Concat", "QLinearConcat", "OneHot"})
 
 
@@ -93,7 +95,8 @@ def record_onnx(
     makers = {name: node.op_type for _, node in nodes for name in node.output}
     for name in names:
         dtype = graph.dtypes.get(name) or ("int64" if makers[name] in _WHOLE else "float32")
-        feature = dtype in _FEATURES and name in shapes
+        sums = dtype == "int32" and makers[name] in _INTEGER_SUMS
+        feature = (dtype in _FEATURES or sums) and name in shapes
         values.append(Value(name, shapes.get(name, ()), dtype, feature=feature))
     kernels = {it.name: tuple(it.dims)[2:] for it in proto.initializer}
     operations = tuple(_operation(call, node, place, values, kernels) for call, node in nodes)
