@@ -1,4 +1,4 @@
-"""Draw the pictures of perturbations.md and mask-sets.md: ``python docs/make_pictures.py``.
+"""Draw the pictures of perturbations.md, mask-sets.md and skips.md: ``python docs/make_pictures.py``.
 
 The gallery has its own script.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ sys.path.insert(0, str(HERE))
 
 from gallery_phantoms import phantom_scan
 
+import auditor
 from auditor.exhibits.planes import contours_of
 from auditor.metrics.mask_families import (
     inner_by_distance,
@@ -29,6 +31,7 @@ from auditor.metrics.mask_families import (
     signed_distance,
 )
 from auditor.pipeline.previewing import PreviewRequest, preview
+from reports.networks import picture_of_skips
 
 SPACING = (1.0, 1.0)
 RADIUS = 5.0
@@ -36,9 +39,24 @@ MARGIN = 0.93
 
 
 def main() -> None:
-    """Write both pictures."""
+    """Write all pictures."""
     draw_perturbations()
     (HERE / "images" / "mask-sets.svg").write_text(mask_sets(), encoding="utf-8")
+    for name, picture in skip_pictures().items():
+        (HERE / "images" / name).write_text(picture, encoding="utf-8")
+
+
+def skip_pictures() -> dict[str, str]:
+    """Draw the network of the demo, and a dense one with weights that were never trained."""
+    from monai.networks.nets import BasicUNetPlusPlus
+
+    checkpoint = Path(auditor.__file__).parent / "demo" / "checkpoints" / "unet_skips.onnx"
+    dense = BasicUNetPlusPlus(2, 1, 2, (8, 8, 16, 32, 64, 8))
+    found = auditor.skips(dense, example=torch.zeros(1, 1, 64, 64))
+    return {
+        "skips.svg": picture_of_skips(auditor.skips(checkpoint)),
+        "skips-dense.svg": picture_of_skips(replace(found, systems=("UNet++",))),
+    }
 
 
 def mask_sets() -> str:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from drawn_graphs import u_net_graph
 
+import auditor
 from auditor.cli import _run
 from auditor.schema import NetworkFacts, NetworkSkip, decode
 
@@ -72,6 +73,20 @@ def test_the_folder_holds_the_same_as_picture_table_and_record(
     # and the same bytes from the same checkpoint
     assert _run(["skips", str(graph), "-o", str(out)]) == 0
     assert (out / "skips.svg").read_text(encoding="utf-8") == picture
+
+
+def test_the_documentation_shows_what_is_printed_and_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = Path(auditor.__file__).parent / "demo" / "checkpoints" / "unet_skips.onnx"
+    monkeypatch.chdir(tmp_path)
+    assert _run(["skips", str(checkpoint), "-o", "skips/"]) == 0
+    docs = Path(__file__).parents[2] / "docs"
+    page = (docs / "skips.md").read_text(encoding="utf-8")
+    shown = page[page.index("```\nunet_skips.onnx") + 4 : page.index("```\n\n![Four levels")]
+    assert told(capsys)[0] == shown
+    drawn = (docs / "images" / "skips.svg").read_bytes()
+    assert (tmp_path / "skips" / "skips.svg").read_bytes() == drawn
 
 
 def test_a_size_can_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

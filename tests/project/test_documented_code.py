@@ -14,7 +14,7 @@ from auditor.config import load_config
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 BLOCKS = [
     pytest.param(block, id=f"{page}-{number}")
-    for page in ("perturbations.md", "estimation.md", "raters.md", "mask-sets.md")
+    for page in ("perturbations.md", "estimation.md", "raters.md", "mask-sets.md", "skips.md")
     for number, block in enumerate(
         re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL), 1
     )

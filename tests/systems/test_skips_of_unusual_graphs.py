@@ -77,7 +77,7 @@ def with_loop(path: Path) -> Path:
         [value("turn", TensorProto.INT64, []), value("on", TensorProto.BOOL, [])],
         [value("still", TensorProto.BOOL, []), value("joined", TensorProto.FLOAT, None)],
     )
-    once, go = constant(model, "once", np.int64(1)), constant(model, "go", np.bool_(True))
+    once, go = constant(model, "once", np.int64(1)), constant(model, "go", np.ones((), bool))
     axes = constant(model, "axes", np.array([0]))
     nodes = [
         helper.make_node("Loop", [once, go], ["stacked"], body=body),
