@@ -191,7 +191,13 @@ def _system(
         claimed_source=source,
         **runs,
         flips=flips,
-        training=read_training(where, content.get("training"), around.modality, problems),
+        training=read_training(
+            where,
+            content.get("training"),
+            around.modality,
+            problems,
+            axes=fed_axes(parts.input, parts.window),
+        ),
         **{key: content[key] for key in _SAME_NAME if key in content},
     )
     return read_ablation(

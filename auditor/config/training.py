@@ -14,7 +14,12 @@ __all__ = ["read_training"]
 
 
 def read_training(
-    where: str, given: TrainingShape | None, modality: str | None, problems: Problems
+    where: str,
+    given: TrainingShape | None,
+    modality: str | None,
+    problems: Problems,
+    *,
+    axes: int | None = None,
 ) -> TrainingFacts | None:
     """Read the declared facts of a training.
 
@@ -28,6 +33,8 @@ def read_training(
         Of the cases: it decides the unit of a level; None: not known.
     problems : Problems
         Sentences are added to it.
+    axes : int or None
+        How many spatial axes the system is fed with; None: each scan decides.
 
     Returns
     -------
@@ -37,6 +44,11 @@ def read_training(
     if given is None:
         return None
     patch, ratio, at = given.patch, given.foreground_ratio, given.condition
+    if patch is not None and axes is not None and len(patch) != axes:
+        problems.append(
+            f"{where}.training.patch: must have {axes} sizes, in the order of the axes that the system is fed "
+            f"with, was {list(patch)}"
+        )
     condition = None
     if at is not None and modality is not None:
         read = partial(_condition, at, modality)

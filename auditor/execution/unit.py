@@ -9,9 +9,7 @@ time.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 
@@ -24,6 +22,7 @@ from auditor.execution.calibration import Calibrator
 from auditor.execution.clean_masks import CleanMasks
 from auditor.execution.controls import clean_controls, otsu_mask, warped_reference
 from auditor.execution.job import ConditionRow, Job, failed_rows
+from auditor.execution.open_systems import OpenSystems
 from auditor.execution.perturbed import Scanned, evaluation, moved, perturb
 from auditor.execution.rater_rows import RaterPanel, disagreements
 from auditor.execution.scoring import Scorer
@@ -37,16 +36,13 @@ from auditor.strata.window_rules import window_rules
 from auditor.systems.closing import Closing
 from auditor.systems.decision import decide
 from auditor.systems.runners import CallableSystem
-from auditor.systems.running import Asked, Failure, Prediction, System, open_system
+from auditor.systems.running import Asked, Failure, Prediction, System
 from perturbations import CATALOG, effect, estimate
 
 __all__ = ["Callables", "UnitRunner"]
 
 Callables = Mapping[str, CallableSystem]
 """Systems that are Python callables, by name; they run in this process, outside the sandbox."""
-
-_OPEN_SYSTEMS = 4
-"""Live child processes of one worker; the least recently used leaves first."""
 
 
 class UnitRunner(Closing):
@@ -55,8 +51,7 @@ class UnitRunner(Closing):
     def __init__(self, job: Job, *, callables: Callables | None = None) -> None:
         self._job = job
         self._specs = {spec.name: spec for spec in job.config.systems}
-        self._callables = callables or {}
-        self._open: OrderedDict[str, tuple[System, ExitStack]] = OrderedDict()
+        self._systems = OpenSystems(job, callables or {})
         self._case: LoadedCase | None = None
         self._scorer: Scorer | MeanScorer | None = None
         self._panel: RaterPanel | None = None
@@ -66,8 +61,7 @@ class UnitRunner(Closing):
 
     def close(self) -> None:
         """End every child process."""
-        while self._open:
-            self._open.popitem()[1][1].close()
+        self._systems.close()
 
     def run(self, unit: Unit) -> int:
         """Store every shard of the unit that is missing.
@@ -139,25 +133,7 @@ class UnitRunner(Closing):
 
     def system(self, name: str) -> System:
         """Return a running system, starting it when needed."""
-        if name in self._open:
-            self._open.move_to_end(name)
-            return self._open[name][0]
-        if len(self._open) >= _OPEN_SYSTEMS:
-            self._open.popitem(last=False)[1][1].close()
-        stack = ExitStack()
-        running = stack.enter_context(
-            open_system(self._specs[name], callable=self._callables.get(name))
-        )
-        planned = self._job.identities.get(name, "")
-        if name not in self._callables and planned and running.info.sha256 != planned:
-            stack.close()
-            msg = (
-                f"system {name!r} must stay what it was when the audit began, its files were changed since; "
-                "put them back, or start another audit in a folder of its own"
-            )
-            raise IntegrityError(msg)
-        self._open[name] = (running, stack)
-        return running
+        return self._systems.get(name)
 
     def clean_labels(self, name: str, case: LoadedCase) -> Tensor | None:
         """Return the system's mask of the clean scan of a case; None when it fails there."""
@@ -213,10 +189,9 @@ class UnitRunner(Closing):
         scorer = self._scorer
         assert scorer is not None  # set together with the case by load()
         usable = [item for item in scanned if item.status is Status.OK]
-        started = time.perf_counter()
-        predicted = self._predict(unit, spec, case, usable)
+        predicted, spent = self._predict(unit, spec, case, usable)
         outcomes = dict(zip(map(id, usable), predicted, strict=True))
-        seconds = (time.perf_counter() - started) / max(1, len(usable))
+        seconds = spent / max(1, len(usable))
         rows: list[Row] = []
         # also where there is no warp, because nothing was lost or there is no scan
         geometric = unit.perturbation.name != CLEAN and CATALOG[unit.perturbation.name].geometric
@@ -284,19 +259,22 @@ class UnitRunner(Closing):
 
     def _predict(
         self, unit: Unit, spec: SystemSpec, case: LoadedCase, usable: list[Scanned]
-    ) -> list[Prediction | Failure]:
+    ) -> tuple[list[Prediction | Failure], float]:
+        """Predict what is usable; seconds do not hold the start of a system."""
         if not usable:
-            return []
+            return [], 0.0
         try:
             system = self.system(spec.name)
         except IntegrityError:
             raise  # rows of another system must not stand under this one's name
         except AuditError as error:
             reason = str(error).splitlines()[0]
-            return [Failure(Status.FAILED, reason) for _ in usable]
+            return [Failure(Status.FAILED, reason) for _ in usable], 0.0
         images = [item.scan.image for item in usable]
         asked = [evaluation(unit, item) for item in usable]
-        return system.predict(images, case.geometry, asked=asked)
+        started = time.perf_counter()
+        predicted = system.predict(images, case.geometry, asked=asked)
+        return predicted, time.perf_counter() - started
 
     def _control_rows(self, unit: Unit, case: LoadedCase, scanned: list[Scanned]) -> list[Row]:
         scorer = self._scorer

@@ -18,6 +18,7 @@ from auditor.execution.store import compact, read_rows, write_bytes
 from auditor.execution.unit import UnitRunner
 from auditor.exhibits import make_exhibits
 from auditor.pipeline.certifying import facts_of_all, make_certificates, write_certificates
+from auditor.pipeline.costs import costs
 from auditor.pipeline.examination import examine_systems
 from auditor.pipeline.folder import (
     lock_run,
@@ -142,6 +143,7 @@ def audit(
             "amendments": list(lock.amendments),
             "exhibits_not_reproduced": irreproducible,
             "numeric_floor": {it.record.name: _floor(it.floor) for it in examined},
+            "cost": costs(table, examined),
         },
     )
     write_sums(run)

@@ -30,16 +30,18 @@ from auditor.schema import (
     Geometry,
     NetworkFacts,
     Sensitivity,
+    Status,
     SystemRecord,
     SystemSpec,
     ablation_words,
 )
 from auditor.systems.completion import Completion, complete, filled, undeclared
 from auditor.systems.contract import build_contract, canonical_text
+from auditor.systems.fixed_size import declared_otherwise, refused_window
 from auditor.systems.golden import GoldenOutcome, Pair, compare_golden, read_golden_table
 from auditor.systems.numeric_floor import NOT_RUN, NumericFloor, numeric_floor
 from auditor.systems.runners import CallableSystem, RunningInfo
-from auditor.systems.running import System, open_system
+from auditor.systems.running import RunningSystem, System, open_system
 from auditor.systems.sensitivity import MARGINS, Witness, contract_sensitivity, unasked
 from perturbations import derive_seed
 
@@ -83,6 +85,9 @@ class Examined:
     """For the results; without the counts of statuses, which come later."""
     floor: NumericFloor
     """Two runs of the first case."""
+    peak_mb: float | None = None
+    """Largest resident memory of its process up to then, MB; None: it has none of its own, or its device
+    is no CPU."""
 
 
 def completed(looked: Looked) -> Looked:
@@ -143,7 +148,8 @@ def examine_systems(
     problems : tuple of str
         Systems that do not open.
     """
-    examined, problems = [], []
+    examined: list[Examined] = []
+    problems = []
     witnesses: list[Witness] | None = None
     for spec in looked.config.systems:
         if spec.name in without:
@@ -151,10 +157,15 @@ def examine_systems(
         try:
             pairs = _golden_pairs(spec) if spec.golden else []
             with open_system(spec, callable=looked.callables.get(spec.name)) as running:
+                unfit = declared_otherwise(spec, running.info.input_shape)
+                if unfit:
+                    problems.append(f"systems.{spec.name}.{unfit}")
+                    continue
                 outcome = GoldenOutcome(0, None, ContractStatus.DECLARED_ONLY, "")
                 if pairs:
                     outcome = compare_golden(running, pairs)
                 floor = _floor_of(looked, running)
+                peak = _peak_mb(running)
                 # a command shows only when it runs what it answers with; other contracts are tried once
                 # for a folder, so what they show cannot be told again
                 info = running.info
@@ -163,11 +174,41 @@ def examine_systems(
                     if witnesses is None:
                         witnesses = _witnesses(looked)
                     sensitivity = _sensitivity(looked, running, witnesses)
-                examined.append(_examined(looked, spec, info, outcome, floor, sensitivity))
+                found = _examined(looked, spec, info, outcome, floor, sensitivity)
+                examined.append(replace(found, peak_mb=peak))
         except AuditError as error:
             said = str(error).removeprefix(f"the checkpoint of system {spec.name!r} ")
             problems.append(f"systems.{spec.name}: {said}")
-    return tuple(examined), tuple(problems)
+    return tuple(examined), (*problems, *_refused_windows(looked.config.systems, examined))
+
+
+def _refused_windows(specs: Sequence[SystemSpec], examined: Sequence[Examined]) -> tuple[str, ...]:
+    """Say of every refused window of a checkpoint which other window the same checkpoint takes."""
+    windows = {it.name: it.window for it in specs if it.window is not None}
+    by_name = {it.name: it for it in specs}
+    told = []
+    for it in examined:
+        name, reason = it.record.name, it.floor.problem
+        if name not in windows or not reason.startswith(f"{Status.REJECTED.value}: "):
+            continue
+        taken = next(
+            (
+                other.record.name
+                for other in examined
+                if other.record.name in windows
+                and other.record.sha256 == it.record.sha256 != ""
+                and not other.floor.problem
+                and windows[other.record.name].size != windows[name].size
+            ),
+            None,
+        )
+        if taken is not None:
+            why = reason.removeprefix(f"{Status.REJECTED.value}: ")
+            by = f"systems.{taken} runs with it"
+            told.append(
+                f"systems.{name}.{refused_window(by_name[name], windows[taken].size, by, why)}"
+            )
+    return tuple(told)
 
 
 def _completion(looked: Looked, spec: SystemSpec) -> Completion:
@@ -273,6 +314,13 @@ def _floor_of(looked: Looked, running: System) -> NumericFloor:
         return NOT_RUN
     image, geometry, _ = loaded_pair(looked.config, looked.cases[0])
     return numeric_floor(running, image, geometry, case=looked.cases[0].case)
+
+
+def _peak_mb(running: System) -> float | None:
+    """Read the memory before other contracts are tried, which are not what an audit runs."""
+    if not isinstance(running, RunningSystem) or running.spec.device != "cpu":
+        return None
+    return running.peak_mb
 
 
 def _examined(

@@ -6,6 +6,7 @@ audit: it is refused (exit 7) unless the change is recorded as an amendment, wit
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -248,6 +249,7 @@ def write_provenance(run: Path, facts: Mapping[str, Any]) -> None:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "processors": os.cpu_count(),
+        "processor": _processor(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "clock": "this machine's clock, not witnessed",
         # names only: the arguments may hold paths of this machine
@@ -256,6 +258,18 @@ def write_provenance(run: Path, facts: Mapping[str, Any]) -> None:
     }
     text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
     write_bytes(run / "provenance.json", text.encode())
+
+
+def _processor() -> str:
+    """Name the processor, as far as the system tells."""
+    with contextlib.suppress(OSError):
+        for line in (
+            Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        ):
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or "not known"
 
 
 def write_sums(run: Path) -> None:

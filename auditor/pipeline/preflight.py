@@ -32,6 +32,7 @@ from auditor.pipeline.grouping import grouping_problems
 from auditor.pipeline.identities import identities
 from auditor.pipeline.networks import ablated_networks, ablation_problems
 from auditor.pipeline.prediction_files import look_at_predictions
+from auditor.pipeline.window_sizes import windows_beyond_scans
 from auditor.plan import AuditPlan, make_plan
 from auditor.schema import CaseRecord, ContractStatus, Decision, SystemRecord
 from auditor.strata.proposals import AxisProposals
@@ -200,7 +201,10 @@ def look(
     lacking, unused = look_at_predictions(config, plan, cases, checked.geometries)
     problems += lacking
     problems += tuple(
-        f"systems.{it.system}: one dry case failed: {it.problem}" for it in dry if it.problem
+        f"systems.{it.system}: one dry case failed: {it.problem}"
+        for it in dry
+        if it.problem
+        and not any(told.startswith(f"systems.{it.system}.window.size: ") for told in problems)
     )
     bare, partly = _without_probabilities(config)
     problems += bare
@@ -218,6 +222,7 @@ def look(
             *config.warnings,
             *checked.warnings,
             *too_fine(config, cases, checked),
+            *windows_beyond_scans(config, cases, checked.geometries),
             *_unused_margin(config, cases),
             *limits_of_envelope(config, patients),
             *_unattainable_groups(config, patients),

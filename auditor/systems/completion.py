@@ -23,6 +23,7 @@ from auditor.errors import AuditError
 from auditor.schema import Certainty, ContractField, Geometry, SystemSpec
 from auditor.systems.contract import canonical_text
 from auditor.systems.contract_values import INPUT_VALUES, OUTPUT_VALUES, Value
+from auditor.systems.fixed_size import refused_window
 from auditor.systems.preparation import fed_sizes
 from auditor.systems.probe import ProbeReport, probe_system
 
@@ -103,12 +104,12 @@ def complete(spec: SystemSpec, geometries: Sequence[Geometry] = ()) -> Completio
     trial, declared = _restricted(spec, geometries)
     # a declared divisor is compared with what is found, so it is looked for all the same
     report = _probed(trial, declared - {"input.divisor"})
-    if report.classes is None and declared & set(_RUNS):
+    if report.classes is None and (declared & set(_RUNS) or spec.window is not None):
         other = _probed(replace(spec, window=None), frozenset())
         if other.classes is not None:
             return Completion(problems=_refusals(trial, other, declared))
     if report.classes is None:
-        return Completion(problems=_unseen(report, missing))
+        return Completion(problems=_unseen(spec, report, missing))
     found = {it.name: it for it in report.fields}
     if "input.dims" in missing & declared:
         dims = canonical_text(trial.input.dims)
@@ -185,6 +186,10 @@ def _refusals(spec: SystemSpec, report: ProbeReport, declared: frozenset[str]) -
     """Say which declared fields keep every input from being accepted."""
     found = {it.name: it.value for it in report.fields}
     told = []
+    if spec.window is not None and "input.size" in found:
+        taken = yaml.safe_load(found["input.size"])
+        if list(spec.window.size) != taken:
+            told.append(refused_window(spec, taken, "trying shows", "no input of it is accepted"))
     for name in sorted(declared & set(_RUNS) & found.keys()):
         value = canonical_text(_declared_value(spec, name))
         if value != found[name]:
@@ -201,7 +206,7 @@ def _refusals(spec: SystemSpec, report: ProbeReport, declared: frozenset[str]) -
     return tuple(told) or ("input: no input that fits what is declared is accepted",)
 
 
-def _unseen(report: ProbeReport, missing: frozenset[str]) -> tuple[str, ...]:
+def _unseen(spec: SystemSpec, report: ProbeReport, missing: frozenset[str]) -> tuple[str, ...]:
     """Ask for everything, as no tried input was accepted."""
     why = "; ".join(report.findings[:2]) or "no tried input was accepted"
     lines = {
@@ -209,11 +214,18 @@ def _unseen(report: ProbeReport, missing: frozenset[str]) -> tuple[str, ...]:
         "input.size": "input: {size: [160, 160, 96]}, or window: {size: [160, 160, 96]}",
         "output.activation": "output: {activation: softmax}",
     }
-    return tuple(
+    asked = tuple(
         f"{name}: is required, as it could not be found by trying ({why}); add {line}"
         for name, line in lines.items()
         if name in missing
     )
+    if spec.window is None:
+        return asked
+    told = (
+        f"window.size: {canonical_text(spec.window.size)} is the only size that was tried; a network whose "
+        "input has a fixed size takes no other, and cannot be swept over windows"
+    )
+    return (*asked, told)
 
 
 def _unanswered(report: ProbeReport) -> tuple[str, ...]:

@@ -219,6 +219,14 @@ class ProcessRunner:
                 pieces, spec.window, spec.output, spec.input, batch=spec.batch, flips=spec.flips
             )
 
+    @property
+    def peak_mb(self) -> float | None:
+        """Largest resident memory of the child so far, MB; None where it is not known, or there is none."""
+        from auditor.systems.peak_memory import peak_mb
+
+        child = None if self._process is None else self._process.pid
+        return None if child is None else peak_mb(child) or None
+
     def describe(
         self, shape: Sequence[int], layout: str, *, limit_s: float = math.inf
     ) -> Description:

@@ -146,6 +146,11 @@ class RunningSystem(Closing):
         self._runner = runner
         self._other = other
 
+    @property
+    def peak_mb(self) -> float | None:
+        """Largest resident memory of its child process so far, MB; None where there is none to tell of."""
+        return self._runner.peak_mb if isinstance(self._runner, ProcessRunner) else None
+
     def close(self) -> None:
         """End the child process; a later `predict` starts another one."""
         self._runner.close()

@@ -94,11 +94,14 @@ def provenance(view: View) -> Section:
     noise = _noise(view)
     if noise is not None:
         blocks.append(noise)
+    cost = _cost(view)
+    if cost is not None:
+        blocks.append(cost)
     if view.provenance:
         entries = tuple(
             (name, value or "none")
             for name, value in sorted(view.provenance.items())
-            if not name.startswith("numeric_floor.")
+            if not name.startswith(("numeric_floor.", "cost."))
         )
         columns = (Column("What"), Column("Value", "wide"))
         blocks.append(Table("Run: versions, hardware, times.", columns, entries))
@@ -279,6 +282,64 @@ def _noise(view: View) -> Table | None:
         "machine."
     )
     return Table(caption, columns, tuple(rows))
+
+
+def _cost(view: View) -> Table | None:
+    """Show what every system cost in time and memory, with its window and the machine."""
+    rows: list[tuple[Text, ...]] = []
+    for system in view.results.systems:
+        seconds, cases, peak = (
+            view.provenance.get(f"cost.{system.name}.{key}", "")
+            for key in ("seconds_per_case", "cases", "peak_memory_mb")
+        )
+        if not (seconds or peak):
+            continue
+        settings = dict(system.settings)
+        rows.append(
+            (
+                system.name,
+                _window(system),
+                ", ".join(f"{it} {settings[it]}" for it in _COSTLY if it in settings)
+                or "not stored",
+                _rounded(seconds),
+                cases,
+                _rounded(peak),
+            )
+        )
+    if not rows:
+        return None
+    columns = (
+        *(Column("System"), Column("Window"), Column("Settings")),
+        *(Column("Seconds a case, median", "number"), Column("n", "number")),
+        Column("Peak memory, MB", "number"),
+    )
+    known = view.provenance
+    machine = known.get("processor", "not known")
+    count_of = known.get("processors", "an unknown number of")
+    caption = (
+        f"Cost of each system, measured in this run on {machine} ({count_of} processors, "
+        f"{known.get('workers', 'an unknown number of')} worker(s) side by side)."
+    )
+    note = (
+        "Time: wall clock of one prediction of a clean scan, from the scan to its label map. Memory: the most "
+        "that the system's own process held up to the second prediction of the first case, its libraries and "
+        "weights among it; the memory of a GPU is not counted."
+    )
+    return Table(caption, columns, tuple(rows), note=note)
+
+
+_COSTLY = ("batch", "device", "flips", "precision", "threads")
+"""Settings that change what a prediction costs."""
+
+
+def _window(system: SystemRecord) -> str:
+    """Name the window of a system as its contract holds it."""
+    fields = {it.name: it.value for it in system.contract.fields}
+    size = fields.get("window.size")
+    if size is None:
+        return "whole image"
+    overlap = fields.get("window.overlap")
+    return f"{size}, overlap {overlap}" if overlap else size
 
 
 def glossary(view: View) -> Section:

@@ -21,7 +21,6 @@ from auditor.schema import (
     Contract,
     ContractField,
     NetworkFacts,
-    NetworkLevel,
     NetworkSkip,
     Row,
     SystemRecord,
@@ -50,12 +49,6 @@ NETWORK = NetworkFacts(
     complete=True,
     minimal=True,
     coarsest=(4, 4, 2),
-    levels=(
-        NetworkLevel((32, 32, 16), 8, 8),
-        NetworkLevel((16, 16, 8), 16, 16),
-        NetworkLevel((8, 8, 4), 32, 32),
-        NetworkLevel((4, 4, 2), 64, 0),
-    ),
 )
 
 
