@@ -130,7 +130,10 @@ def strengths(
             svg.text(across(it), bottom + 14, compact(it), class_="tick", text_anchor="middle")
             for it in known
         ),
-        *(_curve(points, across, up, mark_of(place)) for place, (_, points) in enumerate(lines)),
+        *(
+            _curve(points, (across, up), mark_of(place), shift=5.0 * (place - (len(lines) - 1) / 2))
+            for place, (_, points) in enumerate(lines)
+        ),
         svg.text(4, 14, shorten(title, 26), class_="panel-title"),
         svg.text(296, 14, axis[0], class_="tick", text_anchor="end"),
         svg.text(right, bottom + 30, axis[1], class_="tick", text_anchor="end"),
@@ -161,8 +164,11 @@ def _strength(point: AblationPoint) -> str:
     return "" if point.strength is None else f"at {compact(point.strength)}"
 
 
-def _curve(points: Sequence[AblationPoint], across: Scale, up: Scale, mark: Mark) -> Markup:
-    """Join neighbours that have a value; a gap is not bridged."""
+def _curve(
+    points: Sequence[AblationPoint], scales: tuple[Scale, Scale], mark: Mark, *, shift: float
+) -> Markup:
+    """Join neighbours that have a value; a gap is not bridged. Shifted, so that whiskers stay apart."""
+    across, up = scales
     runs: list[list[tuple[float, float]]] = [[]]
     parts = []
     for it in points:
@@ -170,7 +176,7 @@ def _curve(points: Sequence[AblationPoint], across: Scale, up: Scale, mark: Mark
         if value is None or it.strength is None:
             runs.append([])
             continue
-        x, y = across(it.strength), up(value)
+        x, y = across(it.strength) + shift, up(value)
         runs[-1].append((x, y))
         if low is not None and high is not None:
             parts.append(svg.line(x, up(low), x, up(high), class_=f"whisker s{mark.index}"))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from markupsafe import Markup
 
 from auditor.schema import AblationCurve, AblationPoint, NetworkFacts, Results
+from auditor.schema.network_words import certificate_words, conclusion_words
 from reports.charts import ablations as chart
+from reports.charts.network import network as draw
 from reports.charts.response import key_of
 from reports.document import Block, Column, Figure, Gallery, Items, Prose, Section, Table, Text
 from reports.sections.skip_answers import answers, condition_words, noise_condition
@@ -29,14 +32,8 @@ SAYS = (
     "The replaced values lie outside of what the network was trained on. A network that was trained without "
     "the skip is another network (the published design), and can score quite otherwise."
 )
-DENSE = (
-    "Dense or lattice decoder: values of single skips are not additive. What one skip carries also flows "
-    "through others, so that each may look dispensable alone, and their reliances must not be summed up."
-)
-INCOMPLETE = (
-    "Not all ways around the coarsest resolution are among these skips: what remains without all of them is "
-    "not the network without its skips."
-)
+MOST_OPEN = 4
+"""Figures of further networks are folded."""
 MOST_ROWS = 400
 """With more rows than this, a table shows clean scans and the noise of the front page."""
 
@@ -75,9 +72,10 @@ def ablations(view: View) -> Section:
     labels = sorted(results.labels, key=lambda name: name != results.headline.label)
     bases = dict.fromkeys(it.base for it in results.ablations)
     for label in labels:
-        for base in bases:
+        for place, base in enumerate(bases):
             mine = [it for it in results.ablations if (it.base, it.label) == (base, label)]
-            blocks += _base(view, base, label, mine)
+            is_open = label == results.headline.label and place < MOST_OPEN
+            blocks += _base(view, mine, f"{base}, {label}", is_open=is_open)
     if not results.ablations:
         blocks.append(Prose(_nothing(results), "empty"))
     lead = (
@@ -94,10 +92,11 @@ def _nothing(results: Results) -> str:
 
 
 def _network(view: View, network: NetworkFacts) -> list[Block]:
-    own = [it for it in network.systems if it not in view.ablated]
-    names = joined(own or network.systems)
+    own = tuple(it for it in network.systems if it not in view.ablated)
+    network = replace(network, systems=own or network.systems)
+    names = joined(network.systems)
     if not network.skips:
-        why = network.note or "the network has none"
+        why = network.note or "it has none"
         return [Prose(f"Skip connections of {names}: {why}.", "empty")]
     rows = tuple(
         (
@@ -118,49 +117,34 @@ def _network(view: View, network: NetworkFacts) -> list[Block]:
     caption = Markup("Skip connections of {}, fed {}; coarsest resolution {}.").format(
         names, _sizes(network.fed), _sizes(network.coarsest)
     )
-    blocks: list[Block] = [
-        Table(
-            caption,
-            columns,
-            rows,
-            note="Level 0 is the finest resolution of the network. Nested: the value depends on a coarser one.",
-        ),
-    ]
-    if not network.complete:
-        blocks.append(Prose(INCOMPLETE, "notice"))
-    if not network.minimal or any(it.nested for it in network.skips):
-        blocks.append(Prose(DENSE, "notice"))
-    return [*blocks, Items(_certificates(network))]
-
-
-def _certificates(network: NetworkFacts) -> tuple[Text, ...]:
-    complete = (
-        "Complete: with all of these cut, every way through the network crosses its coarsest resolution."
-        if network.complete
-        else "Not complete: with all of these cut, a way past the coarsest resolution is left."
+    table = Table(
+        caption,
+        columns,
+        rows,
+        note="Level 0 is the finest resolution of the network. Nested: the value depends on a coarser one. "
+        "Places: where it enters; an attention gate has several.",
     )
-    minimal = (
-        "Minimal: giving back any one of them opens a way around the coarsest resolution."
-        if network.minimal
-        else "Not minimal: of some of them, giving back one alone opens no way around the coarsest resolution."
+    complete, minimal = certificate_words(network)
+    drawn = Figure(
+        draw(network, f"Skip connections of {names}"),
+        "Levels of the network, and its skip connections between the way down and the way up.",
     )
-    told = (network.note, *network.remarks)
-    return (complete, minimal, *(f"{it[:1].upper()}{it[1:]}." for it in told if it))
+    warned = [Prose(it, "notice") for it in conclusion_words(network)]
+    certificates = Items((f"Complete: {complete}.", f"Minimal: {minimal}."))
+    return [Gallery((drawn,), width="whole"), table, certificates, *warned]
 
 
 def _sizes(sizes: Sequence[int]) -> Markup:
     return Markup(" × ").join(count(it) for it in sizes)
 
 
-def _base(view: View, base: str, label: str, curves: Sequence[AblationCurve]) -> list[Block]:
-    blocks: list[Block] = []
-    for kind, words in KINDS.items():
-        mine = [it for it in curves if it.by == kind]
-        if mine:
-            title = f"{base}, {label}: skips {words}"
-            is_open = label == view.results.headline.label
-            blocks.append(_gallery(view, mine, title, is_open=is_open))
-    return blocks
+def _base(view: View, curves: Sequence[AblationCurve], whose: str, *, is_open: bool) -> list[Block]:
+    """Show one network and label, a gallery for each way to replace."""
+    return [
+        _gallery(view, mine, f"{whose}: skips {words}", is_open=is_open)
+        for kind, words in KINDS.items()
+        if (mine := [it for it in curves if it.by == kind])
+    ]
 
 
 def _gallery(view: View, curves: Sequence[AblationCurve], title: str, *, is_open: bool) -> Gallery:
@@ -251,8 +235,11 @@ def _legend(view: View, curves: Sequence[AblationCurve], *, lines: bool) -> Mark
     places = dict.fromkeys([("clean", 0.0), noise_condition(view)])
     shown = [found for place in places if (found := _at(curves, place))]
     keys = [key_of(mark_of(at), _title(it[0])) for at, it in enumerate(shown)] if lines else []
-    points = [point for several in shown for it in several for point in it.points]
-    if any(it.reliance.low is None or it.spared.status != "ok" for it in points):
+    drawn = [point.reliance for several in shown for it in several for point in it.points]
+    if not lines:
+        noisy = [it for several in shown for it in several if it.perturbation != "clean"]
+        drawn += [it.points[0].spared for it in noisy]
+    if any(it.low is None and it.value is not None for it in drawn):
         keys.append(Markup('<span class="key">hollow mark: without an interval</span>'))
     return Markup("").join(keys)
 

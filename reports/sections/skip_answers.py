@@ -109,10 +109,10 @@ def _relies(view: View, base: str, curves: Sequence[AblationCurve]) -> Text:
     )
     if near:
         others = joined([_skip(it) for it in near])
-        verb = "overlaps" if len(near) == 1 else "overlap"
-        relies += Markup(" That it relies on it most is not shown: the interval of {} {}.").format(
-            others, verb
-        )
+        told = f"interval of {others} overlaps"
+        if len(near) > 1:
+            told = f"intervals of {others} overlap"
+        relies += Markup(" That it relies on it most is not shown: the {}.").format(told)
     return relies
 
 
@@ -122,9 +122,9 @@ def _reaches(estimate: Estimate) -> float:
 
 def _all(view: View, base: str, curve: AblationCurve) -> Text:
     found = _strongest(curve).reliance
-    return Markup("Without any skip connection {} loses {} on clean scans.").format(
-        base, _amount(view, curve, found)
-    )
+    return Markup(
+        "Without any skip connection the loss of {} ({}) of {} is {} on clean scans."
+    ).format(short(view.metric(curve.metric)), curve.label, base, _amount(view, curve, found))
 
 
 def _lets_in(

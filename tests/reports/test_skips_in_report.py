@@ -11,8 +11,9 @@ import results_samples
 from sample_ablations import NETWORK, curve, estimate
 
 from auditor.schema import AblationCurve, Estimate, NetworkFacts, NetworkSkip, Results
+from auditor.schema.network_words import certificate_words, conclusion_words
 from reports.build import render
-from reports.sections.ablations import DENSE, INCOMPLETE, SAYS
+from reports.sections.ablations import SAYS
 
 SAMPLES = results_samples.samples()
 ABLATED = SAMPLES["ablated"]
@@ -145,25 +146,34 @@ def test_skips_are_listed_with_their_certificates() -> None:
     )
     assert "level 1 48 × 48 × 24 32 Concat /down1/act/Relu 2 no" in page
     assert "level 2 24 × 24 × 12 not known add /down2/act/Relu 1 no" in page
-    assert "Complete: with all of these cut, every way" in page
-    assert "Minimal: giving back any one of them opens a way around" in page
-    assert DENSE not in page
-    assert INCOMPLETE not in page
+    for words_of in certificate_words(NETWORK):
+        assert f": {words_of}." in page
+    assert "does not add up" not in page
+
+
+def test_a_network_is_drawn_under_the_name_of_the_system_that_is_used() -> None:
+    named = replace(NETWORK, systems=("unet", "unet-0", "unet-dose-0.5"))
+    page = section(replace(ABLATED, networks=(named,)))
+    drawing = page.split("<title>Skip connections of unet</title>")[1].split("</svg>")[0]
+    assert "unet-0" not in drawing
+    assert drawing.count('class="net-skip net-head"') == 3
+    styled = set(re.findall(r'class="(net[a-z-]*)', drawing))
+    style = render(ABLATED, {}, {}, images=False).split("</style>")[0]
+    assert all(f".{it} " in style or f".{it}." in style for it in styled)
 
 
 def test_dense_and_incomplete_networks_are_warned_of() -> None:
     nested = NetworkSkip(1, (48, 48, 24), 32, "/x", "Concat", nested=True, places=1)
-    dense = replace(NETWORK, skips=(*NETWORK.skips, nested))
-    assert DENSE in told(replace(ABLATED, networks=(dense,)))
-    page = told(replace(ABLATED, networks=(replace(NETWORK, minimal=False),)))
-    assert DENSE in page
-    assert "Not minimal" in page
-    page = told(
-        replace(ABLATED, networks=(replace(NETWORK, complete=False, remarks=("it loops",)),))
-    )
-    assert INCOMPLETE in page
-    assert "Not complete" in page
-    assert "It loops." in page
+    odd = [
+        replace(NETWORK, skips=(*NETWORK.skips, nested)),
+        replace(NETWORK, minimal=False),
+        replace(NETWORK, complete=False, remarks=("it loops",)),
+    ]
+    for network in odd:
+        page = section(replace(ABLATED, networks=(network,)))
+        warned = [words(it) for it in re.findall(r'<p class="notice">(.*?)</p>', page)]
+        assert warned == [SAYS, *conclusion_words(network)]
+    assert "what single levels are worth does not add up" in conclusion_words(odd[0])[0]
     none = replace(NETWORK, skips=(), note="its forward pass could not be recorded")
     page = told(replace(ABLATED, networks=(none,)))
     assert "Skip connections of unet: its forward pass could not be recorded." in page
@@ -187,6 +197,8 @@ def test_a_network_of_which_nothing_is_ablated_is_listed_alone() -> None:
 def test_levels_are_drawn_on_clean_scans_and_under_noise_on_one_scale() -> None:
     drawings = re.findall(r"<svg[^>]*role=.img.*?</svg>", section(ABLATED), re.DOTALL)
     titles = [re.findall(r"<title>(.*?)</title>", it)[0] for it in drawings]
+    assert titles.pop(0) == "Skip connections of unet"
+    del drawings[0]
     assert titles == [
         "Clean scans: reliance: DSC lost",
         "Gaussian noise 12 % of S_ref: reliance: DSC lost",
@@ -203,6 +215,14 @@ def test_levels_are_drawn_on_clean_scans_and_under_noise_on_one_scale() -> None:
     # two conditions of three doses; at alpha 1 nothing differs
     assert drawings[4].count('class="line') == 2
     assert drawings[4].count("hollow") == 2
+
+
+def test_hollow_marks_are_explained_where_there_are_any() -> None:
+    page = section(ABLATED)
+    keys = [it.split("</p>")[0] for it in page.split('<p class="legend">')[1:]]
+    # by the mean level 2 is hollow, with noise nothing is, at alpha 1 a dose is
+    assert ["hollow" in it for it in keys] == [True, False, True]
+    assert ["Clean scans" in it for it in keys] == [False, True, True]
 
 
 def test_a_missing_point_leaves_a_gap_and_a_word() -> None:
@@ -249,6 +269,14 @@ def test_long_tables_keep_clean_scans_and_the_noise_of_the_front_page() -> None:
     table = page.split('<details class="numbers">')[1].split("</details>")[0]
     assert table.count("<tr>") - 1 == 6
     assert "Other conditions: results.json has them." in words(table)
+
+
+def test_figures_of_many_networks_are_folded() -> None:
+    names = [f"run-{place}" for place in range(6)]
+    curves = tuple(replace(it, base=name) for name in names for it in ABLATED.ablations)
+    page = section(replace(ABLATED, ablations=curves))
+    assert page.count('<details class="more"><summary>run-') == 2 * 3
+    assert page.count("<h3>run-") == 4 * 3
 
 
 def test_other_sections_show_the_network_alone() -> None:

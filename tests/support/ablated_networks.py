@@ -21,6 +21,7 @@ from auditor.schema import (
     Contract,
     ContractField,
     NetworkFacts,
+    NetworkLevel,
     NetworkSkip,
     Row,
     SystemRecord,
@@ -49,6 +50,12 @@ NETWORK = NetworkFacts(
     complete=True,
     minimal=True,
     coarsest=(4, 4, 2),
+    levels=(
+        NetworkLevel((32, 32, 16), 8, 8),
+        NetworkLevel((16, 16, 8), 16, 16),
+        NetworkLevel((8, 8, 4), 32, 32),
+        NetworkLevel((4, 4, 2), 64, 0),
+    ),
 )
 
 

@@ -17,6 +17,7 @@ from auditor.schema import (
     AblationSpec,
     Estimate,
     NetworkFacts,
+    NetworkLevel,
     NetworkSkip,
     Results,
 )
@@ -35,6 +36,12 @@ NETWORK = NetworkFacts(
     complete=True,
     minimal=True,
     coarsest=(12, 12, 6),
+    levels=(
+        NetworkLevel((96, 96, 48), 16, 16),
+        NetworkLevel((48, 48, 24), 32, 32),
+        NetworkLevel((24, 24, 12), 64, 64),
+        NetworkLevel((12, 12, 6), 128, 0),
+    ),
 )
 CLEAN = Estimate(
     None, 0, "none", status="not_assessable", note="clean scans are what others are compared with"
