@@ -32,6 +32,7 @@ from reports.sections.provenance import glossary, provenance
 from reports.sections.raters import raters
 from reports.sections.response import response
 from reports.sections.strata import strata
+from reports.sections.textures import failures, has_failures, has_trainings, trainings
 from reports.view import View, view_of
 
 SECTIONS = (
@@ -45,7 +46,9 @@ SECTIONS = (
         bounds,
         certificates,
         comparison,
+        trainings,
         ablations,
+        failures,
         worst,
     ),
     *(controls, methods, limits, provenance, glossary),
@@ -115,7 +118,12 @@ def render(
 
 def _sections(results: Results) -> tuple[Callable[[View], Section], ...]:
     """Return the sections of an audit, or those of a table of measurements."""
-    kept = [make for make in SECTIONS if make is not ablations or has_skips(results)]
+    empty = {
+        ablations: not has_skips(results),
+        trainings: not has_trainings(results),
+        failures: not has_failures(results),
+    }
+    kept = [make for make in SECTIONS if not empty.get(make, False)]
     if results.measured is None:
         return tuple(kept)
     kept = [make for make in kept if make not in _NEEDS_A_RUN]

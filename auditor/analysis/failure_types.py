@@ -12,7 +12,8 @@ region and the volumes are not of one frame, and no type is told.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from auditor.analysis.promises import main_columns
 from auditor.analysis.properties import Properties, Property
 from auditor.analysis.setup import AnalysisSetup
 from auditor.analysis.table import Column, Key, Rows, first_draws
+from auditor.analysis.trained_systems import named_runs
 from auditor.metrics.policy import NOT_ASKED
 from auditor.schema import FailureTypes, Geometry, Region, Status
 
@@ -30,6 +32,7 @@ Floats = NDArray[np.float64]
 
 GOOD = 0.5
 """DSC from which a prediction is no failure."""
+_COUNTS = ("n", "good", "failures", "empty", "under", "over", "misplaced", "unknown")
 _TWICE = 2.0
 """Volumes that differ by more are too little, or too much."""
 _NOT_COUNTED = frozenset({"", *NOT_ASKED, Status.REFERENCE_EMPTY, Status.BOTH_EMPTY})
@@ -54,8 +57,8 @@ def failure_types(
     Returns
     -------
     tuple of FailureTypes
-        Sorted by system, label and condition; empty where no prediction has a volume, as in tables of
-        measurements that were made elsewhere.
+        Sorted by system, label and condition, then the same of families with several training runs; empty
+        where no prediction has a volume, as in tables of measurements that were made elsewhere.
     """
     volumes = first_draws(evaluations, setup.names, "predicted_volume_ml")
     if not any(np.isfinite(it).any() for it in volumes.values()):
@@ -69,7 +72,29 @@ def failure_types(
         # whole voxels: a volume that is exactly twice another must not become more by rounding
         predicted = np.rint(volumes[key[:4]] / voxel)
         rows.append(_counted(key, column, predicted, references[key.label]))
-    return tuple(sorted(rows, key=lambda it: (it.system, it.label, it.perturbation, it.severity)))
+    rows.sort(key=_order)
+    return (*rows, *_of_families(rows, setup))
+
+
+def _order(it: FailureTypes) -> tuple[str, str, str, float]:
+    return it.system, it.label, it.perturbation, it.severity
+
+
+def _of_families(rows: Sequence[FailureTypes], setup: AnalysisSetup) -> list[FailureTypes]:
+    """Add the counts of training runs of a family, condition by condition."""
+    found = []
+    for family, runs in named_runs(setup.systems).items():
+        if len(runs) < 2:
+            continue
+        names = {it.name for it in runs}
+        places: dict[tuple[str, str, float], list[FailureTypes]] = {}
+        for it in rows:
+            if it.system in names:
+                places.setdefault((it.label, it.perturbation, it.severity), []).append(it)
+        for own in places.values():
+            added = {name: sum(getattr(it, name) for it in own) for name in _COUNTS}
+            found.append(replace(own[0], scope="family", system=family, **added))
+    return sorted(found, key=_order)
 
 
 def _counted(key: Key, column: Column, predicted: Floats, reference: Floats) -> FailureTypes:
@@ -84,6 +109,7 @@ def _counted(key: Key, column: Column, predicted: Floats, reference: Floats) -> 
     n, good = int(asked.sum()), int((scored & ~low).sum())
     told = int(empty.sum()) + int(sized.sum())
     return FailureTypes(
+        scope="system",
         system=key.system,
         label=key.label,
         perturbation=key.perturbation,
@@ -92,6 +118,7 @@ def _counted(key: Key, column: Column, predicted: Floats, reference: Floats) -> 
         unit=column.unit,
         n=n,
         good=good,
+        failures=n - good,
         empty=int(empty.sum()),
         under=int(under.sum()),
         over=int(over.sum()),

@@ -81,7 +81,10 @@ class FamilyDifference:
 class FailureTypes:
     """How the predictions of one system fail under one condition; every case counts once, by its first draw."""
 
+    scope: Literal["system", "family"]
+    """family: the training runs of a family that were trained alike, a case counting once a run."""
     system: str
+    """Name of the system, or of the family."""
     label: str
     perturbation: str
     severity: float
@@ -91,6 +94,8 @@ class FailureTypes:
     """Cases with a reference that is not empty, of which there is such a scan: the sum of what follows."""
     good: int
     """DSC of at least .5."""
+    failures: int
+    """All others, of which the types follow."""
     empty: int
     """DSC below .5, and no voxel predicted."""
     under: int

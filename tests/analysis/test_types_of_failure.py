@@ -12,7 +12,7 @@ from auditor.analysis import AnalysisSetup
 from auditor.analysis.failure_types import failure_types
 from auditor.analysis.properties import properties
 from auditor.analysis.table import measurements, of_kind
-from auditor.schema import FailureTypes, Record, Row
+from auditor.schema import AblationSpec, FailureTypes, Record, Row
 
 VOXELS = 8 * 16 * 12
 """Of every scan: 1536 voxels of 3 x 1 x 0.8 mm, 0.0024 ml each."""
@@ -80,6 +80,7 @@ def test_every_type_by_hand() -> None:
         assert getattr(found, name) == types.count(name), name
     # 12 cases, of which two have no such scan
     assert found.n == 10 == sum(it != "" for it in types)
+    assert found.failures == 8
 
 
 def test_a_reference_without_a_voxel_is_not_counted_whatever_became_of_the_prediction() -> None:
@@ -151,3 +152,20 @@ def test_properties_rows_do_not_disturb() -> None:
     rows = drawn(CASES)
     rows += property_rows(rows, "object_volume", {row.case: 1.0 for row in rows})
     assert counted(rows, setup_for(len(CASES))) == counted(drawn(CASES), setup_for(len(CASES)))
+
+
+def test_runs_of_a_family_are_counted_together_and_ablated_systems_are_none_of_them() -> None:
+    first, second = drawn(CASES), drawn(CASES)
+    rows = first + [replace(row, system="other") for row in second if row.record != "scan"]
+    rows += [replace(row, system="cut") for row in second if row.record != "scan"]
+    base = setup_of(Cohort(patients=len(CASES), systems=("net", "other", "cut")))
+    systems = tuple(
+        replace(it, family="unet", training_seed=k, sha256=f"{k:064d}")
+        for k, it in enumerate(base.systems)
+    )
+    ablated = replace(systems[2], ablation=AblationSpec(skips=(1,), by="zero"))
+    found = counted(rows, replace(base, systems=(*systems[:2], ablated)))
+    assert [(it.scope, it.system) for it in found] == [
+        ("system", "cut"), ("system", "net"), ("system", "other"), ("family", "unet"),
+    ]  # fmt: skip
+    assert (found[3].n, found[3].empty, found[3].unknown) == (20, 2, 6)
