@@ -235,5 +235,6 @@ def _words(row: _Row) -> str:
     told = [
         f"{number} by {it.operator}{', nested' if it.nested else ''}" for number, it in row.skips
     ]
-    kept = f"skip connections {'; '.join(told)}" if told else "no skip connection"
+    many = "s" if len(told) > 1 else ""
+    kept = f"skip connection{many} {'; '.join(told)}" if told else "no skip connection"
     return f"{where}: {', '.join(ways) or 'nothing'}; {kept}."

@@ -117,6 +117,7 @@ def test_the_picture_needs_nothing_from_elsewhere_and_is_the_same_again() -> Non
     assert text == picture_of_skips(LATTICE)
     assert not re.search(r"<script|href|url\(|@import|on\w+=", text)
     assert "prefers-color-scheme:dark" in text
+    assert ".net-skip { fill: none" in text
 
 
 def test_networks_of_one_level_or_without_a_way_up_are_drawn_as_well() -> None:
