@@ -70,7 +70,9 @@ def test_a_sweep_runs_and_its_report_names_settings_and_facts_of_the_training(
     for system, flips in zip(results["systems"], ["[]", "[0, 1]"] * 2, strict=True):
         assert dict(system["settings"])["flips"] == flips
         assert dict(system["settings"])["precision"] == "float32"
-        assert system["training"] == {"patch": [32, 32, 16], "foreground_ratio": [0.004, 0.25]}
+        assert system["training"] == {
+            "patch": [32, 32, 16], "foreground_ratio": [0.004, 0.25], "condition": None,
+        }  # fmt: skip
         assert {it["status"] for it in system["statuses"]} == {"ok"}
     page = (run / "report.html").read_text(encoding="utf-8")
     assert "flips [0, 1]" in page
