@@ -18,11 +18,12 @@ from auditor.schema import AblationSpec, NetworkFacts, SystemSpec
 from auditor.systems.ablation.selection import selected
 from auditor.systems.answers import Refusal
 from auditor.systems.description import Description, description_of
+from auditor.systems.other_scan import unlike
 from auditor.systems.preparation import prepare
 from auditor.systems.runners import ProcessRunner, RunFailure
 from auditor.systems.skips.facts import network_facts
 
-__all__ = ["ablated_networks", "ablation_problems", "require_ablations"]
+__all__ = ["ablated_networks", "ablation_problems", "require_ablations", "unlike_other_scans"]
 
 
 def ablated_networks(
@@ -85,6 +86,22 @@ def ablation_problems(problems: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     return tuple(
         f"systems.{name}.ablate: {told}" for name, several in problems.items() for told in several
     )
+
+
+def unlike_other_scans(looked: Looked) -> tuple[str, ...]:
+    """Warn of ablations by an image that has not the fed size of every scan."""
+    told = []
+    for spec in looked.config.systems:
+        try:
+            count = unlike(spec, looked.geometries)
+        except AuditError:
+            continue  # told by the dry case
+        if count:
+            told.append(
+                f"systems.{spec.name}.ablate.image: has not the fed size of {count} of the "
+                f"{len(looked.geometries)} scans, which will be rejected; input.size gives all scans one size"
+            )
+    return tuple(told)
 
 
 def _missing(description: Description, ablation: AblationSpec) -> Iterator[str]:

@@ -30,7 +30,11 @@ from auditor.pipeline.envelope_limits import limits_of_envelope
 from auditor.pipeline.examination import Looked, completed, examine_systems
 from auditor.pipeline.grouping import grouping_problems
 from auditor.pipeline.identities import identities
-from auditor.pipeline.networks import ablated_networks, ablation_problems
+from auditor.pipeline.networks import (
+    ablated_networks,
+    ablation_problems,
+    unlike_other_scans,
+)
 from auditor.pipeline.prediction_files import look_at_predictions
 from auditor.pipeline.window_sizes import windows_beyond_scans
 from auditor.plan import AuditPlan, make_plan
@@ -229,6 +233,7 @@ def look(
             *_refused(config, cases[0]),
             *(line for record in records for line in _doubts(record, looked)),
             *unused,
+            *unlike_other_scans(looked),
             *(line for line in partly if line not in config.warnings),
         ),
         unattainable=unattainable_claims(config, patients, strata),

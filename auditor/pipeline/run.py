@@ -46,7 +46,7 @@ class Run:
         metric : str
             Name of the metric.
         system, label : str, optional
-            May be left out when the audit has only one.
+            May be left out when the audit has only one, ablated systems apart.
         perturbation, severity
             The condition; the clean scans by default.
         stratum : (axis, name)
@@ -70,13 +70,14 @@ class Run:
             listed = ", ".join(get_args(BoundMethod))
             msg = f"method of a bound must be one of {listed}, got {method!r}"
             raise ConfigError(msg)
+        used = {it.name for it in self.results.systems if it.ablation is None}
         found = [
             summary
             for summary in self.results.summaries
             if summary.metric == metric
             and (summary.perturbation, summary.severity) == (perturbation, severity)
             and (summary.axis, summary.stratum) == stratum
-            and system in (None, summary.system)
+            and (summary.system in used if system is None else summary.system == system)
             and label in (None, summary.label)
         ]
         # a geometric condition is summarised twice; what stayed in the field of view comes first

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.errors import AuditError, CheckpointError, DataError, IntegrityError
-from auditor.schema import AblationSpec, SystemSpec
-from auditor.systems.preparation import Prepared, prepare
+from auditor.schema import AblationSpec, Geometry, SystemSpec
+from auditor.systems.preparation import Prepared, fed_sizes, prepare
 
-__all__ = ["OtherScan", "other_scan"]
+__all__ = ["OtherScan", "other_scan", "unlike"]
 
 
 class OtherScan:
@@ -100,6 +100,27 @@ def other_scan(spec: SystemSpec) -> OtherScan | None:
     except AuditError as error:
         msg = f"the other image {name} of system {spec.name!r} does not fit its contract: {error}"
         raise CheckpointError(msg) from error
+
+
+def unlike(spec: SystemSpec, geometries: Sequence[Geometry]) -> int:
+    """Count the scans whose fed size is not that of the other scan, which will be rejected.
+
+    Parameters
+    ----------
+    spec : with its ablation; those that take nothing from another scan reject none for it.
+    geometries : of the scans.
+
+    Returns
+    -------
+    0 also with ``crop: nonzero``, where only the voxels tell.
+    """
+    if spec.ablation is None or spec.ablation.by != "image" or spec.input.crop != "none":
+        return 0
+    from auditor.volumes.images import read_volume
+
+    _, own = read_volume(spec.ablation.images)
+    size = fed_sizes(own, spec.input, fitted=True)
+    return sum(fed_sizes(it, spec.input, fitted=True) != size for it in geometries)
 
 
 def _changed(system: str, ablation: AblationSpec, found: Sequence[str]) -> IntegrityError:

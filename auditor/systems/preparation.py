@@ -153,13 +153,14 @@ def prepare(
     )
 
 
-def fed_sizes(geometry: Geometry, spec: InputSpec) -> tuple[int, ...]:
+def fed_sizes(geometry: Geometry, spec: InputSpec, *, fitted: bool = False) -> tuple[int, ...]:
     """Tell how large a scan is in a system's axes and spacing, before it is made to fit a size.
 
     Parameters
     ----------
     geometry : of the scan.
-    spec : the input contract.
+    spec : the input contract, whose crop is not looked at.
+    fitted : True: after it was made to fit the size and the divisor.
 
     Returns
     -------
@@ -174,7 +175,14 @@ def fed_sizes(geometry: Geometry, spec: InputSpec) -> tuple[int, ...]:
     orientation = match_axes(spec.axes, geometry, slicewise=slicewise, transpose=spec.transpose)
     sizes = tuple(geometry.shape[axis] for axis in orientation.order)
     step = _to_spacing(sizes, geometry, spec, orientation)
-    return sizes if step is None else step.after
+    sizes = sizes if step is None else step.after
+    if not fitted:
+        return sizes
+    step = _to_size(sizes, spec)
+    sizes = sizes if step is None else step.after
+    return tuple(
+        n + before + after for n, (before, after) in zip(sizes, _margins(sizes, spec), strict=True)
+    )
 
 
 def fed_mask(mask: Tensor, image: Tensor, geometry: Geometry, spec: InputSpec) -> NDArray[np.bool_]:

@@ -84,6 +84,20 @@ def test_ablated_systems_run_beside_the_network_as_it_is(finished: auditor.Run) 
     assert clean["phantom-002"]["other"] != clean["phantom-002"]["unet"]
 
 
+def test_bounds_are_those_of_the_system_in_use_unless_an_ablated_one_is_named(
+    finished: auditor.Run,
+) -> None:
+    assert finished.bound("dsc") == finished.bound("dsc", system="unet")
+    # too few patients for a bound, and still those of its own rows
+    means = {
+        it.system: it.mean.value
+        for it in finished.results.summaries
+        if (it.metric, it.perturbation, it.axis) == ("dsc", "clean", "all")
+    }
+    assert means["same"] == means["unet"] != means["skips-1"]
+    assert finished.bound("dsc", system="skips-1").n == 2
+
+
 def test_the_record_of_an_ablated_system_says_what_it_is(finished: auditor.Run) -> None:
     records = {it.name: it for it in finished.results.systems}
     assert records["unet"].ablation is None
@@ -194,7 +208,10 @@ def test_a_network_without_skips_cannot_be_ablated(tmp_path: Path) -> None:
 def test_the_other_scan_of_another_size_is_rejected_before_the_run(tmp_path: Path) -> None:
     path = config(tmp_path, systems=ablating(a={"skip": 0, "by": "image", "image": "small.nii.gz"}))
     write_volume(tmp_path / "small.nii.gz", [[[1.0] * 40] * 32] * 8)
-    (problem,) = look(load_config(path)).problems
+    found = look(load_config(path))
+    (problem,) = found.problems
+    (warning,) = (it for it in found.warnings if "ablate.image" in it)
+    assert "has not the fed size of 2 of the 2 scans, which will be rejected" in warning
     assert "systems.a: one dry case failed: rejected: the other image must have the fed" in problem
     assert "ablate by image needs scans of one size, or input.size" in problem
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from volumes import write_volume
 
+from auditor import demo
 from auditor.errors import CheckpointError, IntegrityError
 from auditor.schema import (
     AblationSpec,
@@ -26,8 +27,8 @@ from auditor.schema import (
     SystemSpec,
     WindowSpec,
 )
-from auditor.systems.other_scan import other_scan
-from auditor.systems.preparation import prepare
+from auditor.systems.other_scan import other_scan, unlike
+from auditor.systems.preparation import fed_sizes, prepare
 from auditor.systems.runners import RunningInfo
 from auditor.systems.running import Failure, Prediction, RunningSystem, open_system
 from auditor.volumes.digests import image_digest
@@ -178,9 +179,59 @@ def test_what_the_other_scan_lacks_is_told(tmp_path: Path) -> None:
         other_scan(spec)
 
 
+@pytest.mark.parametrize("name", ["unet_skips.onnx", "unet_attention.pt"])
+def test_activations_of_the_same_scan_change_nothing_in_windows_and_mirrored(
+    tmp_path: Path, name: str
+) -> None:
+    image = scan((16, 40, 24), seed=4)
+    softmax = OutputSpec(labels=(("organ", 1),))
+    logits = OutputSpec(activation="logits_sigmoid", labels=(("organ", 1),))
+    spec = by_image(
+        written(tmp_path / "o", image),
+        checkpoint=str(Path(demo.__file__).parent / "checkpoints" / name),
+        input=InputSpec(zscore="image"),
+        output=softmax if name.endswith("onnx") else logits,
+        window=WindowSpec((16, 32, 16), 0.5),
+        flips=(0, 2),
+        batch=2,
+    )
+    answers = []
+    for one in (spec, replace(spec, ablation=None)):
+        with open_system(one) as system:
+            answers += system.predict([image, scan((16, 40, 24), seed=5)], geometry(16, 40, 24))
+    same, other, whole, plain = answers
+    assert isinstance(same, Prediction)
+    assert isinstance(whole, Prediction)
+    assert torch.allclose(same.scores, whole.scores, rtol=1e-3, atol=1e-7)
+    assert isinstance(other, Prediction)
+    assert isinstance(plain, Prediction)
+    # both answer with next to nothing on noise, and not with the same
+    assert not torch.allclose(other.scores, plain.scores, rtol=0.05, atol=0)
+
+
 def test_systems_without_an_image_are_fed_as_before() -> None:
     assert other_scan(SystemSpec("s", "net.onnx")) is None
     assert other_scan(SystemSpec("s", "net.onnx", ablation=AblationSpec((0,), "mean"))) is None
+
+
+def test_scans_that_will_be_rejected_are_counted_without_their_voxels(tmp_path: Path) -> None:
+    paths = written(tmp_path / "o", scan((10, 14, 12), seed=9))
+    grids = [geometry(10, 14, 12), geometry(9, 14, 12), geometry(10, 13, 12)]
+    assert unlike(by_image(paths), grids) == 2
+    # 9 and 10 voxels are padded to 12, 13 and 14 to 16
+    assert unlike(by_image(paths, input=InputSpec(divisor=(4, 4, 4))), grids) == 0
+    assert unlike(by_image(paths, input=InputSpec(divisor=(2, 2, 2))), grids) == 0
+    assert unlike(by_image(paths, input=InputSpec(divisor=(1, 2, 1))), grids) == 1
+    for fit in ("resize", "pad"):
+        fixed = InputSpec(size=(8, 16, 12), fit=fit)  # type: ignore[arg-type]  # one of both
+        assert unlike(by_image(paths, input=fixed), grids) == 0
+    # slice by slice: slices are made to fit, their number is not
+    slices = InputSpec(dims=2, size=(16, 16))
+    assert unlike(by_image(paths, input=slices), grids) == 1
+    assert unlike(SystemSpec("s", "net.onnx"), grids) == 0
+    for declared in (InputSpec(divisor=(4, 4, 4)), slices, InputSpec(spacing_mm=(2.0, 1.0, 1.0))):
+        expected = prepare(scan((9, 14, 12), seed=1), grids[1], declared).array.shape[1:]
+        assert fed_sizes(grids[1], declared, fitted=True) == expected
 
 
 def test_a_callable_cannot_be_ablated() -> None:
