@@ -68,7 +68,7 @@ def why_closed(content: Mapping[str, Any], *, is_callable: bool) -> str:
         True for a Python callable.
     """
     if is_callable:
-        return "a Python callable is not looked into; only the network of a checkpoint is"
+        return "a Python callable is not looked into; make it with auditor.ablated, or give a checkpoint"
     if content.get("command"):
         return "the network behind a command cannot be reached; only that of a checkpoint can"
     if content.get("predictions"):
