@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 from configurations import valid_data, write_named_files, write_yaml
 
+from auditor import demo
 from auditor.config import load_config
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -54,3 +56,22 @@ def test_a_documented_grid_of_equal_effect_is_a_configuration(tmp_path: Path, bl
 
 def test_there_are_grids_to_read() -> None:
     assert len(GRIDS) == 2
+
+
+def test_the_documented_audit_of_ablated_systems_reads_as_pasted_beside_the_demo(
+    tmp_path: Path,
+) -> None:
+    page = (DOCS / "skips.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(audit:.*?)```", page, re.DOTALL)
+    checkpoints = Path(demo.__file__).parent / "checkpoints"
+    shutil.copytree(checkpoints, tmp_path / "checkpoints")
+    demo.write_cohort(tmp_path / "cases", patients=1, seed=1)
+    (tmp_path / "skips.yaml").write_text(block, encoding="utf-8")
+    found = load_config(tmp_path / "skips.yaml")
+    names = [it.name for it in found.systems]
+    assert f"These are {len(names)} systems" in page
+    assert len(names) == 14
+    for name in names:
+        stem = name.rpartition("-")[0]
+        assert f"`{name}`" in page or stem in {"without", "dose-alpha"}, name
+    assert not found.warnings

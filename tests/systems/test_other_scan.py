@@ -223,7 +223,7 @@ def test_scans_that_will_be_rejected_are_counted_without_their_voxels(tmp_path: 
     assert unlike(by_image(paths, input=InputSpec(divisor=(2, 2, 2))), grids) == 0
     assert unlike(by_image(paths, input=InputSpec(divisor=(1, 2, 1))), grids) == 1
     for fit in ("resize", "pad"):
-        fixed = InputSpec(size=(8, 16, 12), fit=fit)  # type: ignore[arg-type]  # one of both
+        fixed = InputSpec(size=(8, 16, 12), fit=fit)
         assert unlike(by_image(paths, input=fixed), grids) == 0
     # slice by slice: slices are made to fit, their number is not
     slices = InputSpec(dims=2, size=(16, 16))
