@@ -17,7 +17,13 @@ class Net:
         self.operations: list[Operation] = []
 
     def op(
-        self, kind: Kind, given: list[int], sizes: tuple[int, ...], *, feature: bool = True
+        self,
+        kind: Kind,
+        given: list[int],
+        sizes: tuple[int, ...],
+        *,
+        feature: bool = True,
+        kernel: int | None = None,
     ) -> int:
         self.values.append(
             Value(f"v{len(self.values)}", (1, 4, *sizes), "float32", feature=feature)
@@ -25,7 +31,8 @@ class Net:
         made = len(self.values) - 1
         call = len(self.operations)
         inputs = tuple(enumerate(given))
-        self.operations.append(Operation(kind, kind, inputs, (made,), call))
+        shape = None if kernel is None else (kernel,) * len(sizes)
+        self.operations.append(Operation(kind, kind, inputs, (made,), call, kernel=shape))
         return made
 
     def conv(self, given: int, sizes: tuple[int, ...]) -> int:

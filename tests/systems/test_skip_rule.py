@@ -231,6 +231,58 @@ def test_a_transpose_that_mixes_space_ends_what_is_known() -> None:
     assert [it.sizes for it in graph.features] == [(4, 8), (), (4, 8), (4, 8)]
 
 
+def _down_and_up(*, below: int, at_full: int, at_half: int) -> Skips:
+    """Beside features of half size go their averages over few bins: convolved there, and back."""
+    net = Net()
+    first = net.op("convolution", [0], FULL, kernel=at_full)
+    half = net.op("convolution", [net.op("spatial", [first], HALF)], HALF, kernel=at_half)
+    bins = net.op("convolution", [net.op("spatial", [half], QUARTER)], QUARTER, kernel=below)
+    joined = net.op("concat", [half, net.op("spatial", [bins], HALF)], HALF)
+    last = net.op("convolution", [joined], HALF, kernel=at_half)
+    return net.skips(net.op("spatial", [last], FULL))
+
+
+def test_averages_over_bins_are_no_level_and_nothing_bypasses_them() -> None:
+    found = _down_and_up(below=1, at_full=3, at_half=3)
+    assert found.found == ()
+    assert (found.complete, found.coarsest) == (True, HALF)
+    assert [it.resolution for it in found.levels] == [FULL, HALF]
+
+
+@pytest.mark.parametrize(
+    ("below", "at_full", "at_half"),
+    [(3, 3, 3), (1, 1, 1), (1, 3, 1)],
+    ids=["neighbours are seen below", "nowhere", "only at the finest resolution"],
+)
+def test_a_level_is_one_where_neighbours_are_seen_or_hardly_anywhere(
+    below: int, at_full: int, at_half: int
+) -> None:
+    found = _down_and_up(below=below, at_full=at_full, at_half=at_half)
+    assert [(it.level, it.source) for it in found.found] == [(1, "v3")]
+    assert (found.complete, found.coarsest) == (True, QUARTER)
+
+
+def test_an_image_that_is_smaller_than_the_first_level_is_no_coarser_one() -> None:
+    """Padded by 4 x 16 x 8 before the first convolution, cropped at the end."""
+    net = Net(HALF)
+    first = net.conv(net.op("crop", [0], FULL), FULL)
+    up = net.op("convolution", [net.conv(net.op("spatial", [first], QUARTER), QUARTER)], FULL)
+    out = net.op("convolution", [net.op("concat", [first, up], FULL)], FULL)
+    (skip,) = net.skips(net.op("crop", [out], HALF)).found
+    assert (skip.level, skip.nested) == (0, False)
+
+
+def test_one_voxel_hides_a_skip_only_from_kernels_that_see_more() -> None:
+    def gated(kernel: int) -> Skips:
+        net = Net()
+        first = net.conv(0, FULL)
+        gate = net.op("convolution", [net.op("spatial", [first], ONE)], ONE, kernel=kernel)
+        return net.skips(net.conv(net.op("merge", [first, gate], FULL), FULL))
+
+    assert not gated(1).one_voxel
+    assert gated(3).one_voxel
+
+
 def test_depths_and_ancestors_by_hand() -> None:
     net = Net()
     first = net.conv(0, FULL)
