@@ -164,7 +164,8 @@ def _training_folder(path: Path) -> Path:
         msg = f"{path.name} holds {len(found)} trainings of nnU-Net; name one of them: {names}"
         raise CheckpointError(msg)
     msg = (
-        f"the checkpoint must be a file or a folder that is known, {path.resolve().name or path} is none{_hint(path)}. Known are "
+        "the checkpoint must be a file or a folder that is known, "
+        f"{path.resolve().name or path} is none{_hint(path)}. Known are "
         "MONAI bundles (configs/metadata.json, configs/inference.json, models/model.ts) and trainings of "
         "nnU-Net (plans.json, dataset.json, fold_0/ with an exported model)"
     )
