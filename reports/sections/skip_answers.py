@@ -9,7 +9,15 @@ from markupsafe import Markup
 from auditor.schema import CLEAN, AblationCurve, AblationKind, AblationPoint, Estimate
 from reports.document import Text
 from reports.view import View
-from reports.wording import condition, joined, patients, plain, short, value_of
+from reports.wording import (
+    condition,
+    joined,
+    patients,
+    plain,
+    short,
+    status_words,
+    value_of,
+)
 
 __all__ = ["answers", "condition_words", "noise_condition"]
 
@@ -139,18 +147,15 @@ def _lets_in(
         if (low := _strongest(it).spared.low) is not None and low > 0
     ]
     broken = [it for it in noisy if _too_low(_strongest(it).spared)]
+    first = _strongest(noisy[0]).spared
+    if not broken and all(_strongest(it).spared.low is None for it in noisy):
+        words = "Under {} it cannot be told whether a skip of {} lets the perturbation in: {}."
+        return [Markup(words).format(where, base, status_words(first.status, first.note))]
     if not told:
-        told.append(
-            Markup("Under {} no skip of {} is shown to let the perturbation in.").format(
-                where, base
-            )
-        )
-    told += [
-        Markup("Under {} nothing is said of {}: {}.").format(
-            where, _skip(it), _strongest(it).spared.note
-        )
-        for it in broken
-    ]
+        words = "Under {} no skip of {} is shown to let the perturbation in."
+        told.append(Markup(words).format(where, base))
+    words = "Under {} nothing is said of {}: {}."
+    told += [Markup(words).format(where, _skip(it), _strongest(it).spared.note) for it in broken]
     return told
 
 
