@@ -14,7 +14,7 @@ from reports import svg
 from reports.charts.points import shorten
 
 WIDTH = 720.0
-_LEFT, _RIGHT, _TOP = 118.0, 704.0, 58.0
+_LEFT, _RIGHT, _TOP = 118.0, 704.0, 82.0
 """Where the boxes begin and end, beside the column of resolutions and below the words."""
 _BOX, _LOW, _GAP, _LINE = 104.0, 38.0, 20.0, 21.0
 """Width and least height of a box, room between rows, height of one skip connection."""
@@ -107,8 +107,8 @@ def _rows(facts: NetworkFacts) -> Iterator[_Row]:
 
 def _head(facts: NetworkFacts, rows: Sequence[_Row]) -> Iterator[Markup]:
     """Write the title of the columns, and where the image goes in and the answer comes out."""
-    yield svg.text(12, 22, shorten(", ".join(facts.systems) or "network", 24), class_="net-title")
-    yield svg.text(12, 40, "level, resolution", class_="net-small")
+    yield svg.text(12, 22, shorten(", ".join(facts.systems) or "network", 80), class_="net-title")
+    yield svg.text(12, 50, "level, resolution", class_="net-small")
     first = next(row for row in rows if row.goes_down)
     last = next(row for row in rows if row.goes_up)
     fed = f"image, {by_sign(facts.fed[1:])}"
@@ -126,10 +126,10 @@ def _legend(y: float) -> Iterator[Markup]:
 def _in_and_out(
     fed: str, entry: float, leave: float, into: float, out_of: float
 ) -> Iterator[Markup]:
-    yield svg.text(entry, 26, fed, class_="net-small", text_anchor="middle")
-    yield from _arrow([(entry, 33), (entry, into)], "net-way")
-    yield svg.text(leave, 26, "answer", class_="net-small", text_anchor="middle")
-    yield from _arrow([(leave, out_of), (leave, 33)], "net-way")
+    yield svg.text(entry, 50, fed, class_="net-small", text_anchor="middle")
+    yield from _arrow([(entry, 57), (entry, into)], "net-way")
+    yield svg.text(leave, 50, "answer", class_="net-small", text_anchor="middle")
+    yield from _arrow([(leave, out_of), (leave, 57)], "net-way")
 
 
 def _row(row: _Row) -> Iterator[Markup]:

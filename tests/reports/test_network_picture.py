@@ -112,6 +112,13 @@ def test_words_and_rows_do_not_overlap(facts: NetworkFacts) -> None:
             assert x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y
 
 
+def test_a_long_name_has_a_line_of_its_own() -> None:
+    named = replace(U_NET, systems=("a-very-long-name-of-a-system" * 2, "another"))
+    places = [(float(str(it.get("y"))), str(it.text)) for it in drawn(named).iter(f"{SVG}text")]
+    (title,) = [y for y, words in places if words.startswith("a-very-long")]
+    assert min(y for y, words in places if not words.startswith("a-very-long")) - title >= 16
+
+
 def test_the_picture_needs_nothing_from_elsewhere_and_is_the_same_again() -> None:
     text = picture_of_skips(LATTICE)
     assert text == picture_of_skips(LATTICE)
