@@ -113,16 +113,18 @@ class OnnxModel:
             names = ", ".join(node.name for node in self._session.get_inputs()) or "none"
             msg = f"the graph must have one input, the image; it has {names}"
             raise Refusal(msg)
-        self._input = self._session.get_inputs()[0]
-        if self._input.type not in _TYPES:
-            msg = f"the input must be a tensor of numbers, it is {self._input.type}"
+        image = self._session.get_inputs()[0]
+        # texts, because what onnxruntime tells of an input keeps its session alive
+        self._name, self._type = str(image.name), str(image.type)
+        if self._type not in _TYPES:
+            msg = f"the input must be a tensor of numbers, it is {self._type}"
             raise Refusal(msg)
-        self._declared = _sizes(self._input)
+        self._declared = _sizes(image)
         self._place = (device.partition(":")[0], int(device.partition(":")[2] or 0))
         self._tensors = [
             str(node.name) for node in self._session.get_outputs() if str(node.type) in _ANSWERS
         ]
-        self.inputs = (_described(self._input),)
+        self.inputs = (_described(image),)
         """Name, type and sizes of the input."""
         self.outputs = tuple(map(_described, self._session.get_outputs()))
         """Name, type and sizes of each output."""
@@ -149,7 +151,7 @@ class OnnxModel:
         fed_values : (n, ...) as the graph wants it.
         around : called with what runs a batch and the batch, in its place; None: nothing is around it.
         """
-        values = as_type(fed_values, _TYPES[self._input.type])
+        values = as_type(fed_values, _TYPES[self._type])
         require_declared_sizes(self._declared, values.shape)
         if not self._tensors:
             return []
@@ -167,6 +169,8 @@ class OnnxModel:
         """Prepare what replaces the values of skip connections; see `auditor.systems.ablation`."""
         from auditor.systems.ablation.onnx_patching import OnnxPatching
 
+        # an ablated graph is a session of its own, and its weights need not be held twice
+        self._session = None
         open_ = functools.partial(session_of, device=self._device, threads=self._threads)
         run = functools.partial(run_session, names=self._tensors, place=self._place)
         return OnnxPatching(spec, self._path, open_=open_, run=run)
@@ -193,13 +197,15 @@ class OnnxModel:
 
     def _whole_batch(self, fed_values: NDArray[np.float32]) -> NDArray[Any]:
         """Cast to the declared type, one item as often as the graph wants items."""
-        values = as_type(fed_values, _TYPES[self._input.type])
+        values = as_type(fed_values, _TYPES[self._type])
         fixed = self._declared[0] if self._declared else None
         return np.repeat(values, fixed, axis=0) if fixed and len(values) == 1 else values
 
     def _run(self, values: NDArray[Any]) -> list[Any]:
+        if self._session is None:
+            self._session = session_of(str(self._path), device=self._device, threads=self._threads)
         return run_session(
-            self._session, {self._input.name: values}, names=self._tensors, place=self._place
+            self._session, {self._name: values}, names=self._tensors, place=self._place
         )
 
 

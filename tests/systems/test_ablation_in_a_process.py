@@ -56,3 +56,18 @@ def test_a_level_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path
             process.run([image(1, 8, 8)], None, OUTPUT, InputSpec())
         assert refused.value.status is Status.REJECTED
         assert refused.value.reason == "level 3 has no skip connection; those that have one: 0"
+
+
+def test_layers_of_an_ablated_network_are_those_of_the_network_as_it_runs(tmp_path: Path) -> None:
+    graph = one_skip_graph(tmp_path / "net.onnx", deep=1.0)
+    script = save_script(OneSkip(deep=1.0), tmp_path / "net.pt")
+    scans = [[image(1, 12, 10)], [image(1, 12, 10, seed=1)]]
+    for path, kind in ((graph, "onnx"), (script, "torchscript")):
+        with ModelProcess(path, kind, ablation=AblationSpec((), "zero")) as process:
+            _, low, joined, out = process.layers(scans, None, InputSpec(), bins=8)
+        (deep,) = low.distances
+        assert deep is not None
+        # of the two channels that are joined one is zero on both scans, the other is what came up again
+        assert joined.distances[0] == pytest.approx((0 + deep) / 2)
+        # and that alone is left of the answer
+        assert out.distances[0] == pytest.approx(deep)

@@ -13,9 +13,10 @@ import onnx
 import pytest
 import torch
 from ablated_nets import OneSkip, one_skip_graph
-from checkpoints import save_script
+from checkpoints import save_graph, save_script
 from in_process import opened
 from numpy.typing import NDArray
+from onnx import TensorProto, helper
 from scipy import ndimage
 from torch import Tensor, nn
 from typing_extensions import override
@@ -220,6 +221,43 @@ def test_every_opset_and_number_type_of_graphs(tmp_path: Path, kind: type, opset
     both = np.concatenate([IMAGE, OTHER], axis=1)
     answer = ran(model, AblationSpec((), "image"), both).astype(np.float32)
     np.testing.assert_allclose(answer, 2 * OTHER, atol=1e-2 if half else 1e-6)
+
+
+def test_double_precision_stays_double(tmp_path: Path) -> None:
+    """Products of matrices and reshaping instead of what onnxruntime has in single precision only."""
+    sizes = ("n", 1, 12, 10)
+    steps: list[tuple[str, list[str], str, dict[str, Any]]] = [
+        ("MatMul", ["image", "two"], "b", {}),
+        ("MaxPool", ["b"], "down", {"kernel_shape": [2, 2], "strides": [2, 2]}),
+        ("MatMul", ["down", "one"], "low", {}),
+        ("Reshape", ["low", "apart"], "six", {}),
+        ("Expand", ["six", "twice"], "wide", {}),
+        ("Reshape", ["wide", "joined"], "up", {}),
+        ("Add", ["b", "up"], "out", {}),
+    ]
+    path = save_graph(
+        tmp_path / "net.onnx",
+        [helper.make_node(kind, given, [out], **more) for kind, given, out, more in steps],
+        sizes=sizes,
+        outputs=[("out", TensorProto.DOUBLE, sizes)],
+        kind=TensorProto.DOUBLE,
+        weights=[
+            ("two", 2 * np.eye(10)),
+            ("one", np.eye(5)),
+            ("apart", np.array([-1, 1, 6, 1, 5, 1])),
+            ("twice", np.array([1, 1, 1, 2, 1, 2])),
+            ("joined", np.array([-1, 1, 12, 10])),
+        ],
+    )
+    b = 2 * IMAGE.astype(np.float64)
+    low = b.reshape(3, 1, 6, 2, 5, 2).max(axis=(3, 5)).repeat(2, axis=2).repeat(2, axis=3)
+    for spec in KINDS:
+        answer = ran(opened(path), spec, IMAGE)
+        assert answer.dtype == np.float64
+        right = replaced(torch.from_numpy(b), spec, normals(spec.seed, 0)).numpy()
+        # the blur is one of single precision
+        atol = 2e-6 if spec.by == "blur" else 1e-12
+        np.testing.assert_allclose(answer - low, right, atol=atol, err_msg=spec.by)
 
 
 def test_a_fixed_batch_and_weights_beside_the_graph(tmp_path: Path) -> None:
