@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import SimpleITK
+import torch
+import yaml
 from blended_audits import BACKGROUND, FOREGROUND, thresholds, write_study
 
 import auditor
 from auditor.config import parse_config
 from auditor.errors import ConfigError
+from auditor.execution.store import read_compacted
 from auditor.pipeline.identities import identities
-from auditor.schema import FailureTypes
+from auditor.schema import FailureTypes, Record
+from auditor.strata.texture import texture_disparity_compat
 from reports.build import build
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+sitk: Any = SimpleITK  # untyped
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +84,42 @@ def test_a_question_that_was_asked_beforehand_has_a_closer_interval_from_the_sto
         auditor.family_differences(study.folder, [("unet", "low")])
 
 
+def test_the_published_texture_disparity_parts_the_cases_of_an_audit(study: auditor.Run) -> None:
+    results = study.results
+    (axis,) = (it for it in results.strata if it.axis == "texture_disparity_compat")
+    assert (axis.label, len(axis.names), sum(axis.patients)) == ("organ", 3, 10)
+    stored = read_compacted(study.folder, Record.PROPERTY).to_pylist()
+    values = {it["case"]: it["value"] for it in stored if it["metric"] == axis.axis}
+    folder = study.folder.parent
+    image = torch.from_numpy(sitk.GetArrayFromImage(sitk.ReadImage(folder / "scan03.nii.gz")))
+    mask = torch.from_numpy(sitk.GetArrayFromImage(sitk.ReadImage(folder / "mask03.nii.gz")) > 0)
+    assert values["case-03"] == texture_disparity_compat(image, mask).value
+    # tertiles of the references: the groups are those of the stored values
+    low, high = axis.edges
+    counts = [
+        sum(a < it <= b for it in values.values()) for a, b in ((-9, low), (low, high), (high, 9))
+    ]
+    assert tuple(counts) == axis.patients
+    summed = {it.stratum: it.mean.n for it in results.summaries if it.axis == axis.axis}
+    assert set(summed) == set(axis.names)
+
+
+def test_the_published_texture_disparity_parts_the_cases_of_a_table(tmp_path: Path) -> None:
+    table: dict[str, list[Any]] = {
+        "system": ["unet"] * 4,
+        "patient": ["a", "b", "c", "d"],
+        "dice": [0.9, 0.8, 0.5, 0.4],
+        "texture_disparity_compat": [0.4, 0.3, 0.02, -0.01],
+    }
+    axis = "texture_disparity_compat"
+    run = auditor.analyse(table, out=tmp_path / "run", strata=(axis,), edges={axis: (0.1,)})
+    (info,) = run.results.strata
+    assert (info.axis, info.edges, info.patients) == (axis, (0.1,), (2, 2))
+    means = {it.stratum: it.mean.value for it in run.results.summaries if it.axis == axis}
+    # below .1 bit: (.5 + .4) / 2
+    assert [means[name] for name in info.names] == pytest.approx([0.45, 0.85])
+
+
 def test_two_systems_that_are_one_and_the_same_are_refused_before_one_loses_its_rows(
     tmp_path: Path,
 ) -> None:
@@ -87,6 +132,25 @@ def test_two_systems_that_are_one_and_the_same_are_refused_before_one_loses_its_
     (told,) = str(raised.value).splitlines()[1:]
     assert "systems.low-0.1-2: must differ from low-0.1-1" in told
     assert "__qualname__" in told
+
+
+def test_the_study_of_the_documentation_can_be_pasted(tmp_path: Path) -> None:
+    text = (DOCS / "textures.md").read_text(encoding="utf-8")
+    content = yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0])
+    for system in content["systems"].values():
+        (tmp_path / system["checkpoint"]).write_bytes(b"")
+    (tmp_path / "cases.csv").write_text("", encoding="utf-8")
+    config = parse_config(content, folder=tmp_path)
+    found = {(it.family, it.training_seed): it for it in config.systems}
+    assert len(found) == 6
+    easy = found["noskip", 2].training
+    assert easy is not None
+    assert easy.condition == ("kamath_texture_blend_foreground", 0.1)
+    assert found["noskip", 2].architecture_group == "no_skip"
+    assert [it.name for it in config.perturbations] == [
+        "kamath_texture_blend", "kamath_texture_blend_foreground", "kamath_background_blur",
+        "kamath_speckle",
+    ]  # fmt: skip
 
 
 def test_families_and_groups_are_measured(study: auditor.Run) -> None:

@@ -38,6 +38,7 @@ def write_study(folder: Path, **changes: Any) -> dict[str, Any]:
     rows = []
     for number in range(PATIENTS):
         noise = np.random.default_rng(number).normal(0, 4, SHAPE)
+        noise[inside] *= 1 - number / (2 * PATIENTS)  # textures that differ more and more
         values = (np.where(inside, OBJECT, AROUND) + noise).astype(np.float32)
         image = write_volume(folder / f"scan{number:02d}.nii.gz", values)
         mask = write_volume(folder / f"mask{number:02d}.nii.gz", inside.astype(np.uint8))
@@ -73,6 +74,7 @@ def write_study(folder: Path, **changes: Any) -> dict[str, Any]:
             BACKGROUND: {"levels": [HARD]},
         },
         "metrics": {"dsc": {}},
+        "strata": {"texture_disparity_compat": {"label": "organ", "edges": "tertiles"}},
         "keep": {"exhibits": 0},
         **changes,
     }
