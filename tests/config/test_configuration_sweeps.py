@@ -208,8 +208,8 @@ def test_facts_of_the_training_are_kept_and_change_no_prediction(folder: Path) -
     (system,) = read(folder, changed("systems/vendor-a/training", facts)).systems
     assert system.training == TrainingFacts((96, 96, 64), (0.001, 0.2))
     assert system_identity(system, "x") == system_identity(plain, "x")
-    part = changed("systems/vendor-a/training", {"patch": [96, 96]})
-    assert read(folder, part).systems[0].training == TrainingFacts((96, 96), None)
+    part = changed("systems/vendor-a/training", {"patch": [96, 96, 96]})
+    assert read(folder, part).systems[0].training == TrainingFacts((96, 96, 96), None)
 
 
 @pytest.mark.parametrize(
