@@ -215,6 +215,7 @@ def make_plan(
                                     **what,
                                     "system": known[name],
                                     **_calibrated(config, name, perturbation.name),
+                                    **_layered(config, name, perturbation.name, other),
                                 }
                             ),
                         )
@@ -250,6 +251,17 @@ def _calibrated(config: AuditConfig, system: str, perturbation: str) -> dict[str
         for it in specs
     ]
     return {"certificate": [shares, copies, certificate_seed(config.seed)]}
+
+
+def _layered(
+    config: AuditConfig, system: str, perturbation: str, other: CaseRecord | None
+) -> dict[str, object]:
+    """Return what the rows of layers depend on beside everything else; nothing without any."""
+    spec = config.layers
+    if spec is None or system not in spec.systems:
+        return {}
+    beside = (other.digests if other else None,) if perturbation == CLEAN else ()
+    return {"layers": [spec.bins, *beside]}
 
 
 def _thickness(case: CaseRecord) -> dict[str, float]:

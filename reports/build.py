@@ -26,6 +26,7 @@ from reports.sections.data import accounting
 from reports.sections.difficulty import difficulty
 from reports.sections.evidence import controls, worst
 from reports.sections.front import front
+from reports.sections.layers import layers
 from reports.sections.measured import conditions, measured
 from reports.sections.methods import limits, methods
 from reports.sections.provenance import glossary, provenance
@@ -49,6 +50,7 @@ SECTIONS = (
         trainings,
         ablations,
         failures,
+        layers,
         worst,
     ),
     *(controls, methods, limits, provenance, glossary),
@@ -122,6 +124,7 @@ def _sections(results: Results) -> tuple[Callable[[View], Section], ...]:
         ablations: not has_skips(results),
         trainings: not has_trainings(results),
         failures: not has_failures(results),
+        layers: not results.layers,
     }
     kept = [make for make in SECTIONS if not empty.get(make, False)]
     if results.measured is None:

@@ -16,6 +16,7 @@ from auditor.schema import (
     CriterionSpec,
     Decision,
     Geometry,
+    LayerSpec,
     MeasuredElsewhere,
     MetricInfo,
     NetworkFacts,
@@ -78,6 +79,8 @@ class AnalysisSetup:
     """How a table of measurements was read; None: the systems ran here."""
     networks: tuple[NetworkFacts, ...] = ()
     """Skip connections of the networks of which a system is ablated."""
+    layers: LayerSpec | None = None
+    """Whose activations are compared under perturbations; None: nobody's."""
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:

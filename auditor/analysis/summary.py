@@ -21,6 +21,7 @@ from auditor.analysis.failure_types import failure_types
 from auditor.analysis.family_measures import family_measures
 from auditor.analysis.groups import stratum_infos
 from auditor.analysis.intervals import FEW
+from auditor.analysis.layers import layer_susceptibility
 from auditor.analysis.measured import planned_conditions
 from auditor.analysis.promises import comparisons, conformal_bounds, main_columns
 from auditor.analysis.properties import properties
@@ -129,6 +130,7 @@ def summarise(table: pa.Table, *, setup: AnalysisSetup) -> Results:
         train_test=tuple(row for it in studied for row in train_test(it)),
         family_differences=tuple(row for it in studied for row in family_differences(it)),
         families=family_measures(own, used),
+        layers=layer_susceptibility(table, setup),
         failure_types=failure_types(own, evaluations, known, used) if has_dsc else (),
     )
 

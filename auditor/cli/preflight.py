@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,9 @@ from auditor.cli.progress import duration
 
 if TYPE_CHECKING:
     from auditor.pipeline import Preflight
+    from auditor.pipeline.layer_look import LayerLook
 
-__all__ = ["look_as_json", "print_look"]
+__all__ = ["lines_of_layers", "look_as_json", "print_look"]
 
 
 def look_as_json(found: Preflight) -> dict[str, object]:
@@ -33,6 +35,7 @@ def look_as_json(found: Preflight) -> dict[str, object]:
         "plan_digest": found.plan.digest,
         "strata": [asdict(it) for it in found.strata],
         "certificates": [asdict(it) for it in found.certificates],
+        "layers": [asdict(it) for it in found.layers],
         "undecided": [asdict(it) for it in found.undecided],
     }
 
@@ -77,9 +80,20 @@ def print_look(found: Preflight) -> None:
         f"precision  with {patients} patients a 95 % interval of a mean DSC with SD 0.10 is about "
         f"± {size.half_width:.3f}"
     )
-    for line in (*lines_of_axes(found.strata), *lines_of_certificates(found.certificates)):
+    for line in (
+        *lines_of_axes(found.strata),
+        *lines_of_certificates(found.certificates),
+        *lines_of_layers(found.layers),
+    ):
         click.echo(line)
     _print_claims(found)
+
+
+def lines_of_layers(looks: Sequence[LayerLook]) -> Iterator[str]:
+    """Tell what comparing layers costs."""
+    for it in looks:
+        told = "" if it.seconds is None else f", about {duration(it.seconds)} on one worker"
+        yield f"layers     {it.system}: at most {it.passes} further passes{told}"
 
 
 def _print_claims(found: Preflight) -> None:

@@ -61,6 +61,7 @@ def decisions(config: AuditConfig) -> tuple[Decision, ...]:
         *(it for spec in config.strata for it in _of_stratum(spec, config)),
         *(_of_criterion(spec) for spec in config.criteria),
         *(_of_certificate(spec) for spec in config.certificates),
+        *_of_layers(config),
         *_levels(config),
     )
 
@@ -179,6 +180,14 @@ def _of_certificate(spec: CertificateSpec) -> Decision:
         f"mild copies" + (f"; groups at {edges}" if edges else "")
     )
     return Decision(f"certificate: {spec.system}, {spec.label}", told, "declared", "scientific")
+
+
+def _of_layers(config: AuditConfig) -> Iterator[Decision]:
+    if config.layers is not None:
+        of = ", ".join(config.layers.systems)
+        yield Decision("layers.systems", of, "declared", "scientific")
+        key = "layers.bins"
+        yield Decision(key, str(config.layers.bins), _by(config, key), "engineering")
 
 
 def _levels(config: AuditConfig) -> Iterator[Decision]:

@@ -18,6 +18,7 @@ from auditor.config.excluded import read_excluded
 from auditor.config.given import given_keys
 from auditor.config.grid import read_metrics, read_perturbations
 from auditor.config.label_groups import read_label_groups
+from auditor.config.layers import read_layers
 from auditor.config.problems import Problems
 from auditor.config.records import AuditConfig, CasesConfig, Keep, canonical
 from auditor.config.sentences import Shaped
@@ -103,6 +104,7 @@ def resolve(
         bounds=shape.bounds,
     )
     certificates = read_certificates(shape.certificate, audited, problems=problems)
+    layers = read_layers(shape.layers, systems, unread=audited.unread_systems, problems=problems)
     warnings += blind_claims(criteria)
     if systems and not as_used(systems) and not problems.touch("systems"):
         problems.append(
@@ -142,6 +144,7 @@ def resolve(
         warnings=tuple(warnings),
         given=given_keys(shape),
         certificates=certificates,
+        layers=layers,
     )
     return dataclasses.replace(config, canonical=canonical(config)), []
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 
 from auditor.config.ablations import AblateShape
 from auditor.config.inference import Flips, TrainingShape
+from auditor.config.layers import LayersShape
 from auditor.config.values import (
     At,
     Claimed,
@@ -390,6 +391,8 @@ class Shape(_Strict):
     """Conformal bounds."""
     certificate: Certificates = []
     """What new scans are rated with, for each system and label; one, or a list."""
+    layers: LayersShape | None = None
+    """Whose activations are compared under perturbations; nothing: nobody's."""
     keep: KeepShape = KeepShape()
     """What is left behind."""
 

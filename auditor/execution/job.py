@@ -73,6 +73,7 @@ def failed_rows(job: Job, unit: Unit, system: str, status: Status, reason: str) 
     """
     # this process shall not load torch, unless something failed
     from auditor.execution.calibration import lost_calibration
+    from auditor.execution.layers import lost_layers
     from auditor.execution.scoring import without_probability
     from auditor.metrics.measure import undefined
     from perturbations import CATALOG
@@ -83,8 +84,10 @@ def failed_rows(job: Job, unit: Unit, system: str, status: Status, reason: str) 
     outputs = {spec.name: spec.output for spec in job.config.systems}
     rows: list[Row] = []
     calibrated = calibrated_by(job.config.certificates, system, name)
+    scored = job.config.scored
+    first = scored[0]  # layers know no labels
     for condition in condition_rows(unit):
-        for label in job.config.scored:
+        for label in scored:
             row = Row(
                 record=Record.SCAN.value if system == CONTROLS else Record.EVALUATION.value,
                 system=system,
@@ -107,6 +110,8 @@ def failed_rows(job: Job, unit: Unit, system: str, status: Status, reason: str) 
                 continue
             own = [it for it in calibrated if it.label == label.name]
             rows += lost_calibration(row, own, status, reason)
+            if label is first:
+                rows += lost_layers(job.config, row)
             rows += [
                 replace(
                     row,

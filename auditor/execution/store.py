@@ -49,8 +49,11 @@ _TABLES = {
     Record.SCAN: "scans",
     Record.PROPERTY: "properties",
     Record.CALIBRATION: "calibration",
+    Record.LAYER: "layers",
 }
 """Name of the compacted table of each kind."""
+_WHERE_DECLARED = frozenset({Record.CALIBRATION, Record.LAYER})
+"""Kinds without a table where nobody asked for them."""
 _MAGIC = b"PAR1"
 
 
@@ -201,8 +204,8 @@ def stray_shards(run: Path, keys: Iterable[str]) -> tuple[str, ...]:
 def compact(run: Path, table: pa.Table) -> None:
     """Write ``measurements.parquet``, ``evaluations``, ``scans`` and ``properties``.
 
-    And ``calibration``, where there is a certificate. Columns that a kind of row does not use are left
-    out; measurements are also written as CSV.
+    And ``calibration``, where there is a certificate, and ``layers``, where these are compared. Columns
+    that a kind of row does not use are left out; measurements are also written as CSV.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -211,7 +214,7 @@ def compact(run: Path, table: pa.Table) -> None:
 
     for record, name in _TABLES.items():
         part = table.filter(pc.equal(table["record"].cast(pa.string()), record.value))
-        if record is Record.CALIBRATION and not len(part):
+        if record in _WHERE_DECLARED and not len(part):
             (run / f"{name}.parquet").unlink(missing_ok=True)
             continue
         used = [

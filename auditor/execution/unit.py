@@ -22,6 +22,7 @@ from auditor.execution.calibration import Calibrator
 from auditor.execution.clean_masks import CleanMasks
 from auditor.execution.controls import clean_controls, otsu_mask, warped_reference
 from auditor.execution.job import ConditionRow, Job, failed_rows
+from auditor.execution.layers import LayerComparer
 from auditor.execution.open_systems import OpenSystems
 from auditor.execution.perturbed import Scanned, evaluation, moved, perturb
 from auditor.execution.rater_rows import RaterPanel, disagreements
@@ -58,6 +59,7 @@ class UnitRunner(Closing):
         self._apart: Mapping[str, RaterDisagreement] | None = None
         self._clean = CleanMasks()
         self._calibrator = Calibrator(job.config)
+        self._layers = LayerComparer(job.config)
 
     def close(self) -> None:
         """End every child process."""
@@ -243,6 +245,15 @@ class UnitRunner(Closing):
                 rows += raters.rows(
                     labels, template=template, output=spec.output, probabilities=probabilities
                 )
+        rows += self._layers.rows(
+            partial(self.system, spec.name),
+            case,
+            [
+                (self._template(unit, spec.name, item.condition), item, outcomes.get(id(item)))
+                for item in scanned
+            ],
+            lambda: self._loaded(unit.other) if unit.other else None,
+        )
         return rows
 
     def _keep(

@@ -7,6 +7,7 @@ when there is one. Everything costs seconds.
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,7 @@ from auditor.pipeline.envelope_limits import limits_of_envelope
 from auditor.pipeline.examination import Looked, completed, examine_systems
 from auditor.pipeline.grouping import grouping_problems
 from auditor.pipeline.identities import identities
+from auditor.pipeline.layer_look import LayerLook, layer_passes, look_at_layers
 from auditor.pipeline.networks import (
     ablated_networks,
     ablation_problems,
@@ -78,7 +80,7 @@ class Estimates:
 
     evaluations: int
     seconds: float | None
-    """Forward passes of one worker, those of certificates among them; None when no dry run worked."""
+    """Forward passes of one worker, also for certificates and layers; None when no dry run worked."""
     disk_mb: float
     free_mb: float
     half_width: float
@@ -108,6 +110,8 @@ class Preflight:
     """Scientific choices that nobody made: defaults of segaudit count."""
     certificates: tuple[CertificateLook, ...] = ()
     """What declared certificates cost, and what they can promise at best."""
+    layers: tuple[LayerLook, ...] = ()
+    """What comparing layers costs, for each declared system."""
 
 
 def require(config: AuditConfig) -> tuple[tuple[CaseRecord, ...], Checked]:
@@ -241,6 +245,7 @@ def look(
         strata=strata,
         undecided=undecided(decisions(config)),
         certificates=look_at_certificates(config, plan, patients=patients, seconds=_timed(dry)),
+        layers=look_at_layers(config, plan, seconds=_timed(dry)),
     )
 
 
@@ -314,8 +319,8 @@ def _estimates(
 ) -> Estimates:
     each = sum(unit.evaluations for unit in plan.units)
     timed = _timed(dry)
-    copies = extra_passes(config, plan)
-    planned = sum((each + copies.get(system, 0)) * one for system, one in timed.items())
+    further = Counter(extra_passes(config, plan)) + Counter(layer_passes(config, plan))
+    planned = sum((each + further[system]) * one for system, one in timed.items())
     return Estimates(
         evaluations=plan.evaluations,
         seconds=planned if timed else None,

@@ -94,6 +94,7 @@ def analysis_setup(
         response_floor=config.response_floor,
         windows=system_windows(config),
         networks=tuple(networks),
+        layers=config.layers,
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from sample_ablations import with_ablations
 from sample_certificates import certificates_of
 from sample_coverage import coverage_of, stratum_bounds_of
+from sample_layers import with_layers
 from sample_numbers import (
     LABEL,
     LEVELS,
@@ -260,6 +261,7 @@ def samples() -> dict[str, Results]:
         "one case": sample(Size(cases=1, systems=("unet",), criteria=False)),
         "bare": sample(Size(cases=12, raters=1, metadata=False, criteria=False)),
         "failures": sample(Size(cases=20, failures=4)),
+        "layers": with_layers(sample(Size(cases=12, raters=1, metadata=False, criteria=False))),
         "ablated": with_ablations(
             sample(
                 Size(
