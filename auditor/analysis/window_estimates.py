@@ -269,31 +269,34 @@ def losses(
 
 
 def _loss(member: Member, where: Flags, setup: AnalysisSetup) -> tuple[Estimate, float]:
-    """Share of the loss in a group, and the group's share of the cases."""
+    """Share of the loss in a group, and the group's share of the cases.
+
+    With a the mean loss in the group, b that of the others and w the group's share of the cases,
+    R = w a / (w a + (1 - w) b), linearised in a and b: groups are compared with their size as it is.
+    """
     known = member.known
-    lost = 1.0 - member.scores
-    held = np.where(where, lost, 0.0)
-    inside, total = (
-        np.stack([over_patients(it, setup.patient_numbers, known) for it in rows])
-        for rows in (held, lost)
-    )
-    n, level = total.shape[1], setup.audit.interval_level
     cases = float((where & known).sum() / known.sum()) if known.any() else 0.0
-    if n == 0:
-        return _NONE, cases
-    each = total.mean(axis=1)
-    if not (each > 0).all():
-        note = "a training run loses nothing" if len(each) > 1 else "nothing is lost"
+    inside, others = (1.0 - member.over_patients(it, setup) for it in (where, ~where))
+    n, level = inside.shape[1] + others.shape[1], setup.audit.interval_level
+    if not inside.shape[1] or not others.shape[1]:
+        note = "no patient" if not inside.shape[1] else "every case is in this group"
         return Estimate(None, n, "none", status="not_assessable", note=note), cases
-    share = float(inside.mean() / total.mean())
-    if n < FEW:
-        note = f"needs n >= {FEW}"
+    of_group, of_others = cases * inside.mean(axis=1), (1.0 - cases) * others.mean(axis=1)
+    total = of_group + of_others
+    if not (total > 0).all():
+        note = "a training run loses nothing" if len(total) > 1 else "nothing is lost"
+        return Estimate(None, n, "none", status="not_assessable", note=note), cases
+    share = float(of_group.mean() / total.mean())
+    if min(inside.shape[1], others.shape[1]) < FEW:
+        told = f"{inside.shape[1]} patients in the group and {others.shape[1]} others"
+        note = f"{told}; needs >= {FEW} of each"
         return Estimate(share, n, "descriptive", status="too_few", note=note), cases
-    # a ratio of means, linearised: what each patient moves it by
-    moved = (inside.mean(axis=0) - share * total.mean(axis=0)) / total.mean()
-    parts = [part_of(moved)]
-    if len(each) >= ENOUGH_RUNS:
-        parts.append(part_of(inside.mean(axis=1) / each))
+    parts = [
+        part_of(cases * (1.0 - share) * inside.mean(axis=0) / total.mean()),
+        part_of((1.0 - cases) * share * others.mean(axis=0) / total.mean()),
+    ]
+    if len(total) >= ENOUGH_RUNS:
+        parts.append(part_of(of_group / total))
         method = "t of a ratio on patients and training runs ({freedom})"
     else:
         method = _of_whom("t of a ratio on patients ({freedom})", [member])

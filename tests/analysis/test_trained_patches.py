@@ -127,19 +127,23 @@ def test_families_are_compared_by_what_leaving_the_range_costs_them(results: Res
 
 
 def test_the_loss_of_groups_by_hand() -> None:
-    """Losses 0.1, 0.1, 0.4, 0.4 over ten times four cases: the second half holds 8 tenths of them."""
+    """Losses 0.05, 0.15, 0.3, 0.5, ten times: means 0.1 and 0.4, so that the second half holds 8 tenths."""
     cohort = setup_of(Cohort(patients=40, perturbations=()))
-    values = np.tile([0.9, 0.9, 0.6, 0.6], 10)
+    values = 1.0 - np.tile([0.05, 0.15, 0.3, 0.5], 10)
     second = np.tile([False, False, True, True], 10)
     member = Member("u", ("u",), values[None], np.full(40, np.nan), {})
     (found,) = losses([member], {"second": second}, cohort)
     assert (found.share.value, found.cases) == pytest.approx((0.8, 0.5))
-    # each moves the ratio by (0 - .8 x .1) / .25 = -.32 or (.4 - .8 x .4) / .25 = .32
-    error = math.sqrt(0.32**2 * 40 / 39 / 40)
-    assert found.share.low == pytest.approx(0.8 - stats.t.ppf(0.975, 39) * error)
+    # R moves with the mean in the group by w (1 - R) / .25 = .4, with the other by (1 - w) R / .25 = 1.6;
+    # variances over 20 patients: .1^2 x 20 / 19 and .05^2 x 20 / 19
+    parts = [Part(0.4**2 * 0.01 / 19, 19), Part(1.6**2 * 0.0025 / 19, 19)]
+    expected = t_interval(0.8, parts, n=40, level=0.95, method="")
+    assert (found.share.low, found.share.high) == pytest.approx((expected.low, expected.high))
     perfect = replace(member, scores=np.ones((1, 40)))
     (found,) = losses([perfect], {"second": second}, cohort)
     assert (found.share.value, found.share.note) == (None, "nothing is lost")
+    (found,) = losses([member], {"all": np.ones(40, dtype=bool)}, cohort)
+    assert found.share.note == "every case is in this group"
 
 
 def test_a_case_is_on_a_side_only_where_it_is_so_for_every_run() -> None:
