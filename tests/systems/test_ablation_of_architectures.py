@@ -111,6 +111,35 @@ def test_each_level_of_an_attention_gate_is_cut_before_the_gate(tmp_path: Path) 
         np.testing.assert_allclose(answer, right, atol=1e-5)
 
 
+def dense(net: Any, x: torch.Tensor, zeroed: int) -> torch.Tensor:
+    """Run MONAI's UNet++ as its code does, with zeros for whatever skips at one level."""
+    nodes = {(0, 0): net.conv_0_0(x)}
+    for down in range(1, 5):
+        below = nodes[down - 1, 0]
+        nodes[down, 0] = getattr(net, f"conv_{down}_0")(below)
+        for level in range(down - 1, -1, -1):
+            along = down - level
+            row = [nodes[level, i] for i in range(along)]
+            joined = torch.cat([torch.zeros_like(it) if level == zeroed else it for it in row], 1)
+            merge = getattr(net, f"upcat_{level}_{along}")
+            nodes[level, along] = merge(nodes[level + 1, along - 1], joined)
+    answer: torch.Tensor = net.final_conv_0_4(nodes[0, 4])
+    return answer
+
+
+def test_a_level_of_a_lattice_is_every_skip_of_its_row(tmp_path: Path) -> None:
+    module, values = example("unet++")
+    model = model_of("unet++", "onnx", tmp_path)
+    for level in (-1, 0, 1, 2, 3):
+        with torch.inference_mode():
+            right = dense(module, torch.from_numpy(values), level).numpy()
+        if level < 0:
+            np.testing.assert_allclose(model.forward(values)[0][1], right, atol=1e-5)
+            continue
+        answer = ablated_model(model, AblationSpec((level,), "zero")).forward(values)[0][1]
+        np.testing.assert_allclose(answer, right, atol=1e-5)
+
+
 def test_modes_around_an_ablation_see_the_calls_of_the_network_alone(tmp_path: Path) -> None:
     model = model_of("unet 2-D", "script", tmp_path)
     _, values = example("unet 2-D")
