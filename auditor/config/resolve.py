@@ -25,6 +25,7 @@ from auditor.config.sentences import Shaped
 from auditor.config.settings import Settings
 from auditor.config.shape import CasesShape, Shape
 from auditor.config.strata import read_strata
+from auditor.config.training import trainings_beside
 from auditor.schema import (
     REFERENCE_RULES,
     CriterionSpec,
@@ -111,6 +112,7 @@ def resolve(
             "systems: at least one must run as it is, all are ablated; an ablation explains a system beside it"
         )
     warnings += ablations_alone(systems)
+    warnings += trainings_beside(systems, planned)
     warnings += claims_on_ablations(criteria, systems)
     if (
         shape.response is not None

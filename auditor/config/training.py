@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from auditor.config.inference import TrainingShape
 from auditor.config.problems import Problems
-from auditor.schema import CLEAN, TrainingFacts
+from auditor.schema import CLEAN, PerturbationSpec, SystemSpec, TrainingFacts
 from perturbations.catalog import admit, get, level_at, levels_for
 
-__all__ = ["read_training"]
+__all__ = ["read_training", "trainings_beside"]
 
 
 def read_training(
@@ -58,6 +58,37 @@ def read_training(
         foreground_ratio=None if ratio is None else (ratio[0], ratio[1]),
         condition=condition,
     )
+
+
+def trainings_beside(
+    systems: Sequence[SystemSpec], planned: Sequence[PerturbationSpec]
+) -> list[str]:
+    """Warn of declared trainings and groups that nothing of this audit will be read against.
+
+    Returns
+    -------
+    One sentence for each perturbation that images were trained under and none is tested under, and for each
+    system with an architecture group and no family.
+    """
+    tested = {it.name for it in planned}
+    first: dict[str, str] = {}
+    for spec in systems:
+        if spec.training is not None and spec.training.condition is not None:
+            first.setdefault(spec.training.condition[0], spec.name)
+    return [
+        *(
+            f"systems.{system}.training.condition: {name} is not among the perturbations of this audit; what "
+            "was trained under it is shown on clean scans alone"
+            for name, system in first.items()
+            if name not in {CLEAN, *tested}
+        ),
+        *(
+            f"systems.{spec.name}.architecture_group: groups hold families, and this system declares none; "
+            "it is in no group"
+            for spec in systems
+            if spec.architecture_group and not spec.family
+        ),
+    ]
 
 
 def _condition(at: str | Mapping[str, float | str], modality: str) -> tuple[str, float]:

@@ -167,7 +167,7 @@ def _system(system: SystemRecord) -> tuple[Text, ...]:
         golden = Markup("{}, smallest DSC {}").format(count(system.golden_pairs), agreement)
     return (
         system.name,
-        system.family or "not stated",
+        _family(system),
         "not stated" if system.training_seed is None else str(system.training_seed),
         system.format,
         Markup('<code class="hash">{}</code>').format(system.sha256 or "none"),
@@ -179,6 +179,17 @@ def _system(system: SystemRecord) -> tuple[Text, ...]:
         _training(system),
         ", ".join(system.sandbox) or _WITHOUT_SANDBOX.get(system.format, "none"),
         "; ".join(system.findings) or "none",
+    )
+
+
+def _family(system: SystemRecord) -> str:
+    """Name the family with its architecture group."""
+    if not system.family:
+        return "not stated"
+    return (
+        f"{system.family} ({system.architecture_group})"
+        if system.architecture_group
+        else system.family
     )
 
 

@@ -134,11 +134,15 @@ def _cells(view: View, found: Sequence[TrainTestMatrix]) -> Table:
         Column("Level and method", fold=True),
     )
     metric = view.metric(found[0].metric)
-    return Table(
+    caption = (
         f"{short(metric)} of {found[0].label} by trained and tested level of "
-        f"{plain(found[0].perturbation)}.",
+        f"{plain(found[0].perturbation)}"
+    )
+    return Table(
+        f"{caption}.",
         columns,
         rows,
+        summary=f"{caption}: every cell with its interval and its loss",
         note="Loss: paired change for the worse from the test at the level of the training, or from clean "
         "where that was not tested; positive is worse. What failed counts at its worst value.",
     )

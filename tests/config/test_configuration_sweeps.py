@@ -237,6 +237,19 @@ def test_the_condition_of_the_training_images_is_kept(
     assert told == [*known]
 
 
+def test_a_training_that_no_test_is_read_against_and_a_group_without_a_family_are_told(
+    folder: Path,
+) -> None:
+    data = changed("systems/vendor-a/training", {"condition": {"texture_blend": 0.3}})
+    data["systems"]["vendor-a"] |= {"family": "", "architecture_group": "standard"}
+    told = [it for it in read(folder, data).warnings if it.startswith("systems.vendor-a")]
+    assert any("texture_blend is not among the perturbations of this audit" in it for it in told)
+    assert any("architecture_group: groups hold families" in it for it in told)
+    data["perturbations"] = {**data["perturbations"], "texture_blend": {}}
+    data["systems"]["vendor-a"]["family"] = "unet"
+    assert not [it for it in read(folder, data).warnings if "training" in it or "groups" in it]
+
+
 def test_without_a_modality_nobody_judges_the_level_of_a_training(folder: Path) -> None:
     data = changed("systems/vendor-a/training", {"condition": {"gaussian_noise": 20}})
     data["cases"]["modality"] = "xct"
