@@ -53,33 +53,42 @@ class Known:
     """Formats in which it cannot be written."""
     slow: bool = False
     """Takes seconds to be written."""
+    late: frozenset[str] = frozenset()
+    """Of the formats whose exporters take seconds for any network, those that it is written in."""
 
+
+LATE = frozenset({"dynamo", "exported"})
 
 NETWORKS = {
     "basic unet": Known(
         lambda: nets.BasicUNet(2, 1, 2, (4, 6, 8, 10, 12, 4)), (1, 32, 48),
-        ((0, 4), (1, 6), (2, 8), (3, 10)), (2, 3),
+        ((0, 4), (1, 6), (2, 8), (3, 10)), (2, 3), late=frozenset({"dynamo"}),
     ),
-    "autoencoder": Known(lambda: UNet(joins=False), (1, 24, 32), (), (6, 8)),
+    "autoencoder": Known(
+        lambda: UNet(joins=False), (1, 24, 32), (), (6, 8), late=frozenset({"dynamo"})
+    ),
     "autoencoder of MONAI": Known(
         lambda: nets.AutoEncoder(2, 1, 2, (4, 8, 8), (1, 2, 2)), (1, 24, 32), (), (6, 8),
         without=frozenset({"script"}),
     ),
-    "deeplab v3+": Known(DeepLab, (1, 64, 96), ((1, 4),), (8, 12)),
-    "pspnet": Known(PyramidPooling, (1, 96, 96), (), (12, 12)),
+    "deeplab v3+": Known(DeepLab, (1, 64, 96), ((1, 4),), (8, 12), late=LATE),
+    "pspnet": Known(PyramidPooling, (1, 96, 96), (), (12, 12), late=frozenset({"dynamo"})),
     "pspnet, bins in another order": Known(
         lambda: PyramidPooling((6, 3, 2, 1)), (1, 96, 96), (), (12, 12)
     ),
     "squeeze and excite": Known(
-        lambda: UNet(SqueezeExcite, residual=True), (1, 24, 32), ((0, 4), (1, 8)), (6, 8)
+        lambda: UNet(SqueezeExcite, residual=True), (1, 24, 32), ((0, 4), (1, 8)), (6, 8),
+        late=frozenset({"dynamo"}),
     ),
-    "cbam": Known(lambda: UNet(Attended), (1, 24, 32), ((0, 4), (1, 8)), (6, 8)),
+    "cbam": Known(
+        lambda: UNet(Attended), (1, 24, 32), ((0, 4), (1, 8)), (6, 8), late=frozenset({"dynamo"})
+    ),
     "channels last at both ends": Known(
         lambda: ChannelsLast(UNet()), (24, 32, 1), ((0, 4), (1, 8)), (6, 8), layout="channel_last"
     ),
     "channels last around every convolution": Known(
         ChannelsLastUNet, (24, 32, 2), ((0, 4), (1, 8)), (6, 8), channel_axis=3,
-        layout="channel_last",
+        layout="channel_last", late=LATE,
     ),
     "without padding": Known(Valid, (1, 64, 64), ((2, 4), (7, 8)), (19, 19)),
     "additive 3-D": Known(
@@ -99,9 +108,11 @@ NETWORKS = {
 def _pairs() -> Iterator[Any]:
     for name, known in NETWORKS.items():
         for kind in FORMATS:
-            if kind not in known.without:
-                late = known.slow or kind in {"dynamo", "exported"}
-                yield pytest.param(name, kind, marks=[pytest.mark.slow] if late else [])
+            late = kind in LATE
+            if kind in known.without or (late and kind not in known.late):
+                continue
+            slow = known.slow or late
+            yield pytest.param(name, kind, marks=[pytest.mark.slow] if slow else [])
 
 
 def _found(name: str, kind: str, folder: Path) -> Skips:
