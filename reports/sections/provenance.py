@@ -29,6 +29,10 @@ _GLOSSARY = (
     ("exchangeable", "as if drawn from the same patients, scanners and protocols, in any order"),
     ("FWHM", "full width at half maximum: how wide a point becomes by blur"),
     ("golden pair", "a scan with the maker's own output, to check that it is run as intended"),
+    (
+        "Hellinger distance",
+        "of two histograms: 0 for the same one, 1 where they share no bin",
+    ),
     ("HD95", "95th percentile of the distances between two surfaces"),
     ("INU", "intensity non-uniformity: how much brightness varies across the scan by a bias field"),
     ("interval", "two-sided: from .. to, with a stated confidence"),
