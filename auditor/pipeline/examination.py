@@ -365,11 +365,7 @@ def _examined(
 def _ablated(spec: SystemSpec) -> tuple[str, ...]:
     if spec.ablation is None:
         return ()
-    told = (
-        f"its network is ablated, {ablation_words(spec.ablation)}: that explains the network, and says "
-        "nothing of the system that is used"
-    )
-    return (told,)
+    return (f"ablated: {ablation_words(spec.ablation)}; that explains the network, nobody uses it",)
 
 
 def _settings(spec: SystemSpec) -> tuple[tuple[str, str], ...]:
