@@ -33,6 +33,10 @@ HYPOTHESIS = (
     "Histograms forget where an activation was. That early layers move most, and that deeper ones move less "
     "without skip connections (Wilm et al., 2024), is a hypothesis to be looked at for each network."
 )
+REPLACED = (
+    "Where a skip connection is replaced by one value a channel, its merge holds channels of one value, which "
+    "are at distance 1 from any other one: read the layers behind the merge."
+)
 FLOOR = (
     "Floor: about how far two samples of so many independent voxels and one law are apart, "
     "sqrt((bins − 1) / (4 voxels)). A distance between patients near it says nothing."
@@ -43,6 +47,13 @@ def layers(view: View) -> Section:
     """Say which layers move most, draw them along the network, and list every number."""
     found = view.results.layers
     blocks: list[Block] = [Prose(SAYS, "notice"), Prose(HYPOTHESIS)]
+    constant = {
+        it.name
+        for it in view.results.systems
+        if it.ablation is not None and it.ablation.by in {"mean", "zero"}
+    }
+    if any(it.system in constant for it in found):
+        blocks.append(Prose(REPLACED))
     lost = tuple(f"{it.system}: {it.note}" for it in found if it.note)
     if lost:
         blocks.append(Items(lost))

@@ -10,11 +10,11 @@ import pytest
 import results_samples
 from sample_layers import LAYERS
 
-from auditor.schema import Estimate, LayerSusceptibility, Results
+from auditor.schema import AblationSpec, Estimate, LayerSusceptibility, Results
 from reports.build import render
 from reports.charts.layers import top_of
-from reports.document import Gallery, Items, Section, Table
-from reports.sections.layers import HYPOTHESIS, SAYS, layers
+from reports.document import Gallery, Items, Prose, Section, Table
+from reports.sections.layers import HYPOTHESIS, REPLACED, SAYS, layers
 from reports.view import view_of
 
 SAMPLES = results_samples.samples()
@@ -48,6 +48,15 @@ def test_there_is_a_section_only_where_layers_were_compared() -> None:
     assert SAYS in unescape(page)
     assert HYPOTHESIS in unescape(page)
     assert '<section id="layers"' not in render(SAMPLES["bare"], {}, {}, images=False)
+
+
+def test_merges_of_replaced_skips_are_explained_where_there_are_any() -> None:
+    assert REPLACED not in [str(it.text) for it in section(SAMPLE).blocks if isinstance(it, Prose)]
+    by = AblationSpec((0,), "mean")
+    ablated = replace(
+        SAMPLE, systems=(replace(SAMPLE.systems[0], ablation=by), *SAMPLE.systems[1:])
+    )
+    assert REPLACED in [str(it.text) for it in section(ablated).blocks if isinstance(it, Prose)]
 
 
 def test_the_highest_severity_of_each_perturbation_is_put_into_words() -> None:
