@@ -15,6 +15,7 @@ from typing import Any
 from auditor.errors import AuditError, ConfigError
 from auditor.pipeline.examination import Looked, loaded_pair
 from auditor.schema import AblationSpec, NetworkFacts, SystemSpec
+from auditor.schema.network_words import conclusion_words
 from auditor.systems.ablation.selection import selected
 from auditor.systems.answers import Refusal
 from auditor.systems.description import Description, description_of
@@ -23,7 +24,13 @@ from auditor.systems.preparation import prepare
 from auditor.systems.runners import ProcessRunner, RunFailure
 from auditor.systems.skips.facts import network_facts
 
-__all__ = ["ablated_networks", "ablation_problems", "require_ablations", "unlike_other_scans"]
+__all__ = [
+    "ablated_networks",
+    "ablation_problems",
+    "network_warnings",
+    "require_ablations",
+    "unlike_other_scans",
+]
 
 
 def ablated_networks(
@@ -85,6 +92,16 @@ def ablation_problems(problems: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """Write the problems of systems with their paths."""
     return tuple(
         f"systems.{name}.ablate: {told}" for name, several in problems.items() for told in several
+    )
+
+
+def network_warnings(networks: Sequence[NetworkFacts]) -> tuple[str, ...]:
+    """Say what ablations of these networks cannot tell; those without skips are problems already."""
+    return tuple(
+        f"systems.{facts.systems[0]}: {line}"
+        for facts in networks
+        if facts.skips
+        for line in conclusion_words(facts)
     )
 
 

@@ -35,6 +35,7 @@ from auditor.pipeline.layer_look import LayerLook, layer_passes, look_at_layers
 from auditor.pipeline.networks import (
     ablated_networks,
     ablation_problems,
+    network_warnings,
     unlike_other_scans,
 )
 from auditor.pipeline.prediction_files import look_at_predictions
@@ -197,7 +198,7 @@ def look(
     )
     config = looked.config
     plan = make_plan(config, cases, known)
-    _, closed = ablated_networks(looked)
+    networks, closed = ablated_networks(looked)
     examined, problems = examine_systems(looked, without=closed)
     problems += ablation_problems(closed)
     files = {spec.name for spec in config.systems if spec.predictions is not None}
@@ -237,6 +238,7 @@ def look(
             *_refused(config, cases[0]),
             *(line for record in records for line in _doubts(record, looked)),
             *unused,
+            *network_warnings(networks),
             *unlike_other_scans(looked),
             *(line for line in partly if line not in config.warnings),
         ),

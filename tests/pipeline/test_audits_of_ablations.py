@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,16 @@ def test_a_network_without_skips_cannot_be_ablated(tmp_path: Path) -> None:
     conv_graph(tmp_path / "unet_skips.onnx", dims=3, classes=2)
     (problem,) = look(load_config(path)).problems
     assert problem.startswith("systems.a.ablate: the network has no skip connection")
+
+
+def test_levels_of_a_dense_decoder_are_warned_about(finished: auditor.Run) -> None:
+    (network,) = finished.results.networks
+    assert networks.network_warnings([network]) == ()
+    dense = replace(network, skips=(network.skips[0], replace(network.skips[1], nested=True)))
+    (told,) = networks.network_warnings([dense])
+    assert told.startswith("systems.unet: As in dense and lattice decoders")
+    assert told.endswith("what single levels are worth does not add up.")
+    assert networks.network_warnings([replace(network, skips=())]) == ()
 
 
 def test_the_other_scan_of_another_size_is_rejected_before_the_run(tmp_path: Path) -> None:
