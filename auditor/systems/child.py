@@ -24,6 +24,7 @@ import stat
 import sys
 import sysconfig
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from auditor.systems.transport import SharedMemory, TransportError, receive, sen
 __all__ = ["main"]
 
 _LOOK_EVERY_S = 0.25
+_CLEARS_S = 2.0
 
 _KINDS = {
     "onnx": ("onnx", "OnnxModel"),
@@ -215,10 +217,13 @@ def _watch(scratch: Path, memory_gb: float | None, disk_gb: float) -> None:
     else:
         with contextlib.suppress(OSError):
             os.read(0, 1)
-    for inside in scratch.glob("*"):
-        shutil.rmtree(inside, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            inside.unlink()
+    # what this process still runs may write while this is done, so it is done until nothing is left
+    until = time.monotonic() + _CLEARS_S
+    while (left := [*scratch.glob("*")]) and time.monotonic() < until:
+        for inside in left:
+            shutil.rmtree(inside, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                inside.unlink()
     if os.name == "posix":
         os.killpg(os.getpgid(0), signal.SIGKILL)
     os._exit(1)
