@@ -107,7 +107,7 @@ class Recipe:
 
 
 SMALL = Recipe(
-    32, (8, 11), (2, 15), (16, 24, 32), (40, 6, 72), (1, 2, 3), 8, 2e-3, (8, 16, 32, 64), 4
+    32, (8, 11), (2, 15), (16, 24, 32), (40, 6, 72), (1, 2, 3), 20, 4e-3, (8, 16, 32, 64), 4
 )
 """Two cores, minutes."""
 TINY = Recipe(16, (4, 5), (1, 7), (8, 16), (4, 2, 4), (1,), 1, 1e-2, (2, 4), 1, validate_every=1)
@@ -178,13 +178,17 @@ def draw_sphere(index: int, kind: int, recipe: Recipe) -> Sphere:
 def crops(sphere: Sphere, patch: int, rng: np.random.Generator) -> list[tuple[Floats, Bools]]:
     """Cut `CROPS` patches: every second around a voxel of the sphere, the others around one beside it.
 
-    A patch that would leave the volume is moved back into it, as MONAI's ``RandCropByPosNegLabel`` does.
+    A patch that would leave the volume is moved back into it, as MONAI's ``RandCropByPosNegLabel`` does. Of a
+    patch as large as the volume one is returned: copies of it would change neither the mean of the loss nor the
+    statistics of a batch.
 
     Returns
     -------
     Images and masks, each (z, y, x) of the patch.
     """
     size = sphere.mask.shape[0]
+    if patch == size:
+        return [(sphere.image, sphere.mask)]
     inside, outside = np.argwhere(sphere.mask), np.argwhere(~sphere.mask)
     cut = []
     for place in range(CROPS):
