@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,8 +32,8 @@ from auditor.systems.closing import Closing
 from auditor.systems.description import Description, description_of
 from auditor.systems.environment import child_environment
 from auditor.systems.layers.answer import LayerDistances, layers_of
+from auditor.systems.model_info import ModelFailure, ModelInfo, TensorInfo, told_of
 from auditor.systems.reasons import how_it_ended, plain
-from auditor.systems.sandbox import missing_layers
 from auditor.systems.sniff import files_beside
 from auditor.systems.transport import SharedMemory, TransportError, receive, send
 
@@ -42,48 +42,6 @@ __all__ = ["ModelFailure", "ModelInfo", "ModelProcess", "TensorInfo"]
 _KEPT_OUTPUT = 8192
 _IMPORTS_S = 180.0
 """Longest time for Python and the libraries to come up, which is no fault of a checkpoint."""
-
-
-class ModelFailure(Exception):  # a failure of the model, not of this program
-    """A checkpoint did not answer, or not as it must."""
-
-    def __init__(self, status: Status, reason: str) -> None:
-        self.status = status
-        """crashed, timed_out, rejected or failed."""
-        self.reason = reason
-        """One sentence; names no folder of this machine."""
-        super().__init__(f"{status.value}: {reason}")
-
-
-@dataclass(frozen=True, slots=True)
-class TensorInfo:
-    """An input or output as a graph declares it."""
-
-    name: str
-    """In the graph."""
-    dtype: str
-    """tensor(float), tensor(int64) ..."""
-    sizes: tuple[int | None, ...]
-    """With the batch; None where free."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelInfo:
-    """What a started child tells."""
-
-    sandbox: tuple[str, ...]
-    """Layers that hold."""
-    findings: tuple[str, ...]
-    """Worth saying in the report."""
-    inputs: tuple[TensorInfo, ...]
-    """As declared (ONNX, torch.export); empty: nothing declared (TorchScript)."""
-    outputs: tuple[TensorInfo, ...]
-    """As declared (ONNX, torch.export)."""
-
-    @property
-    def input_shape(self) -> tuple[int | None, ...] | None:
-        """Declared sizes of the input, None where free; None: nothing declared."""
-        return self.inputs[0].sizes if self.inputs else None
 
 
 class ModelProcess(Closing):
@@ -182,7 +140,7 @@ class ModelProcess(Closing):
             }
             ready, _ = self._ask(settings, (), limit_s=max(_IMPORTS_S, self._timeout))
             header, _ = self._answer(time.monotonic() + self._timeout, self._timeout)
-            self._info = self._told(header, tuple(map(str, ready["sandbox"])))
+            self._info = told_of(header, tuple(map(str, ready["sandbox"])), self._plain)
         except BaseException:
             self.close()
             raise
@@ -424,17 +382,6 @@ class ModelProcess(Closing):
     def _plain(self, text: str) -> str:
         return plain(text, folders=(self._scratch, str(self._path.parent)))
 
-    def _told(self, header: dict[str, Any], layers: tuple[str, ...]) -> ModelInfo:
-        """Take over what the child knows of its checkpoint; words of the file stay short."""
-        try:
-            findings = tuple(self._plain(str(it)) for it in header["findings"])
-            inputs = tuple(map(_tensor, header["inputs"]))
-            outputs = tuple(map(_tensor, header["outputs"]))
-        except (KeyError, TypeError, ValueError) as error:
-            reason = "its process sent what is no answer"
-            raise ModelFailure(Status.CRASHED, reason) from error
-        return ModelInfo(layers, (*findings, *missing_layers(layers)), inputs, outputs)
-
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None  # asked for by PIPE
         # read in pieces: a checkpoint may print without ever ending a line
@@ -446,11 +393,6 @@ class ModelProcess(Closing):
 def _for_the_child(ablation: AblationSpec) -> dict[str, Any]:
     """Leave out the files of the other image, whose voxels come with each piece."""
     return asdict(replace(ablation, images=(), images_sha256=()))
-
-
-def _tensor(given: dict[str, Any]) -> TensorInfo:
-    sizes = tuple(None if size is None else int(size) for size in given["sizes"])
-    return TensorInfo(plain(str(given["name"])), str(given["dtype"])[:40], sizes)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
