@@ -98,10 +98,10 @@ def sphere_section(summary: Mapping[str, Any]) -> str:
 
 def _design(summary: Mapping[str, Any]) -> str:
     runs = sorted({it["runs"] for family in summary["families"] for it in family["windows"]})
-    told = " or ".join(map(str, runs)) or "no"
+    told = f"{' or '.join(map(str, runs))} training run(s)" if runs else "Training runs"
     return (
         f"One bright sphere on uniform noise; {summary['patients']} test volumes whose radii are spread "
-        f"wider than those of the training. {told} training run(s) per architecture and patch size, each "
+        f"wider than those of the training. {told} per architecture and patch size, each "
         "under windows of its own patch. A volume is *inside* where the share of foreground in the windows "
         "that hold any lies strictly between the smallest and the largest share of any training patch, of "
         f"every run. Intervals are at {summary['level']:.0%}, on patients and training runs together where "
@@ -143,12 +143,17 @@ def _between(summary: Mapping[str, Any]) -> list[str]:
 
 def _within_sizes(summary: Mapping[str, Any]) -> list[str]:
     """Say how much of it can be told from object size."""
-    sizes = [it for it in summary["between"] if it["size"] != "all"]
-    known = [it for it in sizes if it["difference"]["low"] is not None]
+    turned = [
+        _turned(it["difference"]) if it["first"] == PLAIN else it["difference"]
+        for it in summary["between"]
+        if it["size"] != "all" and PLAIN in (it["first"], it["second"])
+    ]
+    known = [_verdict(it) for it in turned if it["low"] is not None]
     told = (
         "The range and the size of the sphere go together, so that the same was asked within thirds of "
-        f"object size: {len(known)} of {len(sizes)} comparisons have ten patients on both sides of the "
-        f"range there, and {sum(_excludes(it['difference']) for it in known)} of these exclude no difference."
+        f"object size: {len(known)} of {len(turned)} comparisons have ten patients on both sides of the "
+        f"range there; of these the claim is supported in {known.count('supported')}, contradicted in "
+        f"{known.count('contradicted')}, and open in {known.count('open')}."
     )
     return [told]
 
@@ -246,10 +251,6 @@ def _verdict(value: Numbers) -> str:
     if value["low"] > 0:
         return "supported"
     return "contradicted" if value["high"] < 0 else "open"
-
-
-def _excludes(value: Numbers) -> bool:
-    return bool(value["low"] > 0 or value["high"] < 0)
 
 
 def _text(value: Numbers, *, signed: bool = True) -> str:

@@ -108,7 +108,7 @@ def summary(difference: dict[str, Any], share: dict[str, Any]) -> dict[str, Any]
         "patients": 40,
         "level": 0.95,
         "families": [family],
-        "between": [between],
+        "between": [between, {**between, "size": "<= 1"}],
         "sweeps": [family],
     }
 
@@ -130,6 +130,8 @@ def test_the_words_follow_the_intervals(
     page = sphere_section(summary(estimate(*difference), estimate(*share)))
     assert all(it in page for it in told)
     assert f"{NEARLY_ALL:.0%}" in page
+    asked = int(difference[1] is not None)
+    assert f"{asked} of 1 comparisons have ten patients on both sides" in page
     if difference[1] == -0.3:
         assert "UNETR less U-Net | +0.200 [+0.100, +0.300] | 40 | t, 95%" in page
 
