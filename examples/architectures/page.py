@@ -99,8 +99,9 @@ _LAYERS = """\
 ## How far activations move, layer by layer
 
 Mean Hellinger distance of a layer's activations between the clean and the perturbed picture, over the first,
-the middle and the last third of the layers, and the layers that move most. Wilm et al. find early layers most
-susceptible.
+the middle and the last third of the layers, and the layers that move most. In brackets the same distance between
+the clean pictures of two patients, which is what is usual: deeper layers hold fewer activations, so that chance
+alone sets them further apart. Wilm et al. find early layers most susceptible.
 """
 
 _RECIPES = """\
@@ -275,7 +276,8 @@ def _layers(summary: Summary) -> str:
         count = len(own["places"])
         for curve in own["curves"]:
             thirds = [
-                _mean(curve["distances"][k * count // 3 : (k + 1) * count // 3]) for k in range(3)
+                f"{_mean(curve['distances'][part])} ({_mean(own['between'][part])})"
+                for part in (slice(k * count // 3, (k + 1) * count // 3) for k in range(3))
             ]
             most = listed([f"{it + 1} of {count}" for it in curve["most"]]) if curve["most"] else ""
             rows.append(
