@@ -42,8 +42,8 @@ python examples/architectures/run.py --out work/architectures --tiny     # does 
 python examples/architectures/run.py --out work/architectures --full --device cuda
 ```
 
-To ask the same of your own checkpoints, see [Textures](textures.md), [Windows](windows.md) and
-[Skip connections](skips.md).
+To ask the same of your own checkpoints, see [Textures](textures.md), [Windows](windows.md),
+[Skip connections](skips.md) and [Layers](layers.md).
 """
 
 _DONE = """\
@@ -99,9 +99,9 @@ _LAYERS = """\
 ## How far activations move, layer by layer
 
 Mean Hellinger distance of a layer's activations between the clean and the perturbed picture, over the first,
-the middle and the last third of the layers, and the layers that move most. In brackets the same distance between
-the clean pictures of two patients, which is what is usual: deeper layers hold fewer activations, so that chance
-alone sets them further apart. Wilm et al. find early layers most susceptible.
+the middle and the last third of the layers, and the layers that move most. In brackets the same distance
+between the clean pictures of two patients, which is what is usual: deeper layers hold fewer activations, so
+that chance alone sets them further apart. Wilm et al. find early layers most susceptible.
 """
 
 _RECIPES = """\
@@ -344,9 +344,14 @@ def _left_open(made: Mapping[str, Any], settled: Sequence[Any]) -> str:
     total = len(made["pairs"])
     first = next((it["difference"] for it in made["pairs"]), None)
     how = f" ({method(first)})" if first is not None else ""
+    among = (
+        " Between those that are not beaten the order is open."
+        if len(made["not_beaten"]) > 1
+        else ""
+    )
     return (
         f"{len(settled)} of {total} pairs are settled by simultaneous intervals{how}; the other "
-        f"{total - len(settled)} the data leave open."
+        f"{total - len(settled)} the data leave open.{among}"
     )
 
 

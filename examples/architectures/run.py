@@ -1,6 +1,6 @@
 """Re-run the studies of architectures and skip connections: train, audit, weigh, and write the page.
 
-    python examples/architectures/run.py --out work/architectures            # two cores, under half an hour
+    python examples/architectures/run.py --out work/architectures            # two cores
     python examples/architectures/run.py --out work/architectures --tiny     # does it work at all?
     python examples/architectures/run.py --out work/architectures --full --device cuda
 

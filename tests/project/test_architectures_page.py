@@ -10,6 +10,7 @@ from typing import Any
 import networks
 import orderings
 import page
+import page_pictures
 import page_words
 import pytest
 from audits import LEVELS, MIXES, TINY_STUDY, jobs_of, write_audits
@@ -19,6 +20,8 @@ from training import train_one
 
 import auditor
 from auditor.config import load_config
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 def estimate(value: float | None, low: float | None = None, high: float | None = None) -> Any:
@@ -146,6 +149,34 @@ def test_a_network_that_never_fails_says_nothing_of_how_it_would() -> None:
 
 def test_a_question_without_numbers_is_not_on_the_page() -> None:
     assert orderings.answers(summary()) == []
+
+
+# ---------------------------------------------------------------- the committed page
+
+
+def committed() -> Any:
+    return json.loads((DOCS / "studies" / "architectures.json").read_text(encoding="utf-8"))
+
+
+def test_the_page_is_what_the_example_makes_of_the_committed_numbers() -> None:
+    assert (DOCS / "architectures.md").read_text(encoding="utf-8") == page.page(committed())
+
+
+def test_the_pictures_are_those_of_the_committed_numbers() -> None:
+    drawn = page_pictures.pictures(committed())
+    assert set(drawn) == set(page_pictures.PICTURES)
+    for name, content in drawn.items():
+        path = DOCS / "images" / "architectures" / f"{name}.svg"
+        assert path.read_text(encoding="utf-8") == content
+
+
+def test_every_number_of_a_mean_on_the_page_has_an_n_and_a_method() -> None:
+    found = committed()
+    cells = [it for own in found["directions"].values() for it in own["cells"]]
+    assert cells
+    for it in cells:
+        assert it["mean"]["n"] == found["design"]["patients"]
+        assert it["mean"]["method"]
 
 
 # ---------------------------------------------------------------- end to end
