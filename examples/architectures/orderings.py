@@ -76,7 +76,7 @@ def matched(summary: Summary) -> Answer | None:
         _KAMATH,
         "Trained and tested on the same easy blend, every network comes near a DSC of 1.",
         f"The interval of the mean DSC at a blend of {easy:g} lies above {NEAR_ONE:g}.",
-        counted(verdicts),
+        counted(verdicts, "networks in a direction"),
         (table(head, rows), _methods(summary, "cells", "mean")),
     )
 
@@ -128,7 +128,7 @@ def _losing(summary: Summary, question: str, *, heading: str, statement: str) ->
         statement,
         f"In the foreground direction, at tests of {HARD:g} and above, the interval of the difference of "
         f"losses from the test at {easy:g} lies above 0. The other direction is shown beside it.",
-        counted(verdicts),
+        counted(verdicts, "pairs at a test"),
         (table(head, rows), _methods(summary, "differences", "loss", question)),
     )
 
@@ -196,7 +196,7 @@ def _failing(
         f"Clopper-Pearson interval of the share of {kind} among the failures of a run (DSC below .5) lies "
         f"above {MOSTLY:g}. It is about other patients of that very checkpoint; runs are not adjusted for each "
         "other.",
-        counted(verdicts),
+        counted(verdicts, "training runs with a failure"),
         (table(head, rows),),
     )
 
@@ -240,7 +240,7 @@ def _finest(summary: Summary, *, beyond: bool) -> Answer | None:
         "Without its finest skip a U-Net does better than with all of them, and without any it does worst"
         + (", out of domain, too." if beyond else "."),
         f"Trained at {easy:g}, {where}, the intervals of both differences of mean DSC lie above 0.",
-        counted(verdicts),
+        counted(verdicts, "pairs at a test, in a direction"),
         (table(head, rows), _methods(summary, "differences", "difference", "finest")),
     )
 

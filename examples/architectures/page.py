@@ -226,7 +226,7 @@ def _post_hoc(summary: Summary) -> str:
     parts = [
         _CUT.rstrip(),
         table(("network", "cut", *_conditions(curves)), rows),
-        f"n = {first['n']}; intervals: {method(first)}, together for one way of cutting.",
+        f"n = {first['n']}; intervals: {method(first)}.",
     ]
     if retrained:
         parts += [

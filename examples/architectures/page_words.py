@@ -71,8 +71,8 @@ def apart(summary: Mapping[str, Any], pair: Mapping[str, Any]) -> str:
     return f"{title(summary, pair['first'])} less {title(summary, pair['second'])}"
 
 
-def counted(verdicts: Iterable[str]) -> str:
-    """Sum verdicts up: one word where all agree, else how many of each."""
+def counted(verdicts: Iterable[str], what: str = "") -> str:
+    """Sum verdicts up: one word where all agree, else how many of each, and of what."""
     found = Counter(verdicts)
     if not found:
         return "not assessable"
@@ -80,7 +80,7 @@ def counted(verdicts: Iterable[str]) -> str:
         return next(iter(found))
     total = sum(found.values())
     parts = [f"{it} in {found[it]} of {total}" for it in VERDICTS if found[it]]
-    return ", ".join(parts)
+    return ", ".join(parts) + (f" ({what})" if what else "")
 
 
 def listed(words: Sequence[str]) -> str:

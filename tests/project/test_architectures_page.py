@@ -117,7 +117,7 @@ def test_only_losses_at_hard_tests_answer_who_loses_more() -> None:
         difference(0.9, estimate(0.2, -0.1, 0.5), estimate(0.0)),
     ]
     told = answer("Gated skips against none", differences={"gated": rows})
-    assert told == "supported in 1 of 2, open in 1 of 2"
+    assert told == "supported in 1 of 2, open in 1 of 2 (pairs at a test)"
 
 
 def failed(tested: float, *runs: tuple[int, int]) -> dict[str, Any]:
@@ -136,7 +136,8 @@ def test_how_networks_fail_is_read_at_the_hardest_test_from_every_run() -> None:
     """10 of 10: lower limit .025^(1/10) = .69; 0 of 10: upper limit 1 - .69 = .31; 2 of 2: lower .16."""
     hardest = failed(0.9, (10, 10), (10, 0), (2, 2), (0, 0))
     told = answer("How they fail: the object fades", failures=[failed(0.5, (9, 0)), hardest])
-    assert told == "supported in 1 of 3, contradicted in 1 of 3, open in 1 of 3"
+    words = "supported in 1 of 3, contradicted in 1 of 3, open in 1 of 3"
+    assert told == f"{words} (training runs with a failure)"
     found = orderings.answers(summary(failures=[hardest]))[0].evidence[0]
     assert "10 of 10 [0.69, 1.00]; 0 of 10 [0.00, 0.31]; 2 of 2 [0.16, 1.00]" in found
     assert "22 of 80" in found
