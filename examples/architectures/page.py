@@ -31,9 +31,8 @@ _HEAD = """\
 This page re-runs, with the toolkit alone, a line of research on what makes segmentation networks robust: which
 architectures lose least when the texture of an object comes to look like that of its surroundings, and what
 their skip connections have to do with it (Kamath et al., MICCAI 2023; Computers in Biology and Medicine 184,
-2025; Wilm et al., arXiv 2402.08276, 2024), and what the size of a patch does (Kamath et al., Medical Imaging
-meets NeurIPS 2022). The page is made by the example from its own runs, words included: another run writes
-another page.
+2025; Wilm et al., arXiv 2402.08276, 2024){patches}. The page is made by the example from its own runs, words
+included: another run writes another page.
 
 ```bash
 pip install -c constraints.txt -e ".[dev]"
@@ -45,6 +44,10 @@ python examples/architectures/run.py --out work/architectures --full --device cu
 To ask the same of your own checkpoints, see [Textures](textures.md), [Windows](windows.md),
 [Skip connections](skips.md) and [Layers](layers.md).
 """
+
+_PATCHES = (
+    ",\nand what the size of a patch does (Kamath et al., Medical Imaging meets NeurIPS 2022)"
+)
 
 _DONE = """\
 What the table does not show, and what a difference between two rows may come from as well:
@@ -133,7 +136,7 @@ def page(summary: Summary) -> str:
     """
     asked = answers(summary)
     parts = [
-        _HEAD.rstrip(),
+        _HEAD.format(patches="" if summary["spheres"] is None else _PATCHES).rstrip(),
         _done(summary),
         _orderings(asked),
         *(_answer(number, it) for number, it in enumerate(asked, start=1)),
@@ -143,7 +146,9 @@ def page(summary: Summary) -> str:
         _layers(summary),
         _recipes(summary),
     ]
-    if summary["spheres"] is not None:
+    if summary["spheres"] is None:
+        parts.append("The sphere task, on what the size of a patch does, was left out of this run.")
+    else:
         parts.append(sphere_section(summary["spheres"]).rstrip())
     parts.append(_LIMITS.format(runs=len(summary["design"]["seeds"])).rstrip())
     return "\n\n".join(it for it in parts if it) + "\n"
