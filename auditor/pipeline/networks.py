@@ -28,6 +28,7 @@ __all__ = [
     "ablated_networks",
     "ablation_problems",
     "network_warnings",
+    "own_other_scans",
     "require_ablations",
     "unlike_other_scans",
 ]
@@ -117,6 +118,25 @@ def unlike_other_scans(looked: Looked) -> tuple[str, ...]:
             told.append(
                 f"systems.{spec.name}.ablate.image: has not the fed size of {count} of the "
                 f"{len(looked.geometries)} scans, which will be rejected; input.size gives all scans one size"
+            )
+    return tuple(told)
+
+
+def own_other_scans(looked: Looked) -> tuple[str, ...]:
+    """Warn of ablations by an image that is the scan of an audited case."""
+    told = []
+    for spec in looked.config.systems:
+        other = {it.split("[")[0] for it in spec.ablation.images_sha256} if spec.ablation else set()
+        own = [
+            case.case
+            for case in looked.cases
+            if any(role.startswith("image_") and it in other for role, it in case.digests)
+        ]
+        if own:
+            told.append(
+                f"systems.{spec.name}.ablate.image: is the scan of case {', '.join(own)}, which gets its own "
+                "activations, or its clean ones, and draws reliance towards 0; name an image that is none of "
+                "the cases, or exclude the case"
             )
     return tuple(told)
 

@@ -36,6 +36,7 @@ from auditor.pipeline.networks import (
     ablated_networks,
     ablation_problems,
     network_warnings,
+    own_other_scans,
     unlike_other_scans,
 )
 from auditor.pipeline.prediction_files import look_at_predictions
@@ -240,6 +241,7 @@ def look(
             *unused,
             *network_warnings(networks),
             *unlike_other_scans(looked),
+            *own_other_scans(looked),
             *(line for line in partly if line not in config.warnings),
         ),
         unattainable=unattainable_claims(config, patients, strata),

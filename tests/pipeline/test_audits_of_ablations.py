@@ -21,8 +21,9 @@ import auditor
 from auditor.config import load_config
 from auditor.errors import ConfigError, IntegrityError
 from auditor.pipeline import networks
+from auditor.pipeline.examination import Looked
 from auditor.pipeline.locking import lock, prepare
-from auditor.pipeline.preflight import look
+from auditor.pipeline.preflight import look, require
 from auditor.systems.runners import ProcessRunner
 
 SYSTEMS: dict[str, Any] = {
@@ -236,6 +237,23 @@ def test_the_other_scan_of_another_size_is_rejected_before_the_run(tmp_path: Pat
     assert "has not the fed size of 2 of the 2 scans, which will be rejected" in warning
     assert "systems.a: one dry case failed: rejected: the other image must have the fed" in problem
     assert "ablate by image needs scans of one size, or input.size" in problem
+
+
+def test_another_image_that_is_the_scan_of_a_case_is_warned_of(tmp_path: Path) -> None:
+    def warned(image: str) -> tuple[str, ...]:
+        systems = ablating(a={"skip": 0, "by": "image", "image": image})
+        asked = load_config(config(tmp_path, systems=systems))
+        cases, checked = require(asked)
+        return networks.own_other_scans(Looked(asked, cases, checked.geometries, {}))
+
+    config(tmp_path)  # writes the cases
+    (warning,) = warned("cases/phantom-002_mr.nii.gz")
+    assert warning.startswith("systems.a.ablate.image: is the scan of case phantom-002, which gets")
+    # which file it is does not matter, its bytes do
+    shutil.copy(tmp_path / "cases" / "phantom-002_mr.nii.gz", tmp_path / "copy.nii.gz")
+    assert warned("copy.nii.gz") == (warning,)
+    write_volume(tmp_path / "copy.nii.gz", [[[1.0] * 40] * 32] * 8)
+    assert warned("copy.nii.gz") == ()
 
 
 def test_a_changed_other_scan_is_another_audit(declared: Path, finished: auditor.Run) -> None:

@@ -66,6 +66,7 @@ def test_the_documented_audit_of_ablated_systems_reads_as_pasted_beside_the_demo
     checkpoints = Path(demo.__file__).parent / "checkpoints"
     shutil.copytree(checkpoints, tmp_path / "checkpoints")
     demo.write_cohort(tmp_path / "cases", patients=1, seed=1)
+    demo.write_cohort(tmp_path / "two-cases", patients=1, seed=2)
     (tmp_path / "skips.yaml").write_text(block, encoding="utf-8")
     found = load_config(tmp_path / "skips.yaml")
     names = [it.name for it in found.systems]
