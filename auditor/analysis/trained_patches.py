@@ -8,7 +8,8 @@ difference comes from; a sweep of one checkpoint (`window_sweep`) changes the wi
 
 **Conventions.** Those of `window_groups`. A system takes part when it declares its family and its training
 patch and runs under windows of that size. Checkpoints of one family and patch that share everything else
-are its training runs; other conditions of the training images, contracts or settings make another family.
+are its training runs, each checkpoint and each training seed once; other conditions of the training images,
+contracts or settings make another family.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 from auditor.analysis.properties import Properties
 from auditor.analysis.setup import AnalysisSetup
 from auditor.analysis.table import Column, Key
+from auditor.analysis.trained_systems import distinct
 from auditor.analysis.window_estimates import drop_between
 from auditor.analysis.window_groups import Member, Range, size_groups
 from auditor.analysis.window_sweep import (
@@ -64,14 +66,15 @@ def runs_by_patch(setup: AnalysisSetup) -> tuple[dict[str, Runs], dict[str, list
         # shares of foreground belong to one window with its overlap and grid
         rest = setup.windows[record.name].partition("[")[2].partition(";")[2]
         key = (record.family, (facts.condition, contract_beside_window(record), rest))
-        found = alike.setdefault(key, {}).setdefault(patch, [])
-        if any(it.sha256 == record.sha256 for it in found):
-            told.setdefault(record.family, []).append(
-                f"{record.name} is the same checkpoint as another run of {record.family} with patches of "
-                f"{patch}: it is no repetition, and is left out."
-            )
-            continue
-        found.append(record)
+        alike.setdefault(key, {}).setdefault(patch, []).append(record)
+    for (family, _), by_patch in alike.items():
+        for patch, records in by_patch.items():
+            by_patch[patch], left_out = map(list, distinct(records))
+            for it in left_out:
+                told.setdefault(family, []).append(
+                    f"{it.name} is the same checkpoint as another run of {family} with patches of {patch}, or "
+                    "has its training seed: it is no repetition, and is left out."
+                )
     return _named(alike), told
 
 

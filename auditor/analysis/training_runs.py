@@ -40,6 +40,9 @@ Floats = NDArray[np.float64]
 ENOUGH_RUNS = 3
 """Fewer runs of a family say nothing of other runs."""
 
+_ROUNDING = 1e-12
+"""A standard error below this, or below this share of the estimate, is rounding."""
+
 
 class Part(NamedTuple):
     """One independent source of variation of an estimate."""
@@ -93,7 +96,8 @@ def t_interval(
         Degenerate, without an interval, where nothing varies.
     """
     variance = math.fsum(it.variance for it in parts)
-    if variance == 0:
+    # equal numbers may differ in their last bits after averaging; that is no spread
+    if math.sqrt(variance) <= _ROUNDING * max(1.0, abs(value)):
         note = "it is the same in all patients and runs; the interval says nothing of others"
         return Estimate(value, n, "descriptive", status="degenerate", note=note)
     freedom = variance**2 / math.fsum(it.variance**2 / it.freedom for it in parts)

@@ -15,10 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.analysis.comparison import paired
-from auditor.analysis.intervals import FEW, studentized_interval
+from auditor.analysis.intervals import FEW
+from auditor.analysis.means import mean_estimate
 from auditor.analysis.setup import AnalysisSetup
 from auditor.analysis.table import over_patients
-from auditor.analysis.training_runs import ENOUGH_RUNS, Part, part_of, t_interval
+from auditor.analysis.training_runs import (
+    ENOUGH_RUNS,
+    Part,
+    difference_of_runs,
+    mean_of_runs,
+    part_of,
+    t_interval,
+)
 from auditor.analysis.window_groups import ENDS, Member
 from auditor.schema import Estimate, LossShare, RangeDrop, WindowCell, WindowDifference
 
@@ -64,26 +72,12 @@ def _of_whom(method: str, members: Sequence[Member]) -> str:
 def _mean(member: Member, where: Flags, setup: AnalysisSetup) -> Estimate:
     """Mean over the patients of a group, with its interval where they are enough."""
     values = member.over_patients(where, setup)
-    sample, level = values.mean(axis=0), setup.audit.interval_level
-    n = len(sample)
-    if n == 0:
+    if not values.shape[1]:
         return _NONE
-    mean = float(sample.mean())
-    if n < FEW:
-        return Estimate(mean, n, "descriptive", status="too_few", note=f"needs n >= {FEW}")
-    if len(values) >= ENOUGH_RUNS:
-        parts = [part_of(sample), part_of(values.mean(axis=1))]
-        method = "t on patients and training runs ({freedom})"
-        return t_interval(mean, parts, n=n, level=level, reach=_SHARE, method=method)
-    low, high = (
-        float(it[0])
-        for it in studentized_interval(sample[:, None], setup.weights(n), level=level, bounded=True)
-    )
-    if low == high:
-        note = "all patients have the same value; the interval says nothing of others"
-        return Estimate(mean, n, "descriptive", status="degenerate", note=note)
-    method = _of_whom("studentized bootstrap", [member])
-    return Estimate(mean, n, method, "two-sided", level, low, high)
+    level, seed = setup.audit.interval_level, setup.seed("bootstrap")
+    if not member.of_family:  # one checkpoint: nothing is said of training runs
+        return mean_estimate(values[0], level=level, seed=seed, least=0.0)
+    return mean_of_runs(values, level=level, seed=seed, reach=_SHARE)
 
 
 def differences(
@@ -94,54 +88,67 @@ def differences(
     rows = []
     for group, inside in {"all": known, **sizes}.items():
         values = {it.name: it.over_patients(known & inside, setup) for it in members}
-        rows += [
-            WindowDifference(*pair, group, it)
-            for pair, it in _pairs(values, members, setup, independent=True)
-        ]
-    for pair in itertools.combinations(members, 2):
-        if all(it.sides for it in pair):
-            values = _moved(*pair, known, setup)
-            rows += [
-                WindowDifference(*names, CHANGES_SIDE, it)
-                for names, it in _pairs(values, pair, setup, independent=False)
-            ]
+        rows += [WindowDifference(*pair, group, it) for pair, it in _pairs(values, members, setup)]
+    sided = [pair for pair in itertools.combinations(members, 2) if all(it.sides for it in pair)]
+    rows += [
+        WindowDifference(
+            one.name, other.name, CHANGES_SIDE, _moved(one, other, known, setup, pairs=len(sided))
+        )
+        for one, other in sided
+    ]
     return tuple(rows)
 
 
-def _moved(first: Member, second: Member, known: Flags, setup: AnalysisSetup) -> dict[str, Floats]:
-    """Scores inside and outside of cases that one window puts inside the range and the other outside."""
+def _moved(
+    first: Member, second: Member, known: Flags, setup: AnalysisSetup, *, pairs: int
+) -> Estimate:
+    """Inside less outside, of cases that one window puts inside the range and the other outside."""
     leaves = first.sides["inside"] & second.sides["outside"]
     enters = first.sides["outside"] & second.sides["inside"]
     one, other = first.scores, second.scores
     if len(one) != len(other):  # runs cannot be set side by side, their means can
         one, other = first.mean[None], second.mean[None]
-    swapped = {
-        first.name: np.where(leaves, one, other),
-        second.name: np.where(leaves, other, one),
-    }
     moved = known & (leaves | enters)
-    return {
-        name: np.stack([over_patients(it, setup.patient_numbers, moved) for it in scores])
-        for name, scores in swapped.items()
-    }
+    apart = np.stack(
+        [
+            over_patients(it, setup.patient_numbers, moved)
+            for it in np.where(leaves, one - other, other - one)
+        ]
+    )
+    n, level = apart.shape[1], setup.audit.interval_level
+    if n == 0:
+        return _NONE
+    each = 1.0 - (1.0 - level) / pairs
+    adjusted = ", Bonferroni over pairs" if pairs > 1 else ""
+    if len(apart) < ENOUGH_RUNS or n < FEW:
+        means = {first.name: apart.mean(axis=0), second.name: np.zeros(n)}
+        (pair,) = paired(means, setup.weights(n), level=each, higher_is_better=True, reach=1.0)
+        if pair.difference.low is None:
+            return pair.difference
+        method = _of_whom(f"paired studentized bootstrap{adjusted}", [first, second])
+        return replace(pair.difference, method=method, level=level)
+    return t_interval(
+        float(apart.mean()),
+        [part_of(apart.mean(axis=0)), part_of(apart.mean(axis=1))],
+        n=n,
+        level=level,
+        each=each,
+        reach=_DIFFERENCE,
+        method="t on patients and training runs ({freedom})" + adjusted,
+    )
 
 
 def _pairs(
-    values: Mapping[str, Floats],
-    members: Sequence[Member],
-    setup: AnalysisSetup,
-    *,
-    independent: bool,
+    values: Mapping[str, Floats], members: Sequence[Member], setup: AnalysisSetup
 ) -> list[tuple[tuple[str, str], Estimate]]:
     """Compare (runs, patients) pair by pair, simultaneously.
 
     Parameters
     ----------
     values : name -> (runs, patients)
+        The runs of one have nothing to do with those of another.
     members : behind them
     setup : the audit
-    independent : whether the runs of one have nothing to do with those of the other; else the n-th of one
-        is set beside the n-th of the other
     """
     n = next(iter(values.values())).shape[1]
     pairs = list(itertools.combinations(values, 2))
@@ -155,24 +162,13 @@ def _pairs(
         said = [replace(it, method=_of_whom(it.method, members)) for it in told]
         kept = [new if old.low is not None else old for old, new in zip(told, said, strict=True)]
         return list(zip(pairs, kept, strict=True))
-    each = 1.0 - (1.0 - level) / len(pairs)
-    estimates = []
-    for a, b in pairs:
-        apart = values[a].mean(axis=0) - values[b].mean(axis=0)
-        runs = [values[it].mean(axis=1) for it in (a, b)]
-        parts = [part_of(it) for it in runs] if independent else [part_of(runs[0] - runs[1])]
-        estimates.append(
-            t_interval(
-                float(apart.mean()),
-                [part_of(apart), *parts],
-                n=n,
-                level=level,
-                each=each,
-                reach=_DIFFERENCE,
-                method="t on patients and training runs ({freedom}), Bonferroni over pairs",
-            )
+    return [
+        (
+            (a, b),
+            difference_of_runs(values[a], values[b], level=level, pairs=len(pairs), reach=1.0),
         )
-    return list(zip(pairs, estimates, strict=True))
+        for a, b in pairs
+    ]
 
 
 def drops(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -20,9 +21,16 @@ from rows_tables import Cohort, setup_of, table_of
 from scipy import stats
 
 from auditor.analysis import summarise
+from auditor.analysis.intervals import studentized_interval
 from auditor.analysis.trained_patches import runs_by_patch
-from auditor.analysis.training_runs import Part, part_of, t_interval
-from auditor.analysis.window_estimates import CHANGES_SIDE, drop_between, losses
+from auditor.analysis.training_runs import (
+    Part,
+    difference_of_runs,
+    mean_of_runs,
+    part_of,
+    t_interval,
+)
+from auditor.analysis.window_estimates import CHANGES_SIDE, differences, drop_between, losses
 from auditor.analysis.window_groups import Member, sides_of
 from auditor.analysis.window_sweep import swept
 from auditor.schema import AblationSpec, Results, TrainingFacts, WindowStudy
@@ -165,7 +173,8 @@ def test_fewer_than_three_runs_speak_of_themselves_alone() -> None:
     cell = next(
         it.mean for it in study.cells if (it.use, it.side, it.size) == (SMALL, "all", "all")
     )
-    assert cell.method == "studentized bootstrap, over patients of these 2 training runs alone"
+    told = "studentized bootstrap (4000 draws), over patients of these 2 training runs alone"
+    assert cell.method == told
     assert cell.low is not None
     whole = next(it.difference for it in study.differences if it.group == "all")
     assert whole.method.endswith("over patients of these 3 training runs alone")
@@ -181,6 +190,15 @@ def test_what_is_no_training_run_is_told_or_left_out() -> None:
     families, told = runs_by_patch(twin)
     assert len(families["unet"]["32x32x32"]) == 2
     assert "unet-32-s2 is the same checkpoint as another run" in told["unet"][0]
+    # another export of the same run is no further run
+    export = changed(base, "unet-32-s3", training_seed=1)
+    families, told = runs_by_patch(export)
+    assert [it.name for it in families["unet"]["32x32x32"]] == ["unet-32-s1", "unet-32-s2"]
+    assert "unet-32-s3 is the same checkpoint as another run" in told["unet"][0]
+    assert "or has its training seed" in told["unet"][0]
+    # what has no digest is known by its seed alone
+    bare = replace(base, systems=tuple(replace(it, sha256="") for it in base.systems))
+    assert len(runs_by_patch(bare)[0]["unet"]["32x32x32"]) == 3
     ablated = changed(base, "unet-32-s2", ablation=AblationSpec((1,), "mean"))
     assert len(runs_by_patch(ablated)[0]["unet"]["32x32x32"]) == 2
     # trained on other images: a family of its own
@@ -210,6 +228,68 @@ def test_parts_add_up_and_nothing_varying_gives_no_interval() -> None:
     assert found.method == "t (12.8 degrees of freedom)"
     flat = t_interval(0.5, [Part(0.0, 4)], n=5, level=0.95, method="t")
     assert (flat.low, flat.status) == (None, "degenerate")
+
+
+def test_the_last_bits_of_equal_numbers_are_no_spread() -> None:
+    scores = np.full((3, 13), 0.1)
+    assert 0 < scores.mean(axis=0).var() < 1e-30
+    alike = mean_of_runs(scores, level=0.95, seed=1, reach=(0.0, 1.0))
+    assert (alike.low, alike.status) == (None, "degenerate")
+    runs = np.random.default_rng(0).random((3, 13))
+    # the same runs in another order: the sums differ in their last bits
+    shuffled = runs[[1, 2, 0]]
+    assert 0 < abs(runs.mean(axis=0) - shuffled.mean(axis=0)).max() < 1e-15
+    for same in (scores, 0.5 + scores, 300 + scores):
+        found = difference_of_runs(same, same + 0.2, level=0.95)
+        assert (found.low, found.status) == (None, "degenerate")
+
+
+@pytest.mark.parametrize(("runs", "patches"), [((3, 3, 3), 3), ((1, 1, 1), 3), ((3, 3), 2)])
+def test_cases_that_change_their_side_are_compared_for_all_pairs_at_once(
+    runs: tuple[int, ...], patches: int
+) -> None:
+    """Windows halve the share: every pair of them moves other cases, and the pairs share the level."""
+    cohort = setup_of(Cohort(patients=60, perturbations=()))
+    rng = np.random.default_rng(5)
+    members = []
+    for patch, number in zip(range(patches), runs, strict=True):
+        shares = 0.5**patch * np.linspace(0.01, 0.4, 60)
+        scores = np.clip(rng.normal(0.7, 0.05, 60) + rng.normal(0, 0.02, (number, 60)), 0, 1)
+        sides = sides_of(shares, [(0.05, 0.2)])
+        members.append(Member(f"p{patch}", (), scores, shares, sides, of_family=True))
+    rows = [it for it in differences(members, {}, cohort) if it.group == CHANGES_SIDE]
+    pairs = list(itertools.combinations(members, 2))
+    assert [(it.first, it.second) for it in rows] == [(a.name, b.name) for a, b in pairs]
+    each = 1 - 0.05 / len(pairs)
+    for row, (a, b) in zip(rows, pairs, strict=True):
+        apart = np.concatenate(
+            [
+                (a.scores - b.scores)[:, a.sides["inside"] & b.sides["outside"]],
+                (b.scores - a.scores)[:, a.sides["outside"] & b.sides["inside"]],
+            ],
+            axis=1,
+        )
+        n = apart.shape[1]
+        found = row.difference
+        assert (found.n, found.level) == (n, 0.95)
+        assert found.value == pytest.approx(apart.mean())
+        assert ("Bonferroni over pairs" in found.method) == (len(pairs) > 1)
+        assert found.low is not None
+        assert found.high is not None
+        if runs[0] < 3:
+            # in the order of the patients, whichever way they moved
+            of_patients = np.where(
+                a.sides["inside"] & b.sides["outside"], a.scores[0] - b.scores[0], b.scores[0] - a.scores[0]
+            )[(a.sides["inside"] & b.sides["outside"]) | (a.sides["outside"] & b.sides["inside"])]  # fmt: skip
+            low, high = studentized_interval(
+                of_patients[:, None], cohort.weights(n), level=each, bounded=False
+            )
+            # symmetric in |T| there, of either tail here
+            assert (found.high - found.low) == pytest.approx(high[0] - low[0], rel=0.1)
+            continue
+        parts = [part_of(apart.mean(axis=0)), part_of(apart.mean(axis=1))]
+        expected = t_interval(found.value or 0.0, parts, n=n, level=0.95, each=each, method="")
+        assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
 
 
 def test_the_drop_between_families_errs_no_more_often_than_it_says() -> None:
