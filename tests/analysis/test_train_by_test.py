@@ -134,6 +134,16 @@ def test_losses_count_from_clean_where_the_trained_level_was_not_tested() -> Non
     assert hard.loss.value == pytest.approx(0.5)
 
 
+def test_no_loss_is_told_where_neither_the_trained_level_nor_clean_was_tested() -> None:
+    made = studied(two_runs())
+    kept = {key: it for key, it in made.columns.items() if key.severity == 9.0}
+    (matrix,) = train_test(replace(made, columns=kept))
+    (only,) = matrix.cells
+    assert (only.tested, only.mean.value) == (0.9, pytest.approx(0.2))
+    assert (only.loss.value, only.loss.status) == (None, "not_assessable")
+    assert "neither the level of the training nor clean was tested" in only.loss.note
+
+
 def test_rounding_of_a_level_hides_no_baseline() -> None:
     nets = [replace(it, trained=(BLEND, 0.30000000000000004 / 3)) for it in two_runs()]
     (matrix,) = train_test(studied(nets))

@@ -343,6 +343,7 @@ def test_a_graph_with_a_fixed_batch_and_half_precision(tmp_path: Path) -> None:
         ("a", "Conv", 2),
         ("out", "Relu", 2),
     ]
+    assert [it.voxels for it in layers] == [8 * 6, 8 * 6]  # of one scan, not of its three copies
     halves = [torch.from_numpy(it.astype(np.float16)[None]) for it in scans]
     values = [
         torch.conv2d(it.float(), torch.from_numpy(weight).float(), padding=1) for it in halves
@@ -538,3 +539,7 @@ def test_exported_programs_are_read_like_scripts(tmp_path: Path) -> None:
     exported = measured(of_exported(path).model, scans)
     script = measured(of_script(save_script(Net().eval(), tmp_path / "net.pt")).model, scans)
     assert [it.distances for it in exported] == [it.distances for it in script]
+    pair = save_exported(Net().eval(), tmp_path / "pair.pt2", torch.zeros(2, 1, 8, 6))
+    in_pairs = measured(of_exported(pair).model, scans)
+    assert [it.voxels for it in in_pairs] == [it.voxels for it in script]
+    assert in_pairs[-1].distances == pytest.approx(script[-1].distances, abs=0.02)

@@ -1,7 +1,7 @@
 """The child's answer when it is asked how far layers move between scans.
 
 Windows are run one at a time: a batch that is filled up with copies would count its last window more often
-than the others. What is kept of the clean scan, the range and the histogram of each channel, serves the next
+than the others. A network that was exported for a batch is run on copies of each, which changes no share. What is kept of the clean scan, the range and the histogram of each channel, serves the next
 question about the same scan.
 """
 
@@ -104,13 +104,14 @@ class LayerMeter:
         known = {name: header[name] for name in ("input_layout", "window", "bins")}
         reference = self._of_clean(clean, windows, known, inputs)
         distances = [self._distances(reference, windows(it), header["bins"]) for it in others]
+        copies = _copies(self._model)
         return [
             {
                 "name": layer.name[:200],
                 "operator": layer.operator[:80],
                 "resolution": list(layer.resolution),
                 "channels": layer.channels,
-                "voxels": 0 if counts is None else int(counts[0].sum()),
+                "voxels": 0 if counts is None else int(counts[0].sum()) // copies,
                 "distances": [it[place] for it in distances],
             }
             for place, (layer, counts) in enumerate(
@@ -207,6 +208,12 @@ class LayerMeter:
         from auditor.systems.layers.torch_taps import TorchTaps
 
         return TorchTaps(self._model, layers)
+
+
+def _copies(model: Any) -> int:  # noqa: ANN401  # any kind
+    """How often each window is run at once: as often as the batch for which the network was exported."""
+    declared = model.inputs[0]["sizes"] if model.inputs else ()
+    return declared[0] if declared and isinstance(declared[0], int) and declared[0] else 1
 
 
 def _other_channels(layer: Layer) -> str:
