@@ -312,6 +312,16 @@ def test_families_trained_at_other_levels_are_not_compared() -> None:
     assert family_differences(studied(moved)) == ()
 
 
+def test_families_are_compared_at_every_level_at_which_both_were_trained() -> None:
+    easy = cohort(5, loss={"a": 0.1, "b": 0.2})
+    hard = [replace(it, name=f"{it.name}-hard", trained=(BLEND, 0.9)) for it in easy]
+    found = family_differences(studied([*easy, *hard]))
+    places = [(level, test) for level in (0.1, 0.9) for test in (0.0, 0.1, 0.9)]
+    assert [(it.trained, it.tested, it.first, it.second) for it in found] == [
+        (*place, "a", "b") for place in places
+    ]
+
+
 def test_a_metric_of_which_less_is_better_loses_upwards_and_has_no_range() -> None:
     nets = cohort(6, loss={"a": -30.0, "b": -40.0})
     made = studied(nets, metric=replace(HD95, name="dsc"))
@@ -333,6 +343,62 @@ def test_a_case_without_a_number_in_one_run_counts_in_none() -> None:
     (matrix,) = train_test(studied([none, nets[1]]))
     assert cell(matrix, 0.1, 0.9).mean.status == "not_assessable"
     assert cell(matrix, 0.1, 0.9).spread is None
+
+
+def test_families_are_compared_on_the_cases_of_both() -> None:
+    nets = cohort(8, loss={"a": 0.1, "b": 0.2})
+    lacking = [math.nan, *nets[0].scores[2][1:]]  # case 1 of one run of a
+    nets[0] = replace(nets[0], scores=[*nets[0].scores[:2], lacking])
+    ((_, found),) = pick(family_differences(studied(nets)), 0.9).items()
+    a, b = (
+        np.array([it.scores[2][1:] for it in nets if it.family == family]) for family in ("a", "b")
+    )
+    assert (found.difference.n, found.loss.n) == (13, 13)
+    assert found.difference.value == pytest.approx(a.mean() - b.mean())
+
+
+def without(made: Studied, system: str, severity: float) -> Studied:
+    kept = {
+        key: it
+        for key, it in made.columns.items()
+        if (key.system, key.severity) != (system, severity)
+    }
+    return replace(made, columns=kept)
+
+
+def test_only_tests_that_every_run_went_through_are_laid_out() -> None:
+    (matrix,) = train_test(without(studied(two_runs()), "u2", 9.0))
+    assert [it.tested for it in matrix.cells] == [0.0, 0.1]
+    assert [it.systems for it in matrix.cells] == [("u1", "u2")] * 2
+
+
+def test_losses_from_different_tests_are_not_compared() -> None:
+    nets = cohort(9, loss={"a": 0.1, "b": 0.2})
+    made = without(studied(nets), "b-2", 1.0)  # b loses from clean, a from the level of its training
+    ((_, found),) = pick(family_differences(made), 0.9).items()
+    assert found.difference.low is not None
+    assert (found.loss.value, found.loss.status) == (None, "not_assessable")
+    assert "no test in common from which losses would count" in found.loss.note
+
+
+def test_losses_differ_by_two_at_most() -> None:
+    """One family gains all, the other loses all: 2; runs that vary as much reach beyond it."""
+    nets = []
+    for family, hard in (("a", (0.0, 0.0, 1.0)), ("b", (1.0, 1.0, 0.0))):
+        for run, end in enumerate(hard, 1):
+            start = [1.0 - end] * 12
+            nets.append(
+                Net(f"{family}-{run}", family, run, (BLEND, 0.1), [start, start, [end] * 12])
+            )
+    # losses: a 1, 1, -1 and b -1, -1, 1; means 1/3 and -1/3
+    ((_, found),) = pick(family_differences(studied(nets)), 0.9).items()
+    assert found.loss.value == pytest.approx(2 / 3)
+    # the runs of either: s^2 = 4/3, over 3; 4 degrees of freedom
+    half = 2 * stats.t.ppf(0.975, 4) * math.sqrt(2 / 9)
+    assert 2 / 3 + half > 2
+    assert (found.loss.low, found.loss.high) == (pytest.approx(2 / 3 - half), 2.0)
+    # a mean cannot differ by more than 1
+    assert (found.difference.low, found.difference.high) == (-1.0, pytest.approx(half / 2 - 1 / 3))
 
 
 def test_order_of_systems_moves_no_number() -> None:
