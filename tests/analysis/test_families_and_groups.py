@@ -183,3 +183,14 @@ def test_only_what_was_trained_alike_is_set_side_by_side() -> None:
     # every family once trained: other levels of other families part nothing
     once = trained(base.systems[1:], (0.9, 0.1, 0.1))
     assert list(families_trained_alike(once)) == [""]
+
+
+def test_families_of_several_patches_are_set_side_by_side_patch_by_patch() -> None:
+    base = setup(FOUR, metrics=(DSC,))
+    patches = {"u1": (32, 32), "u2": (64, 64), "n1": (32, 32), "v1": (64, 64)}
+    records = [replace(it, training=TrainingFacts(patches[it.name])) for it in base.systems]
+    found = families_trained_alike(records)
+    assert {words: list(it) for words, it in found.items()} == {
+        "patch 32x32": ["unet", "noskip"],
+        "patch 64x64": ["unet", "vnet"],
+    }

@@ -33,7 +33,7 @@ class Net:
 
     name: str
     family: str
-    seed: int
+    seed: int | None
     trained: tuple[str, float] | None
     scores: Sequence[Sequence[float]]
     """(tests, cases)."""
@@ -399,6 +399,12 @@ def test_losses_differ_by_two_at_most() -> None:
     assert (found.loss.low, found.loss.high) == (pytest.approx(2 / 3 - half), 2.0)
     # a mean cannot differ by more than 1
     assert (found.difference.low, found.difference.high) == (-1.0, pytest.approx(half / 2 - 1 / 3))
+
+
+def test_seeds_that_are_not_stated_are_not_the_same() -> None:
+    bare = [replace(it, seed=None) for it in two_runs()]
+    (matrix,) = train_test(studied(bare))
+    assert (matrix.cells[0].systems, matrix.left_out) == (("u1", "u2"), ())
 
 
 def test_order_of_systems_moves_no_number() -> None:
