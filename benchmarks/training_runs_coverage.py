@@ -1,8 +1,8 @@
 """How often intervals about patients and training runs err, by how much more runs vary than patients do.
 
-Scores of patient i in run r: patient + run + residual, all normal. The share of the runs is the variance of a mean
-that runs add, over what patients add. A mean of one family, a difference of two with as many runs, and one
-of a family with 3 runs and one with 10. Nominal: .05.
+Scores of patient i in run r: patient + run + residual, all normal. A column is the variance that three runs add
+to a mean, over that of its patients. A mean of one family, a difference of two with as many runs, and one of
+a family with 3 runs and one with 10. Nominal: .05.
 
 Usage: python benchmarks/training_runs_coverage.py     (a minute)
 """

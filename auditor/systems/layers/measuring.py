@@ -1,8 +1,9 @@
 """The child's answer when it is asked how far layers move between scans.
 
 Windows are run one at a time: a batch that is filled up with copies would count its last window more often
-than the others. A network that was exported for a batch is run on copies of each, which changes no share. What is kept of the clean scan, the range and the histogram of each channel, serves the next
-question about the same scan.
+than the others. A network that was exported for a batch is run on copies of each, which changes no share.
+What is kept of the clean scan, the range and the histogram of each channel, serves the next question about
+the same scan.
 """
 
 from __future__ import annotations
