@@ -112,6 +112,7 @@ def _of_system(
         return LayerSusceptibility(system, (), (), note=f"no distances: {why}")
     clean = rows.columns["perturbation"] == CLEAN
     between, lost = _over_cases(Rows(rows.columns.at(clean)), layers, setup)
+    merges = _merges_of_constants(system, layers, setup)
     curves = []
     for spec in setup.perturbations:
         for severity, level in zip(spec.severities, spec.levels, strict=True):
@@ -127,7 +128,7 @@ def _of_system(
                     level=level,
                     unit=spec.unit,
                     distances=_means(values, layers, setup),
-                    most=_most(values, layers),
+                    most=_most(values, layers, merges),
                     missing=missing,
                     below_from=(below := _below(values, between, layers, setup))[0],
                     below_how=below[1],
@@ -259,10 +260,44 @@ def _assessed(values: Floats, layers: _Layers) -> list[int]:
     ]
 
 
-def _most(values: Floats, layers: _Layers) -> tuple[int, ...]:
-    means = {place: float(np.nanmean(values[place])) for place in _assessed(values, layers)}
+def _most(values: Floats, layers: _Layers, merges: frozenset[int]) -> tuple[int, ...]:
+    means = {
+        place: float(np.nanmean(values[place]))
+        for place in _assessed(values, layers)
+        if place not in merges
+    }
     order = sorted(means, key=lambda place: (-means[place], place))
     return tuple(place for place in order[:_MOST_NAMED] if means[place] > 0)
+
+
+def _merges_of_constants(system: str, layers: _Layers, setup: AnalysisSetup) -> frozenset[int]:
+    """Find the concatenations that hold channels of one value, as an ablation put it there.
+
+    Any other value is at distance 1 from it, so that they would always seem to move most. Records of skip
+    connections name the operator and the resolution of a merge; what else is joined there is left out as well.
+    """
+    ablation = next((it.ablation for it in setup.systems if it.name == system), None)
+    if ablation is None or not (
+        ablation.by in {"zero", "mean"} or (ablation.by == "dose" and ablation.strength == 0)
+    ):
+        return frozenset()
+    replaced = {
+        (skip.operator, skip.resolution)
+        for network in setup.networks
+        if system in network.systems
+        for skip in network.skips
+        if not ablation.skips or skip.level in ablation.skips or skip.source in ablation.skips
+        if skip.operator.casefold().startswith(("cat", "concat"))
+    }
+    return frozenset(
+        place
+        for place, told in enumerate(layers.told)
+        if (told["operator"], _sizes(told["resolution"])) in replaced
+    )
+
+
+def _sizes(told: object) -> tuple[int, ...]:
+    return tuple(told) if isinstance(told, list) else ()
 
 
 def _below(
@@ -299,12 +334,11 @@ def _facts(
 ) -> LayerFacts:
     assert setup.layers is not None  # asked before
     voxels = _voxels(told)
-    resolution = told["resolution"]
     return LayerFacts(
         place=place,
         name=str(told["name"]),
         operator=str(told["operator"]),
-        resolution=tuple(resolution) if isinstance(resolution, list) else (),
+        resolution=_sizes(told["resolution"]),
         channels=_whole(told["channels"]),
         voxels=voxels,
         floor=floor_of(voxels, setup.layers.bins) if voxels else 1.0,

@@ -56,7 +56,8 @@ class LayerCurve:
     distances: tuple[Estimate, ...]
     """Of each layer: mean over patients of the Hellinger distance to the clean scan, in [0, 1]."""
     most: tuple[int, ...]
-    """Places of the layers that move most, at most three, the largest distance first."""
+    """Places of the layers that move most, at most three, the largest distance first; without concatenations
+    that hold channels of one value where an ablation put it."""
     below_from: int | None
     """Place from which on every layer that is assessed is closer to its clean scan than patients are to each
     other; None: there is none."""

@@ -35,7 +35,8 @@ HYPOTHESIS = (
 )
 REPLACED = (
     "Where a skip connection is replaced by one value a channel, its merge holds channels of one value, which "
-    "are at distance 1 from any other one: read the layers behind the merge."
+    "are at distance 1 from any other one: read the layers behind the merge. A concatenation of such channels "
+    "is not counted among what moves most."
 )
 FLOOR = (
     "Floor: about how far two samples of so many independent voxels and one law are apart, "

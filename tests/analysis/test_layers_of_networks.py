@@ -14,7 +14,15 @@ from rows_tables import NOISE, rows_of, table_of
 from auditor.analysis import summarise
 from auditor.analysis.intervals import studentized_interval
 from auditor.analysis.layers import floor_of, layer_susceptibility
-from auditor.schema import LayerSpec, LayerSusceptibility, Row, encode
+from auditor.schema import (
+    AblationSpec,
+    LayerSpec,
+    LayerSusceptibility,
+    NetworkFacts,
+    NetworkSkip,
+    Row,
+    encode,
+)
 
 
 def found(rows: list[Row], made: object = None, bins: int = 64) -> LayerSusceptibility:
@@ -81,6 +89,41 @@ def test_what_moves_most_and_where_it_is_absorbed() -> None:
     assert (four.most, four.below_from) == ((1, 0, 3), 3)  # .08, .16, .04
     assert "95%" in one.below_how.replace(" ", "")
     assert "n >= 12" in one.below_how
+
+
+@pytest.mark.parametrize(
+    ("ablation", "operator", "most"),
+    [
+        # layer 1, 32 x 32, joins the skip of level 1 and would be first: .04 s against .02 s of layer 0
+        (None, "Concat", (1, 0, 3)),
+        (AblationSpec((1,), "mean"), "Concat", (0, 3)),
+        (AblationSpec(("skip#1",), "zero"), "cat", (0, 3)),
+        (AblationSpec((), "dose", 0.0), "Concat", (0, 3)),
+        (AblationSpec((), "dose", 0.5), "Concat", (1, 0, 3)),
+        (AblationSpec((), "noise", 1.0), "Concat", (1, 0, 3)),
+        (AblationSpec((0,), "mean"), "Concat", (1, 0, 3)),  # the skip of level 1 is as it was
+        (AblationSpec((1,), "mean"), "Add", (1, 0, 3)),  # a sum with a constant is none
+    ],
+)
+def test_a_concatenation_with_a_constant_is_not_what_moves_most(
+    ablation: AblationSpec | None, operator: str, most: tuple[int, ...]
+) -> None:
+    def joined(row: Row) -> Row:
+        known = json.loads(row.facts or "{}")
+        changes = {"operator": operator, "resolution": [32, 32]}
+        return replace(row, facts=facts(1, **changes)) if known["place"] == 1 else row
+
+    made = cohort()
+    setup = layer_setup(made)
+    skips = tuple(
+        NetworkSkip(level, (size, size), 8, f"skip#{level}", operator, nested=False, places=1)
+        for level, size in enumerate((48, 32))
+    )
+    network = NetworkFacts(("net",), (1, 1, 64, 64), skips, True, True, (16, 16))  # noqa: FBT003
+    systems = (replace(setup.systems[0], ablation=ablation),)
+    asked = replace(setup, systems=systems, networks=(network,))
+    (it,) = layer_susceptibility(table_of(layer_rows(made, joined)), asked)
+    assert {curve.most for curve in it.curves} == {most}
 
 
 def test_what_is_not_below_at_the_end_is_not_absorbed() -> None:
