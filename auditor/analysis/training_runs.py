@@ -7,8 +7,10 @@ Student t interval with the degrees of freedom of Satterthwaite (Biometrics Bull
     SE2 = sum of v_i,   df = SE2^2 / sum of (v_i^2 / df_i).
 
 A bootstrap of three runs knows too little of how runs vary. The part of the patients and that of the runs
-both hold what is particular to a run *and* a patient, so that the intervals are a little wide; how often
-they err is measured (docs/decisions/0028-recipes.md, benchmarks/family_size.py).
+both hold what is particular to a run *and* a patient, which makes the intervals a little wide; degrees of
+freedom that are estimated from three runs make that of a mean a little short where runs vary more than
+patients. How often they err is measured (docs/windows.md, benchmarks/training_runs_coverage.py and
+family_size.py).
 """
 
 from __future__ import annotations

@@ -108,6 +108,17 @@ def test_a_group_weighs_its_families_alike_however_many_runs_they_have() -> None
     assert found["no_skip"].spread is None
 
 
+def test_a_condition_that_one_family_lacks_is_not_set_side_by_side() -> None:
+    scores = {**SCORES, "v1": {CLEAN: SCORES["v1"][CLEAN]}}
+    found = named(family_measures(columns_of(scores), setup(FOUR, metrics=(DSC,))))
+    # clean alone: .8 and .7 of unet, .7 and .6 of noskip, .8 and .9 of vnet
+    assert [found[it].best for it in ("unet", "noskip", "vnet")] == pytest.approx([0.25, 0, 0.75])
+    assert found["vnet"].perturbed is None
+    assert found["unet"].perturbed is not None
+    assert found["standard"].perturbed is None  # no mean over one of its two families
+    assert found["standard"].clean == pytest.approx((0.75 + 0.85) / 2)
+
+
 def test_both_policies_for_distances_without_end() -> None:
     """One run of two has no distance: the mean with the diagonal, or the diagonal."""
     scores: dict[str, Values] = {

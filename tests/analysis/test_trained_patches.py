@@ -244,6 +244,17 @@ def test_the_last_bits_of_equal_numbers_are_no_spread() -> None:
         assert (found.low, found.status) == (None, "degenerate")
 
 
+@pytest.mark.parametrize("runs", [1, 2, 3])
+def test_a_mean_does_not_leave_what_is_possible(runs: int) -> None:
+    scores = np.linspace(0.4, 1.0, 12) + np.array([[0.0], [0.01], [-0.01]])[:runs]
+    free = mean_of_runs(scores, level=0.95, seed=1, reach=None)
+    held = mean_of_runs(scores, level=0.95, seed=1, reach=(0.69, 0.71))
+    assert free.low is not None
+    assert free.high is not None
+    assert free.low < 0.69 < 0.71 < free.high
+    assert (held.low, held.high) == (0.69, 0.71)
+
+
 @pytest.mark.parametrize(("runs", "patches"), [((3, 3, 3), 3), ((1, 1, 1), 3), ((3, 3), 2)])
 def test_cases_that_change_their_side_are_compared_for_all_pairs_at_once(
     runs: tuple[int, ...], patches: int

@@ -134,18 +134,18 @@ def test_a_good_prediction_has_a_third_to_three_times_the_volume(share: float) -
 
 
 def test_pixels_have_no_millilitres() -> None:
-    """Of a picture without a spacing volumes are pixels."""
+    """Of a picture without a spacing volumes are pixels: 192 are exactly twice 96."""
     base = setup_for(1)
     pixels = {
         case: replace(it, unit="px", spacing=(1.0, 1.0, 1.0))
         for case, it in base.geometries.items()
     }
     rows = [
-        replace(row, predicted_volume_ml=193.0) if row.record == "evaluation" else row
+        replace(row, predicted_volume_ml=192.0) if row.record == "evaluation" else row
         for row in drawn([(0.1, 1, "ok", "")])
     ]
     (found,) = counted(rows, replace(base, geometries=pixels))
-    assert (found.over, found.n) == (1, 1)
+    assert (found.misplaced, found.over, found.n) == (1, 0, 1)
 
 
 def test_properties_rows_do_not_disturb() -> None:
@@ -169,3 +169,6 @@ def test_runs_of_a_family_are_counted_together_and_ablated_systems_are_none_of_t
         ("system", "cut"), ("system", "net"), ("system", "other"), ("family", "unet"),
     ]  # fmt: skip
     assert (found[3].n, found[3].empty, found[3].unknown) == (20, 2, 6)
+    # a family of one run is that run
+    alone = replace(base, systems=(systems[0], *base.systems[1:]))
+    assert {it.scope for it in counted(rows, alone)} == {"system"}
