@@ -175,29 +175,46 @@ def test_eight_bits_that_skip_are_refused_and_numbers_around_them_are_not(tmp_pa
 
 
 class Undecided(nn.Module):
-    """Runs other operators when an image is bright."""
+    """Runs other operators when an image is bright, or large: one more, another, or one less at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
         super().__init__()
-        self.net = OneSkip()
+        self.net, self.what = OneSkip(), what
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        if bool(x.mean() > 1):
+        bright = bool(x.mean() > 1)
+        if self.what == "more" and bright:
             x = torch.relu(x)
+        if self.what == "size" and x.shape[2] > 12:
+            x = torch.relu(x)
+        if self.what == "another":
+            x = torch.relu(x) if bright else x.abs()
         answer: Tensor = self.net(x)
+        if self.what == "less" and not bright:
+            answer = answer.abs()
         return answer
 
 
-def test_a_network_whose_operators_depend_on_the_values(tmp_path: Path) -> None:
-    model = opened(save_script(Undecided(), tmp_path / "net.pt"))
+@pytest.mark.parametrize("what", ["more", "another", "less"])
+def test_a_network_whose_operators_depend_on_the_values(what: str, tmp_path: Path) -> None:
+    model = opened(save_script(Undecided(what), tmp_path / "net.pt"))
     ablated = ablated_model(model, AblationSpec((), "dose", 1.0))
-    np.testing.assert_allclose(ablated.forward(IMAGE)[0][1], 2 * IMAGE, atol=1e-6)
+    right = 2 * IMAGE if what == "more" else 2 * np.abs(IMAGE)
+    np.testing.assert_allclose(ablated.forward(IMAGE)[0][1], right, atol=1e-6)
     with pytest.raises(
         Refusal, match="must run the same operators each time that it is fed this size"
     ):
         ablated.forward(IMAGE + 5)
-    np.testing.assert_allclose(ablated.forward(IMAGE)[0][1], 2 * IMAGE, atol=1e-6)
+    np.testing.assert_allclose(ablated.forward(IMAGE)[0][1], right, atol=1e-6)
+
+
+def test_operators_may_depend_on_the_size(tmp_path: Path) -> None:
+    model = opened(save_script(Undecided("size"), tmp_path / "net.pt"))
+    ablated = ablated_model(model, AblationSpec((), "dose", 1.0))
+    large = np.concatenate([IMAGE, IMAGE], axis=2)
+    for image, right in ((IMAGE, 2 * IMAGE), (large, 2 * large.clip(0)), (IMAGE, 2 * IMAGE)):
+        np.testing.assert_allclose(ablated.forward(image)[0][1], right, atol=1e-6)
 
 
 def test_graphs_before_opset_11(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from auditor.systems.answers import Refusal
 __all__ = ["keeping_graph", "kept_names", "other_names", "replacing_graph"]
 
 _OLDEST_OPSET = 11
+_CASTS_ONLY = "bfloat16"
+"""What onnxruntime on a CPU can move and cast and no more, nor hand over to numpy."""
 _AXES_ARE_INPUTS = 18
 """First opset in which a mean takes its axes as an input."""
 
@@ -57,10 +59,16 @@ def replacing_graph(
     others = dict(zip(values, other_names(model, values), strict=True))
     before: dict[int, list[Any]] = {}
     for value, other in others.items():
+        taken = other
         if spec.by == "image":
             kind = onnx.helper.np_dtype_to_tensor_dtype((kinds or {})[other])
             info = onnx.helper.make_tensor_value_info(other, kind, [None] * value.rank)
             made.graph.input.append(info)
+            if value.dtype == _CASTS_ONLY:
+                to = onnx.TensorProto.BFLOAT16
+                narrow = onnx.helper.make_node("Cast", [other], [f"{other}.narrow"], to=to)
+                before.setdefault(0, []).append(narrow)
+                taken = narrow.output[0]
         else:
             nodes = _Nodes(other, opset)
             nodes.replace(value, spec)
@@ -70,7 +78,7 @@ def replacing_graph(
             if place.slot >= len(node.input) or node.input[place.slot] != value.name:
                 msg = f"node {place.call} of the graph does not take {value.name[:80]}"
                 raise ValueError(msg)
-            node.input[place.slot] = other
+            node.input[place.slot] = taken
     nodes_in_order = [
         node
         for call in range(len(made.graph.node) + 1)
@@ -109,7 +117,10 @@ def keeping_graph(model: Any, values: Sequence[Replaced]) -> Any:  # noqa: ANN40
     del made.graph.output[:]
     made.graph.node.extend(nodes)
     for value, name in zip(values, kept_names(model, values), strict=True):
-        made.graph.node.append(onnx.helper.make_node("Identity", [value.name], [name]))
+        wide = value.dtype == _CASTS_ONLY
+        to: dict[str, Any] = {"to": onnx.TensorProto.FLOAT} if wide else {}
+        node = onnx.helper.make_node("Cast" if wide else "Identity", [value.name], [name], **to)
+        made.graph.node.append(node)
         made.graph.output.append(onnx.ValueInfoProto(name=name))
     return made
 
@@ -153,11 +164,15 @@ class _Nodes:
             zero = onnx.numpy_helper.from_array(np.zeros(1, kind))
             self._op("ConstantOfShape", [self._op("Shape", [b])], self._name, value=zero)
             return
-        if spec.by == "dose":
+        if spec.by == "dose" and value.dtype != _CASTS_ONLY:
             self._op("Mul", [b, self._constant(np.asarray(strength_of(spec), kind))], self._name)
             return
         wide = np.dtype(np.float64 if kind == np.float64 and spec.by != "blur" else np.float32)
         x = b if kind == wide else self._cast(b, wide)
+        if spec.by == "dose":
+            factor = self._constant(np.asarray(strength_of(spec), wide))
+            self._cast(self._op("Mul", [x, factor]), kind, self._name)
+            return
         if value.channel_axis != 1:
             x = self._op("Transpose", [x], perm=_moved(value.rank, value.channel_axis, 1))
         if spec.by == "mean":
