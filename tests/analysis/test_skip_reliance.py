@@ -240,6 +240,19 @@ def test_a_scan_on_which_the_ablation_could_not_be_made_is_left_out() -> None:
     assert found["level 1", "dose", 2.0].left_out == 0
 
 
+def test_a_clean_scan_on_which_the_ablation_could_not_be_made_spares_nothing_and_costs_nothing() -> (
+    None
+):
+    made = fail(rows(), "rejected", system="net-1", case="scan_003_0", severity=0.0)
+    (point,) = curves_of(made, setup())["level 1", "mean", 4.0].points
+    # the noisy scan was run with and without the skip, but it cannot be compared with the clean one
+    assert (point.reliance.n, point.spared.n) == (24, 23)
+    keep = np.arange(24) != 3
+    kept = per_patient("net", 0.0) - per_patient("net", 4.0)
+    ablated = per_patient("net-1", 0.0) - per_patient("net-1", 4.0)
+    assert point.spared.value == pytest.approx((kept - ablated)[keep].mean())
+
+
 def test_a_system_that_was_always_rejected_has_no_reliance_and_takes_nothing_from_others(
     curves: dict[Place, AblationCurve],
 ) -> None:
