@@ -134,6 +134,23 @@ def test_families_are_compared_by_what_leaving_the_range_costs_them(results: Res
     assert None not in ends
 
 
+def test_families_of_other_ranges_are_compared_where_both_are_on_one_side() -> None:
+    known = changed(setup(), "agu-32-s3", family="third")
+    for name in ("agu-32-s1", "agu-32-s2"):
+        known = changed(known, name, training=TrainingFacts((32, 32, 32), (0.10, 0.30)))
+    rows_of_32 = summarise(table_of(rows()), setup=known).range_drops
+    found = {
+        (it.first, it.second): it.difference
+        for it in rows_of_32
+        if (it.patch, it.size) == ("32x32x32", "all")
+    }
+    assert list(found) == [("unet", "agu"), ("unet", "third"), ("agu", "third")]
+    # shares .01 .. .36: inside (.05, .2) and (.1, .3) .11 to .19; outside of both to .05 and from .30
+    assert found["unet", "agu"].n == 9 + 5 + 7
+    assert found["unet", "third"].n == 36
+    assert found["unet", "third"].method.endswith("Bonferroni over pairs")
+
+
 def test_the_loss_of_groups_by_hand() -> None:
     """Losses 0.05, 0.15, 0.3, 0.5, ten times: means 0.1 and 0.4, so that the second half holds 8 tenths."""
     cohort = setup_of(Cohort(patients=40, perturbations=()))
