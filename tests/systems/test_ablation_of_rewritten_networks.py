@@ -200,6 +200,19 @@ def test_every_kind_is_what_the_network_gives_with_the_replacement_in_its_code(
             np.testing.assert_allclose(answer, right, atol=1e-5, err_msg=f"{spec.by} {skips}")
 
 
+@pytest.mark.parametrize("kind", ["trace", "onnx"])
+def test_what_skips_is_found_anew_at_each_size(kind: str, tmp_path: Path) -> None:
+    """At 4 x 4 the bottleneck is one voxel, and what goes around it is no skip there."""
+    torch.manual_seed(0)
+    module = Levels().eval()
+    model = opened(exported_to(tmp_path, kind, module, torch.randn(2, 1, 12, 16)))
+    ablated = ablated_model(model, AblationSpec((), "dose", 0.5))
+    for size, skips in ((8, ()), (4, (0,)), (8, ())):
+        own = torch.randn(1, 1, size, size)
+        right = expected(module, AblationSpec(skips, "dose", 0.5), own, own)
+        np.testing.assert_allclose(ablated.forward(own.numpy())[0][1], right, atol=1e-5)
+
+
 def test_a_graph_with_skips_in_bfloat16(tmp_path: Path) -> None:
     """Which onnxruntime can cast on a CPU, and neither multiply nor hand over."""
     path = one_skip_graph(tmp_path / "net.onnx")
