@@ -40,25 +40,36 @@ def group(study: WindowStudy, size: str, marks: Mapping[str, Mark], title: str) 
     floor = max(0.0, int(min([*ends, 0.9]) * 10) / 10)
     up = Scale(floor, 1.0, BOTTOM, TOP)
     step = (RIGHT - LEFT) / max(1, len(study.uses))
+    foot = BOTTOM + 19 + 12 * max((len(_lines(it)) for it in study.uses), default=1)
     parts = [vertical_axis(up, LEFT, RIGHT), svg.line(LEFT, BOTTOM, RIGHT, BOTTOM, class_="axis")]
     for place, use in enumerate(study.uses):
         x = LEFT + step * (place + 0.5)
-        words = shorten(use.window, int(step / 6))
-        parts.append(svg.text(x, BOTTOM + 15, words, class_="tick", text_anchor="middle"))
+        parts += [
+            svg.text(
+                x, BOTTOM + 15 + 12 * line, shorten(words, int(step / 6)), class_="tick",
+                text_anchor="middle",
+            )
+            for line, words in enumerate(_lines(use))
+        ]  # fmt: skip
         mine = [it for it in cells if it.use == use.name]
         split = any(it.side == "inside" for it in mine)
         parts += [_cell(it, x, up, marks[_drawn_as(study, use)], split=split) for it in mine]
     parts.append(svg.text(6, 16, title, class_="panel-title"))
     below = "training patch" if study.family else "window"
-    parts.append(svg.text(RIGHT, BOTTOM + 31, below, class_="tick", text_anchor="end"))
+    parts.append(svg.text(RIGHT, foot, below, class_="tick", text_anchor="end"))
     parts.append(svg.text(RIGHT, 29, "mean DSC", class_="tick", text_anchor="end"))
     return svg.drawing(
         300,
-        BOTTOM + 36,
+        foot + 5,
         *parts,
         title=f"Mean DSC of {study.label} by {below}: {title}",
         description="; ".join(_words(it) for it in cells) + ".",
     )
+
+
+def _lines(use: WindowUse) -> list[str]:
+    """Write what a window is called word by word, so that what comes after its size can be read."""
+    return use.window.replace(",", "").split()
 
 
 def _drawn_as(study: WindowStudy, use: WindowUse) -> str:

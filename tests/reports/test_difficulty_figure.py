@@ -182,6 +182,19 @@ def test_the_drawings_of_a_sweep_have_words_and_hollow_marks_outside(swept: Resu
     assert all(">mean DSC</text>" in it for it in mine)
 
 
+def test_windows_that_differ_in_their_overlap_can_be_told_under_the_drawing(swept: Results) -> None:
+    (study,) = swept.sweeps
+    first, last = study.uses
+    # five windows leave 51 px each, which no such name on one line would fit
+    uses = (first, *(replace(last, window="96x96x48, overlap 0.25") for _ in range(4)))
+    page = section(replace(swept, sweeps=(replace(study, uses=uses),)))
+    drawing = page.split("<title>Mean DSC of organ by window")[1].split("</svg>")[0]
+    assert drawing.count(">overlap</text>") == drawing.count(">0.25</text>") == 4
+    assert drawing.count(">96x96x48</text>") == 4
+    heights = set(re.findall(r'y="([0-9.]+)"[^>]*>(?:96x96x48|overlap|0.25)<', drawing))
+    assert len(heights) == 3  # one below the other
+
+
 def test_a_sweep_without_a_training_range_says_what_is_missing(swept: Results) -> None:
     bare = tuple(
         replace(
