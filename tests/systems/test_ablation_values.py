@@ -192,11 +192,14 @@ def test_noise_is_one_field_scaled_by_the_spread_of_each_channel_of_each_item() 
 def test_half_precision_keeps_its_type_and_its_statistics(tmp_path: Path) -> None:
     b = torch.full((1, 1, 300, 300), 300.0, dtype=torch.float16)
     b[..., ::2] = 340.0
-    # the squares of these numbers do not fit into half precision, nor does their sum
     assert replaced(b, AblationSpec((), "mean"), normals(0, 0)).dtype == torch.float16
     assert float(replaced(b, AblationSpec((), "mean"), normals(0, 0)).max()) == 320.0
     noisy = replaced(b, AblationSpec((), "noise", 1.0), normals(0, 0))
     assert abs(float((noisy - b).float().std()) - 20) < 0.5
+    # the square of 300 does not fit into half precision
+    wide = 15 * (b - 320)
+    noisy = replaced(wide, AblationSpec((), "noise", 1.0), normals(0, 0))
+    assert abs(float((noisy - wide).float().std()) - 300) < 7.5
     script = save_script(OneSkip(), tmp_path / "net.pt")
     model = opened(script, precision="float16")
     mean = (2 * IMAGE.astype(np.float16)).mean(axis=(2, 3), dtype=np.float32, keepdims=True)
