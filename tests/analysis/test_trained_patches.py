@@ -213,6 +213,10 @@ def test_what_is_no_training_run_is_told_or_left_out() -> None:
     assert [it.name for it in families["unet"]["32x32x32"]] == ["unet-32-s1", "unet-32-s2"]
     assert "unet-32-s3 is the same checkpoint as another run" in told["unet"][0]
     assert "or has its training seed" in told["unet"][0]
+    # shares in windows that overlap otherwise are other shares
+    overlapping = {**base.windows, "unet-32-s1": f"{PROPERTIES[32][:-1]}; overlap 0.25]"}
+    parted = runs_by_patch(replace(base, windows=overlapping))[0]
+    assert list(parted) == ["unet (as unet-64-s1)", "unet (as unet-32-s1)", "agu"]
     # what has no digest is known by its seed alone
     bare = replace(base, systems=tuple(replace(it, sha256="") for it in base.systems))
     assert len(runs_by_patch(bare)[0]["unet"]["32x32x32"]) == 3
