@@ -195,9 +195,9 @@ def _without_silence(known: dict[str, Any]) -> dict[str, Any]:
         if not known[name]:
             known.pop(name)
     if known.get("ablation"):
-        known["ablation"].pop(
-            "images"
-        )  # a name may be a patient's; their SHA-256 stand beside them
+        known["ablate"] = known.pop("ablation")  # as the file calls it
+        # a name may be a patient's; their SHA-256 stand beside them
+        known["ablate"].pop("images")
     if known["training"] and known["training"]["condition"] is None:
         known["training"].pop("condition")
     return known

@@ -292,9 +292,9 @@ def test_no_name_of_the_other_image_is_in_the_canonical_form(folder: Path) -> No
     config = read(folder, data_with(a=entry))
     text = json.dumps(config.canonical)
     assert "other.nii.gz" not in text
-    known = config.canonical["systems"]["a"]["ablation"]
+    known = config.canonical["systems"]["a"]["ablate"]
     assert len(known["images_sha256"][0]) == 64
-    assert "ablation" not in config.canonical["systems"]["vendor-a"]
+    assert "ablate" not in config.canonical["systems"]["vendor-a"]
     other = read(folder, data_with(a={"like": "vendor-a", "ablate": {"skip": 0, "by": "mean"}}))
     assert digest(config) != digest(other)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from tiny_audits import bright, callable_fields
 
 import auditor
@@ -116,7 +117,11 @@ def test_a_whole_audit_computes_the_geometry_of_each_case_once(
         metrics={"hd95_voxel": {}, "nsd_voxel": {"tolerance_mm": 2}},
         keep={"exhibits": 0},
     )
-    run = auditor.audit(fields, systems={"one": bright, "two": bright}, out=tmp_path / "run")
+
+    def likewise(image: NDArray[np.float32]) -> NDArray[Any]:
+        return bright(image)
+
+    run = auditor.audit(fields, systems={"one": bright, "two": likewise}, out=tmp_path / "run")
     assert run.folder.exists()
     # two systems, the controls and four conditions, of two cases with one label each
     assert counted["extract_boundary"] == 2

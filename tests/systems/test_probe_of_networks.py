@@ -359,8 +359,8 @@ def test_skips_are_counted_again_at_twice_the_size_when_the_bottom_was_one_voxel
 
         def __init__(self) -> None:
             super().__init__()
-            self.bottom = nn.Conv2d(1, 1, 1)
-            self.side = nn.Conv2d(1, 1, 1)
+            self.bottom = nn.Conv2d(1, 1, 3, padding=1)  # one of a voxel is pooled context
+            self.side = nn.Conv2d(1, 1, 3, padding=1)
 
         @override
         def forward(self, x: Tensor) -> Tensor:
