@@ -12,6 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import page_words
+
 from auditor.pipeline import read_run
 from auditor.schema import WindowStudy
 
@@ -126,11 +128,13 @@ def _between(summary: Mapping[str, Any]) -> list[str]:
         # turned so that positive means: the other network loses more than the plain one
         turned = it["first"] == PLAIN
         other = it["second"] if turned else it["first"]
-        value = _turned(it["difference"]) if turned else it["difference"]
-        verdicts.setdefault(other, []).append(f"{_verdict(value)} at patches of {it['patch']}")
+        value = page_words.turned(it["difference"]) if turned else it["difference"]
+        verdicts.setdefault(other, []).append(
+            f"{page_words.verdict(value)} at patches of {it['patch']}"
+        )
         names = f"{TITLES.get(other, other)} less {TITLES[PLAIN]}"
         table.append(
-            f"| {it['patch']} | {names} | {_text(value)} | {value['n']} | {_method(value)} |"
+            f"| {it['patch']} | {names} | {_text(value)} | {value['n']} | {page_words.method(value)} |"
         )
     said = [f"{TITLES.get(name, name)}: {'; '.join(told)}." for name, told in verdicts.items()]
     return [
@@ -144,11 +148,11 @@ def _between(summary: Mapping[str, Any]) -> list[str]:
 def _within_sizes(summary: Mapping[str, Any]) -> list[str]:
     """Say how much of it can be told from object size."""
     turned = [
-        _turned(it["difference"]) if it["first"] == PLAIN else it["difference"]
+        page_words.turned(it["difference"]) if it["first"] == PLAIN else it["difference"]
         for it in summary["between"]
         if it["size"] != "all" and PLAIN in (it["first"], it["second"])
     ]
-    known = [_verdict(it) for it in turned if it["low"] is not None]
+    known = [page_words.verdict(it) for it in turned if it["low"] is not None]
     told = (
         "The range and the size of the sphere go together, so that the same was asked within thirds of "
         f"object size: {len(known)} of {len(turned)} comparisons have ten patients on both sides of the "
@@ -186,7 +190,7 @@ def _losses(summary: Mapping[str, Any]) -> list[str]:
             network = TITLES.get(family["family"], family["family"])
             table.append(
                 f"| {network} | {windows[it['use']]} | {_text(share, signed=False)} ({answer}) | "
-                f"{share['n']} | {_method(share)} |"
+                f"{share['n']} | {page_words.method(share)} |"
             )
     if len(table) == 2:
         return ["Not assessable: object sizes cannot be cut into thirds."]
@@ -205,7 +209,7 @@ def _patches(summary: Mapping[str, Any]) -> list[str]:
         network = TITLES.get(family["family"], family["family"])
         table += [
             f"| {network} | {windows[it['first']]} less {windows[it['second']]} | {_text(it['difference'])} | "
-            f"{it['difference']['n']} | {_method(it['difference'])} |"
+            f"{it['difference']['n']} | {page_words.method(it['difference'])} |"
             for it in family["differences"]
             if it["group"] == "all"
         ]
@@ -223,7 +227,7 @@ def _sweep(summary: Mapping[str, Any]) -> list[str]:
         windows = {it["name"]: it["window"] for it in sweep["windows"]}
         lines += [
             f"- {it['first']} ({windows[it['first']]}) less {it['second']} ({windows[it['second']]}): "
-            f"{_text(it['difference'])}, n {it['difference']['n']}, {_method(it['difference'])}"
+            f"{_text(it['difference'])}, n {it['difference']['n']}, {page_words.method(it['difference'])}"
             for it in sweep["differences"]
             if it["group"] == "all"
         ]
@@ -235,24 +239,6 @@ def _sweep(summary: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _turned(value: Numbers) -> dict[str, Any]:
-    """Turn a difference round."""
-    ends = (value["high"], value["low"])
-    low, high = (None if it is None else -it for it in ends)
-    mean = value["value"]
-    return {**value, "value": None if mean is None else -mean, "low": low, "high": high}
-
-
-def _verdict(value: Numbers) -> str:
-    if value["value"] is None:
-        return "not assessable"
-    if value["low"] is None:
-        return "described only"
-    if value["low"] > 0:
-        return "supported"
-    return "contradicted" if value["high"] < 0 else "open"
-
-
 def _text(value: Numbers, *, signed: bool = True) -> str:
     if value["value"] is None:
         return str(value["note"] or value["status"]).replace("_", " ")
@@ -261,8 +247,3 @@ def _text(value: Numbers, *, signed: bool = True) -> str:
     if value["low"] is None:
         return f"{told} (no interval: {value['note'] or value['status']})"
     return f"{told} [{value['low']:{form}}, {value['high']:{form}}]"
-
-
-def _method(value: Numbers) -> str:
-    level = f", {value['level']:.0%}" if value["level"] else ""
-    return f"{value['method']}{level}"
